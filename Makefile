@@ -1,0 +1,65 @@
+# Every target sets itself up: it needs Python >= 3.11, make and a package registry, nothing else.
+# `make controlplane` and `make e2e` also need Go >= 1.26 (no prebuilt kube-apiserver is to be had from the registries).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Wheels only and every hash known: nothing is compiled or run at install time.
+INSTALL := $(PIP) install --quiet --require-hashes --only-binary :all:
+ARGS ?=
+
+.PHONY: help demo test check e2e bench controlplane crds lock clean
+
+help:  ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/created:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/run: requirements/run.txt requirements/build.txt pyproject.toml | $(VENV)/created
+	@echo "installing warmclaim and its run-time packages"
+	@$(INSTALL) -r requirements/build.txt -r requirements/run.txt
+	@$(PIP) install --quiet --no-build-isolation --no-deps --no-index --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/run requirements/test.txt
+	@echo "installing the test packages"
+	@$(INSTALL) -r requirements/test.txt
+	@touch $@
+
+$(VENV)/lint: $(VENV)/test requirements/lint.txt
+	@echo "installing the checkers"
+	@$(INSTALL) -r requirements/lint.txt
+	@touch $@
+
+demo: $(VENV)/run  ## A warm pool and a burst of claims, on an embedded API server (ARGS="--pool 200 --burst 100")
+	$(BIN)/warmclaim demo $(ARGS)
+
+test: $(VENV)/test  ## All tests that need no cluster
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/lint  ## Style, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+controlplane:  ## Build etcd, the kube binaries and KWOK from Go modules, once per version
+	$(PYTHON) e2e/controlplane/build.py
+
+e2e: $(VENV)/test controlplane  ## Burst tests on a real kube-apiserver with KWOK nodes
+	$(BIN)/python -m pytest e2e -m e2e $(ARGS)
+
+bench: $(VENV)/test  ## Benchmarks: each prints figures and ratios, none can fail on time
+	$(BIN)/python -m pytest tests/bench -m bench -s -q --timeout 0 $(ARGS)
+
+crds: $(VENV)/run  ## Write config/crd again from the typed definitions
+	$(BIN)/warmclaim crds --write config/crd
+
+lock: | $(VENV)/created  ## Resolve requirements/*.txt again
+	requirements/lock.sh
+
+clean:  ## Remove what the targets made here (not the built control plane)
+	rm -rf $(VENV) out dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Pure decisions: facts in, a decision out; no clock, no log, no await."""

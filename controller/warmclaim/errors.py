@@ -1,0 +1,105 @@
+"""Every error the program raises on purpose, and what the caller shall do about it.
+
+    WarmclaimError
+    ├── UsageError              the user's: a flag, a file, a missing permission; said in one line, exit 2
+    ├── ApiError                the API server answered, and the answer was no
+    │   ├── TransientError      429, 5xx: retry with back-off; a write's outcome is unknown after 5xx
+    │   │   └── ThrottledError  429: not applied; wait `retry_after_s`
+    │   ├── ConflictError       409 on an update, or 422 from a failed `test`: read again, decide again
+    │   ├── AlreadyExistsError  409 on a create
+    │   ├── NotFoundError       404
+    │   ├── ExpiredError        410: this resourceVersion or continue token is gone; list again
+    │   ├── UnauthorizedError   401: credentials are read again once, then back-off
+    │   ├── ForbiddenError      403: a permission is missing or a quota refused; say which
+    │   └── PermanentError      400, 413, 422, "request is too large": the same request never succeeds
+    ├── NotSentError            no byte of the request left this process: surely not applied
+    ├── UnknownOutcomeError     the request may or may not have been applied: read back, never guess
+    ├── StreamError             a watch stream broke or made no sense: resume from the last version
+    └── InvariantError          ours: a promise (S1-S11) would be broken; refuse the step and count it
+"""
+
+from __future__ import annotations
+
+
+class WarmclaimError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class UsageError(WarmclaimError):
+    """Bad input by the user; the message is one line that says what to do. Exit code 2."""
+
+
+class ApiError(WarmclaimError):
+    """The API server refused a request.
+
+    `status` is the HTTP code, `reason` the machine-readable word of the Status object ("" where
+    the body was not one), `message` its text, `retry_after_s` the server's wish or None.
+    """
+
+    def __init__(
+        self, status: int, reason: str, message: str, *, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(f"{status} {reason}: {message}" if reason else f"{status}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class TransientError(ApiError):
+    """A 5xx answer. A write may have been applied all the same."""
+
+
+class ThrottledError(TransientError):
+    """429: the server refused before looking; surely not applied."""
+
+
+class ConflictError(ApiError):
+    """The object is not what the caller thought: stale version or a failed `test`."""
+
+
+class AlreadyExistsError(ApiError):
+    """The name of a create is taken."""
+
+
+class NotFoundError(ApiError):
+    """No such object, or no such kind."""
+
+
+class ExpiredError(ApiError):
+    """410: history before this point is gone; only a new list helps."""
+
+
+class UnauthorizedError(ApiError):
+    """401: the credentials are not, or no longer, good."""
+
+
+class ForbiddenError(ApiError):
+    """403: the permission is missing, the namespace is terminating, or a quota is full."""
+
+
+class PermanentError(ApiError):
+    """The request itself is refused; sending it again gives the same answer."""
+
+
+class NotSentError(WarmclaimError):
+    """The connection could not be made; the request surely was not applied."""
+
+
+class UnknownOutcomeError(WarmclaimError):
+    """The answer was lost, late or unreadable; only reading back tells what happened."""
+
+
+class StreamError(WarmclaimError):
+    """A watch ended in a way that is not a clean end."""
+
+
+class InvariantError(WarmclaimError):
+    """A step that would break one of the promises; it was not taken.
+
+    `invariant` names the promise, for example "S3".
+    """
+
+    def __init__(self, invariant: str, message: str) -> None:
+        super().__init__(f"{invariant}: {message}")
+        self.invariant = invariant

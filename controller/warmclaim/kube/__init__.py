@@ -1,0 +1,1 @@
+"""The only room that opens a socket: client, watches, caches, the lease."""

@@ -1,0 +1,1 @@
+"""Names, labels and buckets of what is measured, and the log format."""

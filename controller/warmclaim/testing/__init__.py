@@ -1,0 +1,1 @@
+"""Shipped for tests and the demo: embedded API server, fake nodes, builders."""
