@@ -1,0 +1,56 @@
+"""Which kinds exist, at which paths, and the view each is read as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+from warmclaim.api import names
+from warmclaim.api.claim import Claim
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.pod import Pod, Service
+from warmclaim.api.pool import Pool
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.template import Template
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[T_co]):
+    """One kind as the API serves it. `group` is "" for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    view: type[T_co]
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def __str__(self) -> str:
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def collection(self, namespace: str | None = None) -> str:
+        """Path of all objects, of one namespace or of the cluster."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        inside = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+        return f"{root}{inside}/{self.plural}"
+
+    def item(self, key: ObjectKey, subresource: str | None = None) -> str:
+        """Path of one object. Names are escaped: no name reaches another path."""
+        path = f"{self.collection(key.namespace)}/{quote(key.name, safe='')}"
+        return f"{path}/{subresource}" if subresource else path
+
+
+SANDBOX = Resource(names.SANDBOX_GROUP, names.VERSION, "sandboxes", "Sandbox", Sandbox)
+CLAIM = Resource(names.EXTENSIONS_GROUP, names.VERSION, "sandboxclaims", "SandboxClaim", Claim)
+POOL = Resource(names.EXTENSIONS_GROUP, names.VERSION, "sandboxwarmpools", "SandboxWarmPool", Pool)
+TEMPLATE = Resource(
+    names.EXTENSIONS_GROUP, names.VERSION, "sandboxtemplates", "SandboxTemplate", Template
+)
+POD = Resource("", "v1", "pods", "Pod", Pod)
+SERVICE = Resource("", "v1", "services", "Service", Service)
