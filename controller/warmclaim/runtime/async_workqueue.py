@@ -1,0 +1,89 @@
+"""The asyncio shell around `warmqueue.Workqueue`: one timer, a line of waiters, no decision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from warmclaim.seams import Clock
+from warmqueue import Lane, Work, Workqueue
+
+K = TypeVar("K", bound=Hashable)
+
+
+class AsyncWorkqueue(Generic[K]):
+    """Hands due keys to waiting workers, oldest waiter first."""
+
+    def __init__(self, core: Workqueue[K], clock: Clock) -> None:
+        self._core = core
+        self._clock = clock
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def core(self) -> Workqueue[K]:
+        return self._core
+
+    def add(self, key: K, *, lane: Lane = Lane.STATUS, after_s: float = 0.0) -> None:
+        """Have `key` worked once, not before `after_s` seconds from now."""
+        self._core.add(key, self._clock.monotonic(), lane=lane, after_s=after_s)
+        self._wake()
+
+    async def get(self) -> Work[K]:
+        """The most urgent due key; waits until there is one. The caller owes `done`."""
+        while (work := self._core.next(self._clock.monotonic())) is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            self._arm()
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._pass_on(waiter)
+                raise
+        self._wake()  # a timer wakes one waiter, and may have made several keys due
+        return work
+
+    def done(self, key: K) -> None:
+        """`key` is no longer being worked."""
+        self._core.done(key, self._clock.monotonic())
+        self._wake()
+
+    def retry(self, key: K, *, lane: Lane) -> float:
+        """`key` failed: again after its back-off. Returns that delay in seconds."""
+        delay_s = self._core.retry(key, self._clock.monotonic(), lane=lane)
+        self._wake()
+        return delay_s
+
+    def forget(self, key: K) -> None:
+        """`key` succeeded: its next failure starts the back-off anew."""
+        self._core.forget(key)
+
+    def _pass_on(self, waiter: asyncio.Future[None]) -> None:
+        # A waiter cancelled after it was woken takes the wake-up with it: give it to the next.
+        if waiter.done() and not waiter.cancelled():
+            self._wake()
+
+    def _wake(self) -> None:
+        due_at = self._core.due_at()
+        if due_at is None or not self._waiters:
+            return
+        if due_at > self._clock.monotonic():
+            self._arm()
+            return
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_at = self._core.due_at()
+        if due_at is None:
+            return
+        delay_s = max(due_at - self._clock.monotonic(), 0.0)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
