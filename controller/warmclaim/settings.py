@@ -1,0 +1,302 @@
+"""Every knob of the program: frozen, unit at the end of the name, limits checked in one place.
+
+The defaults here are the only ones: the flag table (warmclaim.cli.goflags) prints and fills them.
+A duration is a float of seconds, a size a number of bytes or items as its name says.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from warmclaim.errors import UsageError
+
+CONTROLLERS_KNOWN = frozenset({"claim", "pool", "sandbox", "template"})
+CONTROLLERS_BUILT = frozenset({"claim", "pool", "sandbox"})
+
+LEASE_JITTER = 1.2
+"""A candidate waits up to (1 + this) retry periods, so renewDeadline must be longer than
+retryPeriod times this, or a single late try would cost the leadership."""
+
+LOG_LEVELS = ("debug", "info", "warn", "error", "panic")
+LOG_ENCODERS = ("json", "console")
+LOG_TIME_ENCODINGS = ("epoch", "millis", "nano", "iso8601", "rfc3339", "rfc3339nano")
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+class BindAddress(NamedTuple):
+    """Where a server listens. `host` "" means every interface, `port` 0 any free port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def bind_address(text: str) -> BindAddress | None:
+    """Read a bind address as Go writes it: ":8080", "127.0.0.1:0", "[::1]:80"; "0" or "" is off.
+
+    Raises ValueError with the part that is wrong.
+    """
+    if text in {"", "0"}:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise ValueError("has no port, write it as :8080 or 127.0.0.1:8080")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("has a bare IPv6 address, write it as [::1]:8080")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+        raise ValueError(f"has the port {port!r}, expected a number from 0 to 65535")
+    return BindAddress(host, int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """How the API server is reached. Every purpose has connections of its own."""
+
+    kubeconfig: str = ""
+    request_timeout_s: float = 10.0
+    claim_connections_max: int = 32
+    refill_connections_max: int = 8
+    lease_connections_max: int = 2
+    list_page_items: int = 500
+    uses_watch_list: bool = True
+    watch_silence_s_max: float = 70.0
+    """The server sends a bookmark every 60 s; a watch silent for longer than this is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """Leader election. `namespace` "" means the pod's own."""
+
+    enabled: bool = True
+    namespace: str = ""
+    duration_s: float = 15.0
+    renew_deadline_s: float = 10.0
+    retry_period_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSettings:
+    """The claim controller."""
+
+    workers: int = 50
+    wait_s_max: float = 2.0
+    """How long after its creation a claim may wait for a sandbox that is about to be ready."""
+    adoption_attempts_max: int = 5
+    events_disabled: bool = False
+    observability_disabled: bool = False
+    allowed_label_domains_path: str = "/etc/sandbox-config/allowed-label-domains"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """The warm pool controller. `refill_per_s_max` 0 means no limit by rate."""
+
+    workers: int = 1
+    batch_items_max: int = 300
+    replenish_delay_s: float = 0.0
+    refill_per_s_max: float = 0.0
+    readiness_grace_s: float = 300.0
+    unschedulable_recheck_s: float = 60.0
+    marks_safe_to_evict: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """The sandbox controller."""
+
+    workers: int = 100
+    cluster_domain: str = "cluster.local"
+    caches_by_label: bool = False
+    write_behind_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSettings:
+    """Our own HTTP servers, addresses as `bind_address` reads them, and how we stop."""
+
+    metrics_address: str = ":8080"
+    probe_address: str = ":8081"
+    shutdown_s_max: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is logged, and how a record looks."""
+
+    encoder: str = "json"
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class CompatSettings:
+    """Accepted and checked, so that a Deployment of the Go manager starts unchanged; never used."""
+
+    api_connections: int = 1
+    api_qps: float = -1.0
+    api_burst: int = 10
+    separate_watch_connection: bool = False
+    template_workers: int = 1
+    webhook_enabled: bool = True
+    webhook_manages_certs: bool = True
+    webhook_port: int = 9443
+    webhook_cert_dir: str = "/tmp/k8s-webhook-server/serving-certs"
+    webhook_cert_name: str = "tls.crt"
+    webhook_key_name: str = "tls.key"
+    webhook_service_name: str = "agent-sandbox-webhook-service"
+    webhook_namespace: str = "agent-sandbox-system"
+    tracing: bool = False
+    pprof: bool = False
+    pprof_debug: bool = False
+    pprof_block_profile_rate: int = 1_000_000
+    pprof_mutex_profile_fraction: int = 10
+    log_devel: bool = False
+    log_stacktrace_level: str = "error"
+    log_time_encoding: str = "rfc3339"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it. `namespaces` empty means the whole cluster."""
+
+    controllers: frozenset[str] = CONTROLLERS_BUILT
+    namespaces: tuple[str, ...] = ()
+    api: ApiSettings = field(default_factory=ApiSettings)
+    lease: LeaseSettings = field(default_factory=LeaseSettings)
+    claims: ClaimSettings = field(default_factory=ClaimSettings)
+    pools: PoolSettings = field(default_factory=PoolSettings)
+    sandboxes: SandboxSettings = field(default_factory=SandboxSettings)
+    serving: ServingSettings = field(default_factory=ServingSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
+    compat: CompatSettings = field(default_factory=CompatSettings)
+
+    def check(self) -> None:
+        """Hold every value against its limit; raise UsageError for the first that breaks one."""
+        _check_counts(self)
+        _check_durations(self)
+        _check_lease(self.lease)
+        _check_words(self)
+        _check_scope(self)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed but probably not meant, one line each; for the log at start."""
+        workers = self.sandboxes.workers + self.claims.workers + self.pools.workers
+        if workers > 1000:
+            return (f"{workers} workers in all: more than 1000 mostly wait for each other",)
+        return ()
+
+
+def _fail(flag: str, problem: str) -> UsageError:
+    return UsageError(f"--{flag} {problem}")
+
+
+def _check_counts(s: Settings) -> None:
+    for flag, value, least in (
+        ("sandbox-concurrent-workers", s.sandboxes.workers, 1),
+        ("sandbox-claim-concurrent-workers", s.claims.workers, 1),
+        ("sandbox-warm-pool-concurrent-workers", s.pools.workers, 1),
+        ("sandbox-warm-pool-max-batch-size", s.pools.batch_items_max, 1),
+        ("claim-adoption-attempts", s.claims.adoption_attempts_max, 1),
+        ("api-connections", s.compat.api_connections, 1),
+        ("kube-api-burst", s.compat.api_burst, 1),
+        ("claim-connections", s.api.claim_connections_max, 1),
+        ("refill-connections", s.api.refill_connections_max, 1),
+        ("lease-connections", s.api.lease_connections_max, 1),
+        ("list-page-size", s.api.list_page_items, 1),
+        ("webhook-port", s.compat.webhook_port, 0),
+    ):
+        if value < least:
+            raise _fail(flag, f"must be at least {least}, not {value}")
+    if s.compat.webhook_port > 65535:
+        raise _fail("webhook-port", f"must be at most 65535, not {s.compat.webhook_port}")
+    rate = s.pools.refill_per_s_max
+    if not math.isfinite(rate) or rate < 0:
+        raise _fail("sandbox-warm-pool-max-refill-rate", f"must be 0 or more, not {rate}")
+
+
+def _check_durations(s: Settings) -> None:
+    for flag, value, may_be_zero in (
+        ("sandbox-warm-pool-readiness-grace-period", s.pools.readiness_grace_s, False),
+        (
+            "sandbox-warm-pool-unschedulable-recheck-interval",
+            s.pools.unschedulable_recheck_s,
+            False,
+        ),
+        ("sandbox-warm-pool-replenish-delay", s.pools.replenish_delay_s, True),
+        ("sandbox-write-behind-window", s.sandboxes.write_behind_s, True),
+        ("claim-wait", s.claims.wait_s_max, True),
+        ("api-request-timeout", s.api.request_timeout_s, False),
+        ("watch-silence-max", s.api.watch_silence_s_max, False),
+        ("shutdown-timeout", s.serving.shutdown_s_max, False),
+        ("leader-elect-lease-duration", s.lease.duration_s, False),
+        ("leader-elect-renew-deadline", s.lease.renew_deadline_s, False),
+        ("leader-elect-retry-period", s.lease.retry_period_s, False),
+    ):
+        if value < 0 or (value == 0 and not may_be_zero):
+            least = "0 or more" if may_be_zero else "more than 0"
+            raise _fail(flag, f"must be {least}, not {value:g}s")
+
+
+def _check_lease(lease: LeaseSettings) -> None:
+    if lease.duration_s < 1:
+        # The Lease object stores whole seconds, and 0 is no valid duration there.
+        raise _fail("leader-elect-lease-duration", f"must be 1s or more, not {lease.duration_s:g}s")
+    if lease.duration_s <= lease.renew_deadline_s:
+        raise _fail(
+            "leader-elect-lease-duration",
+            f"({lease.duration_s:g}s) must be longer than "
+            f"--leader-elect-renew-deadline ({lease.renew_deadline_s:g}s)",
+        )
+    if lease.renew_deadline_s <= lease.retry_period_s * LEASE_JITTER:
+        raise _fail(
+            "leader-elect-renew-deadline",
+            f"({lease.renew_deadline_s:g}s) must be longer than {LEASE_JITTER} times "
+            f"--leader-elect-retry-period ({lease.retry_period_s:g}s)",
+        )
+
+
+def _check_words(s: Settings) -> None:
+    for flag, word, choices in (
+        ("zap-encoder", s.logs.encoder, LOG_ENCODERS),
+        ("zap-log-level", s.logs.level, LOG_LEVELS),
+        ("zap-stacktrace-level", s.compat.log_stacktrace_level, LOG_LEVELS),
+        ("zap-time-encoding", s.compat.log_time_encoding, LOG_TIME_ENCODINGS),
+    ):
+        if word not in choices:
+            raise _fail(flag, f"must be one of {', '.join(choices)}, not {word!r}")
+    for flag, address in (
+        ("metrics-bind-address", s.serving.metrics_address),
+        ("health-probe-bind-address", s.serving.probe_address),
+    ):
+        try:
+            bind_address(address)
+        except ValueError as error:
+            raise _fail(flag, f"{error}: {address!r}") from None
+    if not _DOMAIN.fullmatch(s.sandboxes.cluster_domain):
+        raise _fail("cluster-domain", f"must be a domain name, not {s.sandboxes.cluster_domain!r}")
+
+
+def _check_scope(s: Settings) -> None:
+    unknown = sorted(s.controllers - CONTROLLERS_KNOWN)
+    known = ", ".join(sorted(CONTROLLERS_BUILT))
+    if unknown:
+        raise _fail("controllers", f"knows no {unknown[0]!r}, only {known}")
+    if missing := sorted(s.controllers - CONTROLLERS_BUILT):
+        raise _fail(
+            "controllers",
+            f"cannot run {missing[0]!r}: that controller is not part of this version, only {known}",
+        )
+    if not s.controllers:
+        raise _fail("controllers", f"must name at least one of {known}")
+    named = (("leader-election-namespace", s.lease.namespace),) if s.lease.namespace else ()
+    for flag, namespace in (*(("namespaces", n) for n in s.namespaces), *named):
+        if not _NAMESPACE.fullmatch(namespace):
+            raise _fail(flag, f"must be a namespace name, not {namespace!r}")
