@@ -1,0 +1,360 @@
+"""Every flag, as data. Defaults are not here but in warmclaim.settings, where `place` points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from warmclaim.cli.flagvalues import Kind
+
+GROUPS = (
+    "What runs",
+    "API server",
+    "Leader election",
+    "Claims",
+    "Warm pools",
+    "Sandboxes",
+    "Serving and logs",
+    "Accepted for the Go manager's sake, without effect",
+)
+_WHAT, _API, _LEASE, _CLAIMS, _POOLS, _SANDBOXES, _SERVING, _UNUSED = GROUPS
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag. `place` is the setting that it fills, as "group.name"; "" for the three that steer
+    the parsing itself."""
+
+    name: str
+    kind: Kind
+    group: str
+    place: str
+    help: str
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the flag has any effect here."""
+        return self.group != _UNUSED
+
+
+_BY_PURPOSE = "Connections are limited by purpose: --claim-connections and its neighbours."
+_NO_RATE = "There is no limit by rate; the server's own flow control and its 429 are obeyed."
+_NO_WEBHOOK = "No conversion webhook is served."
+_NO_PPROF = "There are no Go profiles here."
+
+
+def _unused(name: str, kind: Kind, setting: str, reason: str) -> Flag:
+    return Flag(name, kind, _UNUSED, f"compat.{setting}", reason)
+
+
+FLAGS: tuple[Flag, ...] = (
+    Flag("version", Kind.BOOL, _WHAT, "", "Print the version and exit."),
+    Flag(
+        "controllers",
+        Kind.SET,
+        _WHAT,
+        "controllers",
+        "Which controllers this process runs. Others may run elsewhere, under a Lease of their "
+        "own; overrides --extensions.",
+    ),
+    Flag(
+        "extensions",
+        Kind.BOOL,
+        _WHAT,
+        "",
+        "Run the claim and warm pool controllers besides the sandbox controller. Off by default "
+        "only in the drop-in program.",
+    ),
+    Flag(
+        "namespaces",
+        Kind.NAMES,
+        _WHAT,
+        "namespaces",
+        "Watch only these namespaces; then Roles are enough, no ClusterRole is needed. Empty: the "
+        "whole cluster.",
+    ),
+    Flag(
+        "kubeconfig",
+        Kind.TEXT,
+        _API,
+        "api.kubeconfig",
+        "File that says which cluster and as whom. Empty: the pod's own account, else $KUBECONFIG, "
+        "else ~/.kube/config.",
+    ),
+    Flag(
+        "api-request-timeout",
+        Kind.DURATION,
+        _API,
+        "api.request_timeout_s",
+        "Longest time for one request, answer included. A write cut off here is looked up before "
+        "anything else is done.",
+    ),
+    Flag(
+        "claim-connections",
+        Kind.INT,
+        _API,
+        "api.claim_connections_max",
+        "Connections for requests that a waiting claim depends on.",
+    ),
+    Flag(
+        "refill-connections",
+        Kind.INT,
+        _API,
+        "api.refill_connections_max",
+        "Connections for refill and housekeeping; fewer means that a refill disturbs claims less.",
+    ),
+    Flag(
+        "lease-connections",
+        Kind.INT,
+        _API,
+        "api.lease_connections_max",
+        "Connections for the Lease alone, so that no burst can cost the leadership.",
+    ),
+    Flag(
+        "list-page-size",
+        Kind.INT,
+        _API,
+        "api.list_page_items",
+        "Objects for each page of a list, where the server cannot stream the initial state.",
+    ),
+    Flag(
+        "watch-list",
+        Kind.BOOL,
+        _API,
+        "api.uses_watch_list",
+        "Ask the server to stream the initial state through the watch; falls back to lists.",
+    ),
+    Flag(
+        "watch-silence-max",
+        Kind.DURATION,
+        _API,
+        "api.watch_silence_s_max",
+        "Take a watch for dead after this silence; the server sends a sign of life every minute.",
+    ),
+    Flag(
+        "leader-elect",
+        Kind.BOOL,
+        _LEASE,
+        "lease.enabled",
+        "Act only while holding the Lease. Without it a second process only wastes work, no claim "
+        "is given two sandboxes.",
+    ),
+    Flag(
+        "leader-election-namespace",
+        Kind.TEXT,
+        _LEASE,
+        "lease.namespace",
+        "Namespace of the Lease. Empty: the pod's own.",
+    ),
+    Flag(
+        "leader-elect-lease-duration",
+        Kind.DURATION,
+        _LEASE,
+        "lease.duration_s",
+        "How long others wait after the last renewal before they take over. At least 1.5 times the "
+        "renew deadline tolerates machines whose clocks run at different speeds.",
+    ),
+    Flag(
+        "leader-elect-renew-deadline",
+        Kind.DURATION,
+        _LEASE,
+        "lease.renew_deadline_s",
+        "The leader steps down when it could not renew for this long.",
+    ),
+    Flag(
+        "leader-elect-retry-period",
+        Kind.DURATION,
+        _LEASE,
+        "lease.retry_period_s",
+        "Pause between two tries to take or renew the Lease.",
+    ),
+    Flag(
+        "sandbox-claim-concurrent-workers",
+        Kind.INT,
+        _CLAIMS,
+        "claims.workers",
+        "Claims worked on at once.",
+    ),
+    Flag(
+        "claim-wait",
+        Kind.DURATION,
+        _CLAIMS,
+        "claims.wait_s_max",
+        "How long after its creation a claim may wait for a warm sandbox that is about to be "
+        "ready, before it gets a new one; 0 does not wait.",
+    ),
+    Flag(
+        "claim-adoption-attempts",
+        Kind.INT,
+        _CLAIMS,
+        "claims.adoption_attempts_max",
+        "Candidates tried in one pass before the claim backs off.",
+    ),
+    Flag(
+        "disable-claim-events",
+        Kind.BOOL,
+        _CLAIMS,
+        "claims.events_disabled",
+        "Send no Kubernetes Events about claims.",
+    ),
+    Flag(
+        "disable-claim-observability-annotations",
+        Kind.BOOL,
+        _CLAIMS,
+        "claims.observability_disabled",
+        "Do not write the time stamps of first sight and first readiness onto claims.",
+    ),
+    Flag(
+        "allowed-label-domains-file",
+        Kind.TEXT,
+        _CLAIMS,
+        "claims.allowed_label_domains_path",
+        "File with the domains of labels that a claim may put onto its pod; it may be missing.",
+    ),
+    Flag(
+        "sandbox-warm-pool-concurrent-workers",
+        Kind.INT,
+        _POOLS,
+        "pools.workers",
+        "Warm pools worked on at once.",
+    ),
+    Flag(
+        "sandbox-warm-pool-max-batch-size",
+        Kind.INT,
+        _POOLS,
+        "pools.batch_items_max",
+        "Sandboxes created or deleted in one pass over a pool.",
+    ),
+    Flag(
+        "sandbox-warm-pool-replenish-delay",
+        Kind.DURATION,
+        _POOLS,
+        "pools.replenish_delay_s",
+        "Pause before a pool that lost members is refilled.",
+    ),
+    Flag(
+        "sandbox-warm-pool-max-refill-rate",
+        Kind.FLOAT,
+        _POOLS,
+        "pools.refill_per_s_max",
+        "Sandboxes created for each second and pool; 0 leaves it to what the server can bear.",
+    ),
+    Flag(
+        "sandbox-warm-pool-readiness-grace-period",
+        Kind.DURATION,
+        _POOLS,
+        "pools.readiness_grace_s",
+        "A member that is not ready for this long is replaced.",
+    ),
+    Flag(
+        "sandbox-warm-pool-unschedulable-recheck-interval",
+        Kind.DURATION,
+        _POOLS,
+        "pools.unschedulable_recheck_s",
+        "How often members that found no node are looked at again.",
+    ),
+    Flag(
+        "enable-warm-pool-eviction",
+        Kind.BOOL,
+        _POOLS,
+        "pools.marks_safe_to_evict",
+        "Let the cluster autoscaler evict pods that no claim has taken.",
+    ),
+    Flag(
+        "sandbox-concurrent-workers",
+        Kind.INT,
+        _SANDBOXES,
+        "sandboxes.workers",
+        "Sandboxes worked on at once.",
+    ),
+    Flag(
+        "cluster-domain",
+        Kind.TEXT,
+        _SANDBOXES,
+        "sandboxes.cluster_domain",
+        "The cluster's DNS domain, for the host names of Services.",
+    ),
+    Flag(
+        "cache-label-selectors",
+        Kind.BOOL,
+        _SANDBOXES,
+        "sandboxes.caches_by_label",
+        "Watch only Pods and Services with the tracking label; objects to be adopted need it too.",
+    ),
+    Flag(
+        "sandbox-write-behind-window",
+        Kind.DURATION,
+        _SANDBOXES,
+        "sandboxes.write_behind_s",
+        "Merge status changes that come within this time into one write; 0 writes at once.",
+    ),
+    Flag(
+        "metrics-bind-address",
+        Kind.TEXT,
+        _SERVING,
+        "serving.metrics_address",
+        "Where /metrics is served, plain HTTP; 0 is off.",
+    ),
+    Flag(
+        "health-probe-bind-address",
+        Kind.TEXT,
+        _SERVING,
+        "serving.probe_address",
+        "Where /healthz, /livez and /readyz are served; 0 is off.",
+    ),
+    Flag(
+        "shutdown-timeout",
+        Kind.DURATION,
+        _SERVING,
+        "serving.shutdown_s_max",
+        "Longest time for a clean stop after SIGTERM.",
+    ),
+    Flag("zap-encoder", Kind.TEXT, _SERVING, "logs.encoder", "Log as json, or for the console."),
+    Flag(
+        "zap-log-level",
+        Kind.LEVEL,
+        _SERVING,
+        "logs.level",
+        "Least level that is logged: debug, info, warn, error, panic; a number from 1 is debug.",
+    ),
+    _unused("api-connections", Kind.INT, "api_connections", _BY_PURPOSE),
+    _unused("separate-watch-connection", Kind.BOOL, "separate_watch_connection", _BY_PURPOSE),
+    _unused("kube-api-qps", Kind.FLOAT, "api_qps", _NO_RATE),
+    _unused("kube-api-burst", Kind.INT, "api_burst", _NO_RATE),
+    _unused(
+        "sandbox-template-concurrent-workers",
+        Kind.INT,
+        "template_workers",
+        "The template controller is not part of this version.",
+    ),
+    _unused("enable-webhook", Kind.BOOL, "webhook_enabled", _NO_WEBHOOK),
+    _unused("manage-webhook-certs", Kind.BOOL, "webhook_manages_certs", _NO_WEBHOOK),
+    _unused("webhook-port", Kind.INT, "webhook_port", _NO_WEBHOOK),
+    _unused("webhook-cert-dir", Kind.TEXT, "webhook_cert_dir", _NO_WEBHOOK),
+    _unused("webhook-cert-name", Kind.TEXT, "webhook_cert_name", _NO_WEBHOOK),
+    _unused("webhook-key-name", Kind.TEXT, "webhook_key_name", _NO_WEBHOOK),
+    _unused("webhook-service-name", Kind.TEXT, "webhook_service_name", _NO_WEBHOOK),
+    _unused("webhook-namespace", Kind.TEXT, "webhook_namespace", _NO_WEBHOOK),
+    _unused("enable-tracing", Kind.BOOL, "tracing", "No traces are sent."),
+    _unused("enable-pprof", Kind.BOOL, "pprof", _NO_PPROF),
+    _unused("enable-pprof-debug", Kind.BOOL, "pprof_debug", _NO_PPROF),
+    _unused("pprof-block-profile-rate", Kind.INT, "pprof_block_profile_rate", _NO_PPROF),
+    _unused("pprof-mutex-profile-fraction", Kind.INT, "pprof_mutex_profile_fraction", _NO_PPROF),
+    _unused(
+        "zap-devel",
+        Kind.BOOL,
+        "log_devel",
+        "Use --zap-encoder=console --zap-log-level=debug instead.",
+    ),
+    _unused(
+        "zap-stacktrace-level",
+        Kind.LEVEL,
+        "log_stacktrace_level",
+        "The record of an exception always has its stack.",
+    ),
+    _unused(
+        "zap-time-encoding",
+        Kind.TEXT,
+        "log_time_encoding",
+        "Times are always RFC 3339, in UTC.",
+    ),
+)
