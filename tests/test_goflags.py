@@ -238,7 +238,7 @@ def test_durations_are_read_as_go_reads_them(text: str, seconds: float) -> None:
     "text", ["", "-", "5", "5 s", " 5s", "s", "1d", "1e3s", "5mm", "3000000h", "٣s"]
 )
 def test_what_go_refuses_as_a_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(text)):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         parse_duration(text)
 
 
@@ -285,7 +285,7 @@ def test_values_are_read_as_go_reads_them(kind: Kind, text: str, value: Any) -> 
     ],
 )
 def test_values_that_go_refuses_are_refused(kind: Kind, text: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(text)):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         parse_value(kind, text)
 
 
