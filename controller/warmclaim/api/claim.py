@@ -18,10 +18,20 @@ class EnvVar(View, frozen=True, gc=False):
     container_name: str = ""
 
 
+class PodMetadata(View, frozen=True, gc=False):
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
 class ClaimSpec(View, frozen=True, gc=False):
     warm_pool_ref: PoolRef = PoolRef()
     env: tuple[EnvVar, ...] = ()
     volume_claim_templates: tuple[msgspec.Raw, ...] = ()
+    additional_pod_metadata: PodMetadata = PodMetadata()
+
+    @property
+    def has_pod_metadata(self) -> bool:
+        return bool(self.additional_pod_metadata.labels or self.additional_pod_metadata.annotations)
 
 
 class ClaimedSandbox(View, frozen=True, gc=False):
@@ -56,8 +66,3 @@ class Claim(View, frozen=True, gc=False):
     def is_ready(self) -> bool:
         ready = find(self.conditions, READY)
         return ready is not None and ready.is_true
-
-    @property
-    def needs_cold_start(self) -> bool:
-        """Its own environment or volumes: no warm sandbox can have them."""
-        return bool(self.spec.env or self.spec.volume_claim_templates)

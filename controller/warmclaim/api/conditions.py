@@ -69,9 +69,7 @@ def find(conditions: Iterable[Condition], type_: str) -> Condition | None:
     return next((c for c in conditions if c.type == type_), None)
 
 
-def upsert(
-    conditions: Sequence[Condition], new: Condition, *, now: str
-) -> tuple[Condition, ...]:
+def upsert(conditions: Sequence[Condition], new: Condition, *, now: str) -> tuple[Condition, ...]:
     """`conditions` with `new` in its type's place, or appended.
 
     lastTransitionTime moves only when `status` does: then to the one that `new` brings, else to

@@ -1,0 +1,83 @@
+"""Sandbox and pool events become moves of the warm queue; nothing else fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.pool import Pool
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.eligibility import Refusal, pool_owner, why_not_adoptable
+from warmclaim.kube.informer import Change, Informer
+from warmqueue import PoolKey, SandboxKey, WarmDirectory
+
+BY_POOL = "pool"
+
+# What an honest cluster shows as well; the other refusals say that somebody forged something.
+_ORDINARY = {Refusal.DELETING, Refusal.NO_POOL_OWNER, Refusal.POOL_GONE}
+
+
+def pool_of(sandbox: Sandbox) -> list[str]:
+    """Index function: the pool that a sandbox's owner names, uid not yet compared."""
+    owner = pool_owner(sandbox)
+    return [f"{sandbox.metadata.namespace}/{owner.name}"] if owner else []
+
+
+class WarmIndex:
+    """Keeps the warm queue equal to the set of sandboxes that may be handed out.
+
+    `on_candidate(pool)` is called after each sandbox that a waiting claim could now take;
+    `on_refused(reason)` for each sandbox that only looks like a pool's member.
+    """
+
+    def __init__(
+        self,
+        sandboxes: Informer[Sandbox],
+        pools: Informer[Pool],
+        warm: WarmDirectory,
+        *,
+        on_candidate: Callable[[PoolKey], None],
+        on_refused: Callable[[Refusal], None],
+    ) -> None:
+        self._sandboxes = sandboxes.store
+        self._pools = pools.store
+        self._warm = warm
+        self._on_candidate = on_candidate
+        self._on_refused = on_refused
+        sandboxes.subscribe(self._sandbox_changed)
+        pools.subscribe(self._pool_changed)
+
+    def _sandbox_changed(self, change: Change[Sandbox]) -> None:
+        if change.new is not None:
+            self._place(change.new)
+        elif change.old is not None:
+            self._warm.forget(SandboxKey(*change.old.metadata.key))
+
+    def _pool_changed(self, change: Change[Pool]) -> None:
+        old, new = change.old, change.new
+        if old is not None and new is not None and old.metadata.uid == new.metadata.uid:
+            return
+        key = (new or old).metadata.key if new or old else None
+        if key is None:
+            return
+        members = list(self._sandboxes.by_index(BY_POOL, str(key)))
+        # Oldest first: arrival numbers are given here when the pool is seen after its members.
+        members.sort(key=lambda s: (s.metadata.creation_timestamp, s.metadata.name))
+        for sandbox in members:
+            self._place(sandbox)
+
+    def _place(self, sandbox: Sandbox) -> None:
+        key = SandboxKey(*sandbox.metadata.key)
+        owner = pool_owner(sandbox)
+        pool_key = PoolKey(key.namespace, owner.name if owner else "")
+        refusal = why_not_adoptable(sandbox, self._pools.get(ObjectKey(*pool_key)))
+        if refusal is not None:
+            self._warm.forget(key)
+            if refusal not in _ORDINARY:
+                self._on_refused(refusal)
+        elif sandbox.has_address:
+            uid, node = sandbox.metadata.uid, sandbox.node
+            self._warm.offer(pool_key, key, uid, node=node, is_ready=sandbox.is_ready)
+            self._on_candidate(pool_key)
+        else:
+            self._warm.hold(pool_key, key, sandbox.metadata.uid, node=sandbox.node)

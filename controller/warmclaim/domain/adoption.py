@@ -1,0 +1,232 @@
+"""The claim's next step: facts in, one decision out, each at most one API request.
+
+The hand-over has two writes. The *reservation* changes a warm sandbox's owner from its pool to
+the claim; the *publication* names that sandbox in the claim's status, once. Only the second is
+the contract with users. Nothing is remembered between passes that matters for safety: a claim's
+reservations are the sandboxes that it owns by uid, so a crash between the two writes is finished
+by whoever comes next, and a second reservation (an old view, another leader) is never published
+and is reclaimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from warmclaim.api.claim import Claim, ClaimStatus
+from warmclaim.api.conditions import ClaimReason
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.pool import Pool
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.claim_status import failed_status, mirrored_status, missing_status
+
+
+class Read(StrEnum):
+    """What was read from the API server itself, not from a cache, in this pass."""
+
+    CLAIM = "claim"
+    SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimFacts:
+    """What `decide_claim` looks at.
+
+    `owned`: living sandboxes whose controlling owner is this claim, by uid.
+    `namesake`: a sandbox with the claim's own name that belongs to somebody else.
+    `has_candidate`: the warm queue would give one now.
+    `wait_left_s`: how long the claim may still wait for a member that is on its way; 0 if none is.
+    `reads`: what is known from the API server itself; `is_fresh`: the caches are young enough to
+    reserve on. `now`: wall time as the API writes it.
+    """
+
+    claim: Claim
+    owned: Sequence[Sandbox]
+    namesake: Sandbox | None
+    pool: Pool | None
+    has_template: bool
+    has_candidate: bool
+    wait_left_s: float
+    reads: frozenset[Read]
+    is_fresh: bool
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The claim is as it should be; an event will tell when that changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadClaim:
+    """Look at the claim on the API server before a step that an old view makes harmful."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSandbox:
+    """Look at this sandbox on the API server."""
+
+    key: ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Take the warm queue's pick and change its owner to the claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Name `sandbox` in the claim's status. Write-once: refused if one stands there."""
+
+    sandbox: Sandbox
+    status: ClaimStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Bring the status of a published claim up to date."""
+
+    status: ClaimStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublish:
+    """The published sandbox is gone for good: take its name back, say SandboxMissing."""
+
+    status: ClaimStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaim:
+    """Delete a reservation that was never published."""
+
+    sandbox: Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """No warm sandbox is to be had: create one under the claim's own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """A member is on its way: wait for it, at most that long."""
+
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFailure:
+    """Write a not-ready status; the event that mends the cause wakes the claim."""
+
+    status: ClaimStatus
+
+
+ClaimDecision: TypeAlias = (
+    Nothing
+    | ReadClaim
+    | ReadSandbox
+    | Reserve
+    | Publish
+    | Mirror
+    | Unpublish
+    | Reclaim
+    | ColdStart
+    | WaitUntil
+    | ReportFailure
+)
+
+
+def decide_claim(facts: ClaimFacts) -> ClaimDecision:
+    """The next step for one claim. Pure; cost O(sandboxes that the claim owns), mostly 1."""
+    if facts.claim.metadata.is_deleting:
+        return Nothing()
+    if facts.claim.published:
+        return _keep_published(facts)
+    reservations = [sandbox for sandbox in facts.owned if not sandbox.metadata.is_deleting]
+    if reservations:
+        sandbox = min(
+            reservations,
+            key=lambda s: (not s.is_ready, s.metadata.creation_timestamp, s.metadata.name),
+        )
+        return Publish(sandbox, mirrored_status(facts.claim, sandbox, facts.now))
+    return _find_sandbox(facts)
+
+
+def _keep_published(facts: ClaimFacts) -> ClaimDecision:
+    published = facts.claim.published
+    sandbox = next((s for s in facts.owned if s.metadata.name == published), None)
+    if sandbox is None:
+        return _published_is_missing(facts)
+    status = mirrored_status(facts.claim, sandbox, facts.now)
+    if status != facts.claim.status:
+        return Mirror(status)
+    extras = (s for s in facts.owned if s is not sandbox and not s.metadata.is_deleting)
+    extra = next(extras, None)
+    if extra is None:
+        return Nothing()
+    # What the cache says of the claim may be older than its publication by another leader.
+    return Reclaim(extra) if Read.CLAIM in facts.reads else ReadClaim()
+
+
+def _published_is_missing(facts: ClaimFacts) -> ClaimDecision:
+    if Read.CLAIM not in facts.reads:
+        return ReadClaim()
+    if Read.SANDBOX not in facts.reads:
+        return ReadSandbox(ObjectKey(facts.claim.metadata.namespace, facts.claim.published))
+    return Unpublish(missing_status(facts.claim, facts.now))
+
+
+def _find_sandbox(facts: ClaimFacts) -> ClaimDecision:
+    refusal = _refusal(facts.claim)
+    if refusal is not None:
+        return _report(facts, *refusal)
+    pool_name = facts.claim.spec.warm_pool_ref.name
+    if facts.pool is None:
+        text = f'SandboxWarmPool "{pool_name}" not found'
+        return _report(facts, ClaimReason.WARM_POOL_NOT_FOUND, text)
+    if not facts.is_fresh and Read.CLAIM not in facts.reads:
+        return ReadClaim()
+    if facts.has_candidate:
+        return Reserve()
+    if facts.wait_left_s > 0:
+        return WaitUntil(facts.wait_left_s)
+    return _start_cold(facts, facts.pool)
+
+
+def _refusal(claim: Claim) -> tuple[ClaimReason, str] | None:
+    """What this version cannot give; refused before a sandbox is reserved, never ignored."""
+    if claim.spec.env:
+        return ClaimReason.ENV_REJECTED, "environment variables are not supported by this version"
+    if claim.spec.volume_claim_templates:
+        text = "volume claim templates of a claim are not supported by this version"
+        return ClaimReason.VOLUME_CLAIM_TEMPLATES, text
+    if claim.spec.has_pod_metadata:
+        text = "invalid additionalPodMetadata: not supported by this version"
+        return ClaimReason.INVALID_METADATA, text
+    return None
+
+
+def _start_cold(facts: ClaimFacts, pool: Pool) -> ClaimDecision:
+    name = facts.claim.metadata.name
+    if any(sandbox.metadata.name == name for sandbox in facts.owned):
+        return Nothing()  # its own earlier one is still being deleted; its going wakes the claim
+    if facts.namesake is not None:
+        text = (
+            f'Error seen: sandbox "{name}" exists and does not belong to this claim; '
+            "delete it or use another claim name"
+        )
+        return _report(facts, ClaimReason.RECONCILER_ERROR, text)
+    if not facts.has_template:
+        text = f'SandboxTemplate "{pool.spec.sandbox_template_ref.name}" not found'
+        return _report(facts, ClaimReason.TEMPLATE_NOT_FOUND, text)
+    # A claim that another leader served a moment ago looks unserved in an old cache; a warm
+    # reservation would be refused or reclaimed, but a pod should not be started for nothing.
+    return ColdStart() if Read.CLAIM in facts.reads else ReadClaim()
+
+
+def _report(facts: ClaimFacts, reason: ClaimReason, message: str) -> ClaimDecision:
+    status = failed_status(facts.claim, reason, message, facts.now)
+    return Nothing() if status == facts.claim.status else ReportFailure(status)

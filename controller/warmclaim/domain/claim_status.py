@@ -1,0 +1,70 @@
+"""The status that a claim should show; equal to what it shows means nothing is written."""
+
+from __future__ import annotations
+
+import msgspec
+
+from warmclaim.api.claim import Claim, ClaimedSandbox, ClaimStatus
+from warmclaim.api.conditions import (
+    FINISHED,
+    READY,
+    ClaimReason,
+    Condition,
+    Status,
+    find,
+    upsert,
+    without,
+)
+from warmclaim.api.sandbox import Sandbox
+
+
+def mirrored_status(claim: Claim, sandbox: Sandbox, now: str) -> ClaimStatus:
+    """The status of a claim that has `sandbox`: its name, addresses, Ready and Finished."""
+    conditions = upsert(claim.conditions, _forwarded_ready(claim, sandbox), now=now)
+    conditions = _forwarded_finished(conditions, sandbox)
+    pod_ips = sandbox.status.pod_ips if sandbox.status else ()
+    return ClaimStatus(
+        conditions=conditions,
+        sandbox=ClaimedSandbox(name=sandbox.metadata.name, pod_ips=pod_ips),
+    )
+
+
+def failed_status(claim: Claim, reason: ClaimReason, message: str, now: str) -> ClaimStatus:
+    """The status of a claim that has no sandbox, and why."""
+    ready = _not_ready(claim, reason, message)
+    return ClaimStatus(conditions=upsert(claim.conditions, ready, now=now), sandbox=None)
+
+
+def missing_status(claim: Claim, now: str) -> ClaimStatus:
+    """The status of a claim whose published sandbox vanished."""
+    return failed_status(claim, ClaimReason.SANDBOX_MISSING, "Sandbox does not exist", now)
+
+
+def _forwarded_ready(claim: Claim, sandbox: Sandbox) -> Condition:
+    ready = sandbox.ready
+    if ready is None:
+        return _not_ready(claim, ClaimReason.SANDBOX_NOT_READY, "Sandbox is not ready")
+    # A warm sandbox was Ready before the claim was made; to its user it became so no earlier
+    # than the claim. RFC 3339 in UTC with one grain: text order is time order.
+    since = max(ready.last_transition_time, claim.metadata.creation_timestamp)
+    return msgspec.structs.replace(
+        ready, last_transition_time=since, observed_generation=claim.metadata.generation
+    )
+
+
+def _forwarded_finished(
+    conditions: tuple[Condition, ...], sandbox: Sandbox
+) -> tuple[Condition, ...]:
+    finished = find(sandbox.status.conditions, FINISHED) if sandbox.status else None
+    conditions = without(conditions, FINISHED)
+    return conditions if finished is None else (*conditions, finished)
+
+
+def _not_ready(claim: Claim, reason: ClaimReason, message: str) -> Condition:
+    return Condition(
+        type=READY,
+        status=Status.FALSE,
+        reason=reason,
+        message=message,
+        observed_generation=claim.metadata.generation,
+    )

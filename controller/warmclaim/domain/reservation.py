@@ -1,0 +1,111 @@
+"""Durable create reservations: which members of a pool may exist, known to every leader.
+
+A pool member's name is made from an ordinal, and ordinals are reserved on the pool, by
+compare-and-set, before any of them is created. So a create is idempotent by name, and nobody
+reserves again before each ordinal of the last batch is known to exist or to be refused. That is
+"expectations" that survive a crash and hold between two leaders; the usual in-memory kind allows
+over-creation in both cases.
+
+The reservation stands in an annotation, since the CRD's schema must stay that of the API:
+
+    extensions.agents.x-k8s.io/create-reservation: {"first":12,"end":16,"replicas":20}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from warmclaim.api.names import name_hash
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_NAME_LENGTH_MAX = 63  # names become label values and host names
+_UID_DIGITS = 5  # 24 bits in base 36
+_ORDINAL_MAX = 36**6
+_BATCH_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Ordinals [first, end) may have been created, under a target of `replicas`."""
+
+    first: int
+    end: int
+    replicas: int
+
+    @property
+    def ordinals(self) -> range:
+        return range(self.first, self.end)
+
+    def encode(self) -> str:
+        """The annotation's value; equal reservations have equal text."""
+        return f'{{"first":{self.first},"end":{self.end},"replicas":{self.replicas}}}'
+
+
+class _Stored(msgspec.Struct, forbid_unknown_fields=True):
+    first: int
+    end: int
+    replicas: int
+
+
+def parse_reservation(text: str | None) -> Reservation | None:
+    """The reservation in an annotation; None where it is absent, odd or out of bounds.
+
+    The annotation is tenant-writable unless a policy forbids it, so nothing in it is believed
+    that a batch of ours could not have been.
+    """
+    if text is None or len(text) > 128:
+        return None
+    try:
+        stored = msgspec.json.decode(text.encode(), type=_Stored)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    is_sane = 0 <= stored.first <= stored.end <= _ORDINAL_MAX and stored.replicas >= 0
+    if not is_sane or stored.end - stored.first > _BATCH_MAX:
+        return None
+    return Reservation(stored.first, stored.end, stored.replicas)
+
+
+def member_name(pool_name: str, pool_uid: str, ordinal: int) -> str:
+    """Name of the pool's member with that ordinal: `<pool, cut>-<pool uid hash><ordinal>`.
+
+    The hash of the uid keeps a pool that was deleted and made again away from its forerunner's
+    names. At most 63 characters.
+    """
+    suffix = _uid_part(pool_uid) + _base36(ordinal)
+    return f"{pool_name[: _NAME_LENGTH_MAX - 1 - len(suffix)].rstrip('-.')}-{suffix}"
+
+
+def ordinal_of(pool_name: str, pool_uid: str, name: str) -> int | None:
+    """The inverse of `member_name`; None for a name that this pool never gives."""
+    prefix, _, suffix = name.rpartition("-")
+    uid_part = _uid_part(pool_uid)
+    digits = suffix[len(uid_part) :]
+    if not prefix or not suffix.startswith(uid_part) or not 1 <= len(digits) <= 6:
+        return None
+    if any(digit not in _DIGITS for digit in digits):
+        return None
+    ordinal = int(digits, 36)
+    return ordinal if member_name(pool_name, pool_uid, ordinal) == name else None
+
+
+def rebuilt(pool_name: str, pool_uid: str, names: Iterable[str], replicas: int) -> Reservation:
+    """An empty batch that starts past every ordinal in use: for a pool whose annotation is gone."""
+    used = (ordinal_of(pool_name, pool_uid, name) for name in names)
+    first = max((ordinal + 1 for ordinal in used if ordinal is not None), default=0)
+    return Reservation(first, first, replicas)
+
+
+def _uid_part(pool_uid: str) -> str:
+    return _base36(int(name_hash(pool_uid)[:6], 16)).rjust(_UID_DIGITS, "0")
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while True:
+        number, rest = divmod(number, 36)
+        digits = _DIGITS[rest] + digits
+        if number == 0:
+            return digits
