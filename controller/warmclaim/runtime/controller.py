@@ -1,0 +1,117 @@
+"""N workers, one key at a time each; every outcome is counted and answered in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeVar
+
+from warmclaim.errors import InvariantError, PermanentError, ThrottledError, WarmclaimError
+from warmclaim.runtime.async_workqueue import AsyncWorkqueue
+from warmclaim.runtime.reconciler import Reconciler, Result
+from warmclaim.seams import Clock
+from warmqueue import Lane, Work
+
+K = TypeVar("K", bound=Hashable)
+
+PERMANENT_RETRY_S = 60.0  # the same request never succeeds; only a change elsewhere can help
+
+_log = logging.getLogger(__name__)
+
+
+class PassObserver(Protocol):
+    """Is told of each pass: `result` is success, requeue_after or error."""
+
+    def pass_ended(self, controller: str, result: str, duration_s: float, waited_s: float) -> None:
+        """A pass of `controller` took `duration_s` after its key had waited `waited_s`."""
+        ...
+
+    def invariant_violated(self, invariant: str) -> None:
+        """A step that would break this promise was refused."""
+        ...
+
+
+class Controller(Generic[K]):
+    """Works the keys of one queue with one reconciler.
+
+    A pass that raises is tried again: after the server's own Retry-After, after a minute where
+    the request can never succeed, else with the key's exponential back-off. No exception of a
+    pass ends a worker: one poison object must not stop its kind.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reconciler: Reconciler[K],
+        queue: AsyncWorkqueue[K],
+        *,
+        workers: int,
+        clock: Clock,
+        observer: PassObserver,
+    ) -> None:
+        self.name = name
+        self.queue = queue
+        self._reconciler = reconciler
+        self._workers = workers
+        self._clock = clock
+        self._observer = observer
+        self._active: Counter[Lane] = Counter()
+
+    def active(self, lane: Lane) -> int:
+        """How many keys of this lane are being worked just now."""
+        return self._active[lane]
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as workers:
+            for number in range(self._workers):
+                workers.create_task(self._work(), name=f"{self.name}-{number}")
+
+    async def _work(self) -> None:
+        while True:
+            work = await self.queue.get()
+            self._active[work.lane] += 1
+            try:
+                await self._one_pass(work)
+            finally:
+                self._active[work.lane] -= 1
+                self.queue.done(work.key)
+
+    async def _one_pass(self, work: Work[K]) -> None:
+        started = self._clock.monotonic()
+        try:
+            result = await self._reconciler.reconcile(work.key)
+        except Exception as error:
+            self._failed(work, error)
+            word = "error"
+        else:
+            word = self._succeeded(work, result)
+        duration_s = self._clock.monotonic() - started
+        self._observer.pass_ended(self.name, word, duration_s, work.waited_s)
+
+    def _succeeded(self, work: Work[K], result: Result) -> str:
+        self.queue.forget(work.key)
+        if result.after_s is None:
+            return "success"
+        self.queue.add(work.key, lane=result.lane, after_s=result.after_s)
+        return "requeue_after"
+
+    def _failed(self, work: Work[K], error: Exception) -> None:
+        fields = {"controller": self.name, "key": str(work.key)}
+        if isinstance(error, ThrottledError) and error.retry_after_s is not None:
+            self.queue.add(work.key, lane=work.lane, after_s=error.retry_after_s)
+            return
+        if isinstance(error, PermanentError | InvariantError):
+            if isinstance(error, InvariantError):
+                self._observer.invariant_violated(error.invariant)
+            _log.error("refused for good: %s", error, extra=fields)
+            self.queue.add(work.key, lane=Lane.HOUSEKEEPING, after_s=PERMANENT_RETRY_S)
+            return
+        delay_s = self.queue.retry(work.key, lane=work.lane)
+        if isinstance(error, WarmclaimError):
+            _log.warning("failed, again in %.3f s: %s", delay_s, error, extra=fields)
+        else:
+            # A fault of ours, met at this object; the others go on.
+            _log.error("pass crashed, again in %.3f s", delay_s, exc_info=error, extra=fields)
