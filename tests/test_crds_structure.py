@@ -177,9 +177,9 @@ def test_the_committed_files_are_up_to_date() -> None:
 def test_files_hold_the_crds_and_say_when_they_are_stale(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     paths = write_crds(folder)
-    assert [yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths] == [
-        *crds().values()
-    ]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # several times as fast
+    read = [yaml.load(path.read_text(encoding="utf-8"), loader) for path in paths]
+    assert read == [*crds().values()]
     assert stale_crds(folder) == []
     paths[0].unlink()
     paths[1].write_text("{}", encoding="utf-8")
