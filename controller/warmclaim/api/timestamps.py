@@ -1,0 +1,24 @@
+"""Times as the API writes them: RFC 3339, UTC. In and out are seconds since 1970."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_SECONDS_MAX = 253_402_300_799.0  # 9999-12-31T23:59:59Z; later times saturate
+
+
+def rfc3339(seconds: float) -> str:
+    """Second grain, as metav1.Time. Times out of range saturate at years 1970 and 9999."""
+    moment = datetime.fromtimestamp(min(max(seconds, 0.0), _SECONDS_MAX), UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_of(text: str | None) -> float | None:
+    """The time in `text`, with any fraction and offset; None where it is absent or no time."""
+    if not text or len(text) > 64:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo else None

@@ -1,0 +1,277 @@
+"""SandboxClaim: facts, `decide_claim`, act; until there is nothing left to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from warmclaim.api.claim import Claim
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.pool import Pool
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.template import Template
+from warmclaim.api.timestamps import rfc3339
+from warmclaim.controllers.claim_records import ClaimRecord, ClaimRecords
+from warmclaim.controllers.claim_telemetry import ClaimTelemetry
+from warmclaim.controllers.hand_over import HandOver
+from warmclaim.controllers.outstanding import outstanding_creates
+from warmclaim.domain import adoption, patches
+from warmclaim.domain.adoption import ClaimDecision, ClaimFacts, Read, decide_claim
+from warmclaim.domain.blueprint import blueprint_of, cold_sandbox
+from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
+from warmclaim.domain.outcome import Outcome
+from warmclaim.errors import ConflictError
+from warmclaim.kube.informer import Informer
+from warmclaim.runtime.reconciler import DONE, Result, again
+from warmclaim.seams import Clock
+from warmclaim.settings import ClaimSettings
+from warmqueue import Lane, PoolKey, WaitingLine, WarmDirectory
+
+BY_OWNER_UID = "owner-uid"
+BY_WAITED_POOL = "waited-pool"
+
+_STEPS_MAX = 32  # a pass ends after that many requests, whatever happens
+_CACHE_AGE_S_MAX = 30.0  # older than that, the claim is read before anything is reserved for it
+
+
+def owner_uid_of(sandbox: Sandbox) -> list[str]:
+    """Index function: uid of the controlling owner, whatever its kind."""
+    owner = sandbox.metadata.controller_owner()
+    return [owner.uid] if owner else []
+
+
+def waited_pool_of(claim: Claim) -> list[str]:
+    """Index function: the pool that an unserved claim asks."""
+    if claim.published or claim.metadata.is_deleting:
+        return []
+    return [f"{claim.metadata.namespace}/{claim.spec.warm_pool_ref.name}"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCaches:
+    """What the claim controller reads."""
+
+    claims: Informer[Claim]
+    sandboxes: Informer[Sandbox]
+    pools: Informer[Pool]
+    templates: Informer[Template]
+
+
+class ClaimReconciler:
+    """Binds claims to warm sandboxes: two writes each, no read, no list.
+
+    The pick runs here, between two awaits, so no two workers ever choose the same sandbox.
+    """
+
+    def __init__(
+        self,
+        caches: ClaimCaches,
+        hand_over: HandOver,
+        warm: WarmDirectory,
+        waiting: WaitingLine[ObjectKey],
+        telemetry: ClaimTelemetry,
+        clock: Clock,
+        settings: ClaimSettings,
+    ) -> None:
+        self._caches = caches
+        self._hand_over = hand_over
+        self._warm = warm
+        self._waiting = waiting
+        self._telemetry = telemetry
+        self._clock = clock
+        self._settings = settings
+        self.records = ClaimRecords(clock)
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        """Bring one claim as far as it goes."""
+        await self._read_back_pending(key)
+        reads: set[Read] = set()
+        for _ in range(_STEPS_MAX):
+            claim = self._caches.claims.store.get(key)
+            if claim is None:
+                self._leave(key)
+                self.records.drop(key)
+                return DONE
+            record = self.records.of(key, claim.metadata.uid)
+            decision = decide_claim(self._facts(claim, record, frozenset(reads)))
+            if not isinstance(decision, adoption.WaitUntil):
+                self._leave(key)
+            result = await self._act(claim, record, decision, reads)
+            if result is not None:
+                return result
+        return again(1.0, Lane.ADOPTION)
+
+    async def _read_back_pending(self, key: ObjectKey) -> None:
+        record = self.records.find(key)
+        if record is None or record.pending is None:
+            return
+        if record.pending.is_resolved:
+            record.pending = None
+            return
+        outcome = await self._hand_over.read_back(record.uid, record.pending)
+        record.pending = None
+        self._telemetry.outcome(outcome)
+
+    def _facts(self, claim: Claim, record: ClaimRecord, reads: frozenset[Read]) -> ClaimFacts:
+        key, caches = claim.metadata.key, self._caches
+        pool = caches.pools.store.get(ObjectKey(key.namespace, claim.spec.warm_pool_ref.name))
+        namesake = caches.sandboxes.store.get(key)
+        owner = claim_owner(namesake) if namesake else None
+        is_alien = namesake is not None and (owner is None or owner.uid != claim.metadata.uid)
+        return ClaimFacts(
+            claim=claim,
+            owned=self._owned(claim),
+            namesake=namesake if is_alien else None,
+            pool=pool,
+            has_template=pool is not None and self._template_of(pool) is not None,
+            has_candidate=self._has_candidate(claim),
+            wait_left_s=self._wait_left_s(key, pool, record),
+            reads=reads,
+            is_fresh=caches.sandboxes.staleness_s() < _CACHE_AGE_S_MAX,
+            now=rfc3339(self._clock.wall()),
+        )
+
+    def _owned(self, claim: Claim) -> list[Sandbox]:
+        owned = self._caches.sandboxes.store.by_index(BY_OWNER_UID, claim.metadata.uid)
+        namespace = claim.metadata.namespace
+        return [s for s in owned if claim_owner(s) and s.metadata.namespace == namespace]
+
+    def _has_candidate(self, claim: Claim) -> bool:
+        counts = self._warm.statistics(_pool_key(claim))
+        return counts.ready + counts.not_ready > 0
+
+    def _wait_left_s(self, key: ObjectKey, pool: Pool | None, record: ClaimRecord) -> float:
+        """0 unless a member that nobody waits for yet is on its way."""
+        if pool is None:
+            return 0.0
+        pool_key = PoolKey(*pool.metadata.key)
+        ahead = self._waiting.position(key)
+        if ahead is None:
+            ahead = self._waiting.length(pool_key)
+        coming = self._warm.statistics(pool_key).held
+        if ahead >= coming:
+            coming += self._outstanding(pool)
+        if ahead >= coming:
+            return 0.0
+        return record.seen_s + self._settings.wait_s_max - self._clock.monotonic()
+
+    def _outstanding(self, pool: Pool) -> int:
+        """Creates on their way; a pool that was scaled down since has none."""
+        sandboxes = self._caches.sandboxes.store
+        members = len(sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid))
+        missing = max(pool.spec.replicas - members, 0)
+        return min(outstanding_creates(pool, sandboxes), missing) if missing else 0
+
+    async def _act(
+        self, claim: Claim, record: ClaimRecord, decision: ClaimDecision, reads: set[Read]
+    ) -> Result | None:
+        """One step; None to look again at once."""
+        match decision:
+            case adoption.Nothing():
+                return DONE
+            case adoption.WaitUntil(left_s):
+                self._waiting.join(_pool_key(claim), claim.metadata.key)
+                self._telemetry.outcome(Outcome.WAITING)
+                return again(left_s, Lane.ADOPTION)
+            case adoption.ReadClaim():
+                await self._hand_over.read_claim(claim)
+                reads.add(Read.CLAIM)
+            case adoption.ReadSandbox(key):
+                await self._hand_over.read_sandbox(key)
+                reads.add(Read.SANDBOX)
+            case adoption.Reserve():
+                await self._reserve(claim, record)
+            case adoption.ColdStart():
+                await self._start_cold(claim)
+            case adoption.Reclaim(sandbox):
+                await self._hand_over.reclaim(sandbox)
+                self._telemetry.outcome(Outcome.RECLAIMED)
+                return DONE
+            case _:
+                await self._write(claim, record, decision, reads)
+        return None
+
+    async def _reserve(self, claim: Claim, record: ClaimRecord) -> None:
+        taken = self._warm.take(_pool_key(claim))
+        if taken is None:
+            return
+        with taken:
+            sandbox = self._caches.sandboxes.store.get(ObjectKey(*taken.entry.key))
+            pool = self._caches.pools.store.get(ObjectKey(*_pool_key(claim)))
+            is_same = sandbox is not None and sandbox.metadata.uid == taken.entry.uid
+            if sandbox is None or not is_same or why_not_adoptable(sandbox, pool):
+                taken.forget()
+                return
+            record.picked_s = self._clock.monotonic()
+            record.pending = taken
+            outcome = await self._hand_over.reserve(claim, sandbox, taken)
+        record.pending = None
+        record.reserved_s = self._clock.monotonic()
+        self._telemetry.reserved(claim, sandbox, record, outcome)
+        self._count_attempt(record, outcome)
+
+    def _count_attempt(self, record: ClaimRecord, outcome: Outcome) -> None:
+        if outcome is Outcome.ADOPTED:
+            record.attempts = 0
+            return
+        record.attempts += 1
+        if record.attempts >= self._settings.adoption_attempts_max:
+            record.attempts = 0
+            raise ConflictError(409, "Conflict", f"no sandbox won; the last one: {outcome}")
+
+    async def _start_cold(self, claim: Claim) -> None:
+        pool = self._caches.pools.store.get(ObjectKey(*_pool_key(claim)))
+        template = self._template_of(pool) if pool else None
+        if template is None:
+            return
+        namespace, name = claim.metadata.key
+        body = cold_sandbox(claim, blueprint_of(template))
+        sandbox = await self._hand_over.create(namespace, body, name)
+        owner = claim_owner(sandbox) if sandbox else None
+        if sandbox and owner and owner.uid == claim.metadata.uid:
+            self._telemetry.cold_started(claim, sandbox)
+
+    async def _write(
+        self,
+        claim: Claim,
+        record: ClaimRecord,
+        decision: adoption.Publish | adoption.Mirror | adoption.Unpublish | adoption.ReportFailure,
+        reads: set[Read],
+    ) -> None:
+        match decision:
+            case adoption.Publish(_, status):
+                operations = patches.publication_patch(claim, status)
+            case adoption.Mirror(status):
+                operations = patches.mirror_patch(claim, status)
+            case adoption.Unpublish(status):
+                operations = patches.unpublication_patch(claim, status)
+            case adoption.ReportFailure(status):
+                operations = patches.failure_patch(claim, status)
+            case _:
+                assert_never(decision)
+        if await self._hand_over.write_status(claim, operations):
+            self._telemetry.status_written(claim, decision, record, self._shown(claim))
+            return
+        # Refused although the server's own view allows it: not a race, so not worth a hot loop.
+        if Read.CLAIM in reads:
+            raise ConflictError(409, "Conflict", f"status of {claim.metadata.key} was refused")
+        reads.add(Read.CLAIM)
+
+    def _shown(self, claim: Claim) -> Sandbox | None:
+        """The sandbox that the claim's status names now."""
+        now = self._caches.claims.store.get(claim.metadata.key)
+        if now is None or not now.published:
+            return None
+        key = ObjectKey(claim.metadata.namespace, now.published)
+        return self._caches.sandboxes.store.get(key)
+
+    def _template_of(self, pool: Pool) -> Template | None:
+        name = pool.spec.sandbox_template_ref.name
+        return self._caches.templates.store.get(ObjectKey(pool.metadata.namespace, name))
+
+    def _leave(self, key: ObjectKey) -> None:
+        self._waiting.leave(key)
+
+
+def _pool_key(claim: Claim) -> PoolKey:
+    return PoolKey(claim.metadata.namespace, claim.spec.warm_pool_ref.name)

@@ -1,0 +1,55 @@
+"""What the claim controller remembers of a claim: times for metrics and waiting, nothing else.
+
+Losing it costs a measurement or a longer wait, never a sandbox.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.seams import Clock
+from warmqueue import Taken
+
+
+@dataclass(slots=True)
+class ClaimRecord:
+    """One living claim. Times are monotonic seconds; `pending` is a reservation whose outcome
+    is unknown, to be read back before anything else is done for the claim."""
+
+    uid: str
+    seen_s: float
+    picked_s: float | None = None
+    reserved_s: float | None = None
+    attempts: int = 0
+    pending: Taken | None = None
+    is_measured: bool = False
+
+
+class ClaimRecords:
+    """Records by claim; bounded by the claims that live."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._records: dict[ObjectKey, ClaimRecord] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def of(self, key: ObjectKey, uid: str) -> ClaimRecord:
+        """The claim's record, begun now at first sight. A claim made again under the same name
+        begins anew, but inherits a reservation that is still to be read back."""
+        record = self._records.get(key)
+        if record is None or record.uid != uid:
+            pending = record.pending if record else None
+            record = ClaimRecord(uid, self._clock.monotonic(), pending=pending)
+            self._records[key] = record
+        return record
+
+    def find(self, key: ObjectKey) -> ClaimRecord | None:
+        """The record, whatever the uid; None for an unknown claim."""
+        return self._records.get(key)
+
+    def drop(self, key: ObjectKey) -> None:
+        """The claim is gone."""
+        self._records.pop(key, None)

@@ -1,0 +1,180 @@
+"""What is counted, logged and told about a claim; all of it after the write it speaks of."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from warmclaim.api import names
+from warmclaim.api.claim import Claim
+from warmclaim.api.meta import Object
+from warmclaim.api.resources import CLAIM, Resource
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.timestamps import seconds_of
+from warmclaim.controllers.claim_records import ClaimRecord
+from warmclaim.domain import adoption
+from warmclaim.domain.eligibility import pool_owner
+from warmclaim.domain.outcome import Outcome
+from warmclaim.seams import Clock
+from warmclaim.telemetry.metrics import Metrics, ReadyLatencies, Stage
+
+_log = logging.getLogger("warmclaim.claim")
+_CREATORS = {"go-client", "python-client", "controller"}
+
+
+class Events(Protocol):
+    """Emits Kubernetes Events later, in the lowest lane, or never; must not block or raise."""
+
+    def normal(
+        self, resource: Resource[Object], regarding: Object, reason: str, action: str, note: str
+    ) -> None:
+        """Something went as it should."""
+        ...
+
+    def warning(
+        self, resource: Resource[Object], regarding: Object, reason: str, action: str, note: str
+    ) -> None:
+        """Something needs a person's eye."""
+        ...
+
+
+class ClaimTelemetry:
+    """One method for each thing worth telling; no decision is made here."""
+
+    def __init__(self, metrics: Metrics, events: Events, clock: Clock) -> None:
+        self._metrics = metrics
+        self._events = events
+        self._clock = clock
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Count how a step ended."""
+        self._metrics.outcomes[outcome].inc()
+        if outcome is Outcome.RECLAIMED:
+            self._metrics.reservations_reclaimed.inc()
+
+    def reserved(
+        self, claim: Claim, sandbox: Sandbox, record: ClaimRecord, outcome: Outcome
+    ) -> None:
+        """A reservation was answered. `sandbox` is the view from before it."""
+        self.outcome(outcome)
+        if outcome is not Outcome.ADOPTED:
+            _log.info(
+                "sandbox not won",
+                extra={**_fields(claim), "sandbox": sandbox.metadata.name, "outcome": outcome},
+            )
+            return
+        picked_s, reserved_s = record.picked_s, record.reserved_s
+        if picked_s is not None and reserved_s is not None:
+            self._metrics.stages[Stage.SEEN_TO_PICKED].observe(picked_s - record.seen_s)
+            self._metrics.stages[Stage.PICKED_TO_RESERVED].observe(reserved_s - picked_s)
+        pool = pool_owner(sandbox)
+        self._count_created(claim, sandbox, names.WARM, pool.name if pool else "")
+
+    def cold_started(self, claim: Claim, sandbox: Sandbox) -> None:
+        """A sandbox was created for the claim alone."""
+        self.outcome(Outcome.COLD_STARTED)
+        name = sandbox.metadata.name
+        _log.info("cold start", extra={**_fields(claim), "sandbox": name})
+        self._count_created(claim, sandbox, names.COLD, claim.spec.warm_pool_ref.name)
+        self._events.normal(
+            CLAIM, claim, "SandboxProvisioned", "Provisioning", f'Created Sandbox "{name}"'
+        )
+
+    def status_written(
+        self,
+        claim: Claim,
+        decision: adoption.Publish | adoption.Mirror | adoption.Unpublish | adoption.ReportFailure,
+        record: ClaimRecord,
+        sandbox: Sandbox | None,
+    ) -> None:
+        """A status is stored. `claim` is the view from before, `sandbox` the one it shows."""
+        match decision:
+            case adoption.Publish():
+                self.outcome(Outcome.PUBLISHED)
+                self._published(claim, decision.sandbox, record)
+            case adoption.Mirror():
+                self.outcome(Outcome.MIRRORED)
+            case adoption.Unpublish():
+                self.outcome(Outcome.UNPUBLISHED)
+                _log.warning("published sandbox is gone", extra=_fields(claim))
+            case adoption.ReportFailure(status):
+                self.outcome(Outcome.REFUSED)
+                ready = status.conditions[-1]
+                _log.info(
+                    "claim refused: %s",
+                    ready.message,
+                    extra={**_fields(claim), "reason": ready.reason},
+                )
+        if sandbox is not None and not claim.is_ready and sandbox.is_ready:
+            self._became_ready(claim, sandbox, record)
+
+    def _published(self, claim: Claim, sandbox: Sandbox, record: ClaimRecord) -> None:
+        name, now_s = sandbox.metadata.name, self._clock.monotonic()
+        if record.reserved_s is not None:
+            self._metrics.stages[Stage.RESERVED_TO_PUBLISHED].observe(now_s - record.reserved_s)
+        is_warm = _launch_type(sandbox) == names.WARM
+        _log.info(
+            "published",
+            extra={
+                **_fields(claim),
+                "sandbox": name,
+                "node": sandbox.node or "",
+                "launch_type": _launch_type(sandbox),
+                "since_seen_ms": round((now_s - record.seen_s) * 1000, 1),
+            },
+        )
+        if is_warm:
+            note = f'Adopted warm pool Sandbox "{name}"'
+            self._events.normal(CLAIM, claim, "SandboxAdopted", "Adoption", note)
+
+    def _became_ready(self, claim: Claim, sandbox: Sandbox, record: ClaimRecord) -> None:
+        if record.is_measured:
+            return
+        record.is_measured = True
+        wall = self._clock.wall()
+        annotations = claim.metadata.annotations
+        ready = sandbox.ready
+        latencies = ReadyLatencies(
+            from_webhook_s=_since(annotations.get(names.ANNOTATION_WEBHOOK_OBSERVED), wall),
+            from_controller_s=self._clock.monotonic() - record.seen_s,
+            from_client_s=_since(annotations.get(names.ANNOTATION_CLIENT_REQUESTED), wall),
+            sandbox_creation_s=_since(
+                sandbox.metadata.creation_timestamp,
+                seconds_of(ready.last_transition_time if ready else None),
+            ),
+        )
+        self._metrics.observe_claim_ready(
+            latencies,
+            namespace=claim.metadata.namespace,
+            launch_type=_launch_type(sandbox),
+            template=_template(sandbox),
+        )
+
+    def _count_created(self, claim: Claim, sandbox: Sandbox, launch: str, pool: str) -> None:
+        created_by = claim.metadata.labels.get(names.LABEL_CREATED_BY, "")
+        self._metrics.claims_created.of(
+            claim.metadata.namespace,
+            _template(sandbox),
+            launch,
+            pool,
+            "ready" if sandbox.is_ready else "not_ready",
+            created_by if created_by in _CREATORS else "unknown",
+        ).inc()
+
+
+def _fields(claim: Claim) -> dict[str, str]:
+    return {"claim": str(claim.metadata.key), "pool": claim.spec.warm_pool_ref.name}
+
+
+def _launch_type(sandbox: Sandbox) -> str:
+    is_warm = sandbox.metadata.labels.get(names.LABEL_LAUNCH_TYPE) == names.WARM
+    return names.WARM if is_warm else names.COLD
+
+
+def _template(sandbox: Sandbox) -> str:
+    return sandbox.metadata.annotations.get(names.ANNOTATION_TEMPLATE_REF) or "__unknown__"
+
+
+def _since(start: str | None, end_s: float | None) -> float | None:
+    start_s = seconds_of(start)
+    return None if start_s is None or end_s is None else end_s - start_s

@@ -1,0 +1,160 @@
+"""The writes of the hand-over, and what each answer means.
+
+No write is ever repeated blindly: after an unknown outcome (timeout, reset, 5xx) or a refusal
+that may have several causes (409, 422) the object is read from the API server, the answer enters
+the cache, and the claim is decided anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from warmclaim.api.claim import Claim
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.resources import CLAIM, SANDBOX
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.eligibility import claim_owner, pool_owner
+from warmclaim.domain.outcome import Outcome
+from warmclaim.domain.patches import Operation, reservation_patch
+from warmclaim.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    NotFoundError,
+    ThrottledError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from warmclaim.kube.client import ApiClient
+from warmclaim.kube.informer import Informer
+from warmclaim.seams import Channel
+from warmqueue import Taken
+
+_log = logging.getLogger(__name__)
+
+
+class HandOver:
+    """Carries out what `decide_claim` decided; each method sends one write, and one read where
+    the write's answer does not tell what happened."""
+
+    def __init__(
+        self, client: ApiClient, claims: Informer[Claim], sandboxes: Informer[Sandbox]
+    ) -> None:
+        self._client = client
+        self._claims = claims
+        self._sandboxes = sandboxes
+
+    async def read_claim(self, claim: Claim) -> None:
+        """Put the API server's own word on the claim into the cache. Raises if it can't be had."""
+        try:
+            self._claims.observe(await self._client.get(CLAIM, claim.metadata.key))
+        except NotFoundError:
+            self._claims.observe_absent(claim.metadata.key, claim.metadata.uid)
+
+    async def read_sandbox(self, key: ObjectKey) -> Sandbox | None:
+        """The same for a sandbox; None if there is none."""
+        try:
+            sandbox = await self._client.get(SANDBOX, key)
+        except NotFoundError:
+            self._sandboxes.observe_absent(key)
+            return None
+        self._sandboxes.observe(sandbox)
+        return sandbox
+
+    async def reserve(self, claim: Claim, sandbox: Sandbox, taken: Taken) -> Outcome:
+        """Change the sandbox's owner to the claim, and end the entry's flight.
+
+        Raises what prevented an answer; then the entry stays in flight, to be read back
+        (`read_back`), unless surely nothing was applied.
+        """
+        operations = reservation_patch(sandbox, claim)
+        try:
+            # From here on the answer may be lost, also by cancellation: only reading back ends it.
+            taken.carry_over()
+            reserved = await self._client.json_patch(
+                SANDBOX, sandbox.metadata.key, operations, channel=Channel.CLAIMS
+            )
+        except NotFoundError:
+            self._sandboxes.observe_absent(sandbox.metadata.key, sandbox.metadata.uid)
+            taken.forget()
+            return Outcome.GHOST
+        except (ConflictError, UnknownOutcomeError, TransientError) as error:
+            if isinstance(error, ThrottledError):
+                taken.give_back()
+                raise
+            return await self.read_back(claim.metadata.uid, taken)
+        except Exception:
+            taken.give_back()  # refused as a whole, or never sent
+            raise
+        self._sandboxes.observe(reserved)
+        return self._settle(claim.metadata.uid, reserved, taken)
+
+    async def read_back(self, claim_uid: str, taken: Taken) -> Outcome:
+        """Ask the API server who owns the sandbox now, and end the entry's flight accordingly."""
+        sandbox = await self.read_sandbox(ObjectKey(*taken.entry.key))
+        if sandbox is None or sandbox.metadata.uid != taken.entry.uid:
+            taken.forget()
+            return Outcome.GHOST
+        return self._settle(claim_uid, sandbox, taken)
+
+    def _settle(self, claim_uid: str, sandbox: Sandbox, taken: Taken) -> Outcome:
+        owner = claim_owner(sandbox)
+        if owner is not None and owner.uid == claim_uid:
+            taken.settle()
+            return Outcome.ADOPTED
+        if pool_owner(sandbox) is not None and not sandbox.metadata.is_deleting:
+            # Still the pool's: the tests failed on an old view, or the request never arrived.
+            taken.give_back()
+            return Outcome.CONFLICT
+        taken.forget()
+        return Outcome.LOST
+
+    async def write_status(self, claim: Claim, operations: Sequence[Operation]) -> bool:
+        """One compare-and-set of the claim's status; False if it was refused or its outcome is
+        unknown. Either way the cache then holds what the API server says."""
+        try:
+            written = await self._client.json_patch(
+                CLAIM,
+                claim.metadata.key,
+                operations,
+                subresource="status",
+                channel=Channel.CLAIMS,
+            )
+        except NotFoundError:
+            self._claims.observe_absent(claim.metadata.key, claim.metadata.uid)
+            return False
+        except ThrottledError:
+            raise
+        except (ConflictError, UnknownOutcomeError, TransientError) as error:
+            _log.debug("status of %s not written: %s", claim.metadata.key, error)
+            await self.read_claim(claim)
+            return False
+        self._claims.observe(written)
+        return True
+
+    async def create(self, namespace: str, body: dict[str, object], name: str) -> Sandbox | None:
+        """Create a sandbox under a given name; None if somebody else holds the name.
+
+        Idempotent: a taken name or an unknown outcome is read back. Raises TransientError if the
+        outcome stayed unknown and nothing is there (yet).
+        """
+        try:
+            created = await self._client.create(SANDBOX, namespace, body, channel=Channel.CLAIMS)
+        except ThrottledError:
+            raise
+        except (AlreadyExistsError, UnknownOutcomeError, TransientError) as error:
+            found = await self.read_sandbox(ObjectKey(namespace, name))
+            if found is None:
+                raise TransientError(0, "Unknown", f"create of {namespace}/{name}") from error
+            return found
+        self._sandboxes.observe(created)
+        return created
+
+    async def reclaim(self, sandbox: Sandbox) -> None:
+        """Delete a reservation that was never published; only this very object."""
+        try:
+            await self._client.delete(
+                SANDBOX, sandbox.metadata.key, uid=sandbox.metadata.uid, channel=Channel.CLAIMS
+            )
+        except (NotFoundError, ConflictError):
+            self._sandboxes.observe_absent(sandbox.metadata.key, sandbox.metadata.uid)

@@ -1,0 +1,309 @@
+"""SandboxWarmPool: keeps `spec.replicas` members, never one more at any instant."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import msgspec
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.names import LABEL_WARM_POOL, name_hash
+from warmclaim.api.pool import Pool, PoolStatus
+from warmclaim.api.resources import POOL, SANDBOX
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.template import Template
+from warmclaim.controllers.claim_telemetry import Events
+from warmclaim.controllers.pool_members import (
+    PoolMemory,
+    current_reservation,
+    members_of,
+    unseen_ordinals,
+)
+from warmclaim.domain.blueprint import Blueprint, blueprint_of, member_sandbox
+from warmclaim.domain.patches import create_reservation_patch
+from warmclaim.domain.refill import (
+    CreateMembers,
+    DeleteMembers,
+    Member,
+    PoolFacts,
+    ReserveCreates,
+    Settled,
+    decide_refill,
+)
+from warmclaim.domain.reservation import Reservation, member_name
+from warmclaim.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    NotFoundError,
+    UnknownOutcomeError,
+    WarmclaimError,
+)
+from warmclaim.kube.client import ApiClient
+from warmclaim.kube.informer import Informer
+from warmclaim.runtime.reconciler import DONE, Result, again
+from warmclaim.seams import Channel, Clock
+from warmclaim.settings import PoolSettings
+from warmqueue import Lane
+
+_log = logging.getLogger("warmclaim.pool")
+
+STATUS_EVERY_S = 1.0
+"""Counts of a filling pool change with every member; one write a second is what a reader needs."""
+
+_STEPS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCaches:
+    """What the pool controller reads. `owner_index` finds sandboxes by their owner's uid."""
+
+    pools: Informer[Pool]
+    sandboxes: Informer[Sandbox]
+    templates: Informer[Template]
+    owner_index: str
+
+
+class PoolReconciler:
+    """Reserves ordinals, creates members, deletes surplus ones, writes the counts.
+
+    `turn` is awaited before each batch of creates: refill yields to claims.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        caches: PoolCaches,
+        events: Events,
+        turn: Callable[[], Awaitable[None]],
+        clock: Clock,
+        settings: PoolSettings,
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._events = events
+        self._turn = turn
+        self._clock = clock
+        self._settings = settings
+        self._memories: dict[ObjectKey, PoolMemory] = {}
+        self._blueprints: dict[ObjectKey, tuple[str, Blueprint]] = {}
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        """Bring one pool to its size, then its status up to date, also after a failure."""
+        pool = self._caches.pools.store.get(key)
+        if pool is None or pool.metadata.is_deleting:
+            self._memories.pop(key, None)
+            return DONE
+        try:
+            await self._resize(key)
+        except WarmclaimError:
+            await self._write_status(key)
+            raise
+        return await self._write_status(key)
+
+    async def _resize(self, key: ObjectKey) -> None:
+        for _ in range(_STEPS_MAX):
+            pool = self._caches.pools.store.get(key)
+            if pool is None:
+                return
+            memory = self._memory(pool)
+            blueprint = self._blueprint(pool)
+            decision = decide_refill(self._facts(pool, memory, has_template=blueprint is not None))
+            match decision:
+                case Settled():
+                    return
+                case ReserveCreates(reservation):
+                    await self._turn()
+                    await self._reserve(pool, memory, reservation)
+                case CreateMembers(ordinals):
+                    if blueprint is None or not await self._may_create(pool, memory):
+                        continue
+                    await self._create_all(pool, memory, blueprint, ordinals)
+                case DeleteMembers(members):
+                    await self._delete_all(members)
+                    return  # their going wakes the pool
+                case _:
+                    assert_never(decision)
+
+    def _memory(self, pool: Pool) -> PoolMemory:
+        memory = self._memories.get(pool.metadata.key)
+        if memory is None or memory.uid != pool.metadata.uid:
+            memory = self._memories[pool.metadata.key] = PoolMemory(pool.metadata.uid)
+        return memory
+
+    def _blueprint(self, pool: Pool) -> Blueprint | None:
+        key = ObjectKey(pool.metadata.namespace, pool.spec.sandbox_template_ref.name)
+        template = self._caches.templates.store.get(key)
+        if template is None:
+            self._blueprints.pop(key, None)
+            return None
+        version = template.metadata.resource_version
+        known = self._blueprints.get(key)
+        if known is None or known[0] != version:
+            known = self._blueprints[key] = (version, blueprint_of(template))
+        return known[1]
+
+    def _facts(self, pool: Pool, memory: PoolMemory, *, has_template: bool) -> PoolFacts:
+        sandboxes = self._caches.sandboxes.store
+        return PoolFacts(
+            replicas=pool.spec.replicas,
+            members=members_of(pool, sandboxes, self._caches.owner_index),
+            reservation=current_reservation(pool, memory, sandboxes),
+            unseen=unseen_ordinals(pool, memory, sandboxes),
+            has_template=has_template,
+            batch_max=self._settings.batch_items_max,
+        )
+
+    async def _reserve(self, pool: Pool, memory: PoolMemory, wanted: Reservation) -> None:
+        operations = create_reservation_patch(pool, wanted)
+        try:
+            written = await self._client.json_patch(
+                POOL, pool.metadata.key, operations, channel=Channel.REFILL
+            )
+        except (ConflictError, UnknownOutcomeError):
+            await self._read_pool(pool)
+            raise
+        self._caches.pools.observe(written)
+        current_reservation(written, memory, self._caches.sandboxes.store)
+        memory.reserved_here = memory.reservation == wanted
+
+    async def _may_create(self, pool: Pool, memory: PoolMemory) -> bool:
+        """Whether the batch is still the pool's. One that this process did not reserve may have
+        been finished and replaced by another leader: the API server is asked once."""
+        if memory.reserved_here:
+            return True
+        before = memory.reservation
+        await self._read_pool(pool)
+        now = self._caches.pools.store.get(pool.metadata.key)
+        if now is None or now.metadata.uid != pool.metadata.uid:
+            return False
+        is_same = current_reservation(now, memory, self._caches.sandboxes.store) == before
+        memory.reserved_here = is_same
+        return is_same
+
+    async def _read_pool(self, pool: Pool) -> None:
+        try:
+            view = await self._client.get(POOL, pool.metadata.key, channel=Channel.REFILL)
+        except NotFoundError:
+            self._caches.pools.observe_absent(pool.metadata.key, pool.metadata.uid)
+        else:
+            self._caches.pools.observe(view)
+
+    async def _create_all(
+        self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinals: Sequence[int]
+    ) -> None:
+        """Slow start: 1, 2, 4, ... at once, so that a refusal costs one request, not a batch."""
+        started, size = 0, 1
+        while started < len(ordinals):
+            await self._turn()
+            batch = ordinals[started : started + size]
+            creates = (self._create(pool, memory, blueprint, ordinal) for ordinal in batch)
+            failures = [
+                answer
+                for answer in await asyncio.gather(*creates, return_exceptions=True)
+                if isinstance(answer, BaseException)
+            ]
+            if failures:
+                self._say_refused(pool, failures[0])
+                raise failures[0]
+            started += len(batch)
+            size *= 2
+            now = self._caches.pools.store.get(pool.metadata.key)
+            if now is None or now.spec.replicas != pool.spec.replicas:
+                return  # the target moved: decide anew
+
+    async def _create(
+        self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinal: int
+    ) -> None:
+        namespace, pool_name = pool.metadata.key
+        name = member_name(pool_name, pool.metadata.uid, ordinal)
+        is_evictable = self._settings.marks_safe_to_evict
+        body = member_sandbox(pool, blueprint, name, is_evictable=is_evictable)
+        try:
+            created = await self._client.create(SANDBOX, namespace, body, channel=Channel.REFILL)
+        except AlreadyExistsError:
+            await self._see_taken(pool, ObjectKey(namespace, name))
+        else:
+            self._caches.sandboxes.observe(created)
+        if memory.reservation is not None and ordinal in memory.reservation.ordinals:
+            memory.seen.add(ordinal)
+
+    async def _see_taken(self, pool: Pool, key: ObjectKey) -> None:
+        """The name is taken: by an earlier try of ours, or by somebody else, then it is skipped."""
+        try:
+            found = await self._client.get(SANDBOX, key, channel=Channel.REFILL)
+        except NotFoundError:
+            return  # it was there and is gone again; its ordinal is spent
+        self._caches.sandboxes.observe(found)
+        is_ours = LABEL_WARM_POOL in found.metadata.labels or found.metadata.owner_references
+        if not is_ours:
+            note = f'Sandbox "{key.name}" has a name of this pool and no owner; name skipped'
+            self._events.warning(POOL, pool, "SandboxNameTaken", "Creating", note)
+
+    def _say_refused(self, pool: Pool, error: BaseException) -> None:
+        _log.warning("create refused: %s", error, extra={"pool": str(pool.metadata.key)})
+        if isinstance(error, WarmclaimError):
+            note = f"Could not create a sandbox: {error}"
+            self._events.warning(POOL, pool, "SandboxCreateFailed", "Creating", note)
+
+    async def _delete_all(self, members: Sequence[Member]) -> None:
+        started, size = 0, 1
+        while started < len(members):
+            batch = members[started : started + size]
+            await asyncio.gather(*(self._delete(member) for member in batch))
+            started += len(batch)
+            size *= 2
+
+    async def _delete(self, member: Member) -> None:
+        """Only at the version that was seen: a member adopted a moment ago has another."""
+        try:
+            await self._client.delete(
+                SANDBOX,
+                member.key,
+                uid=member.uid,
+                resource_version=member.resource_version,
+                channel=Channel.REFILL,
+            )
+        except (NotFoundError, ConflictError):
+            _log.info("surplus member changed, left alone", extra={"sandbox": str(member.key)})
+
+    async def _write_status(self, key: ObjectKey) -> Result:
+        pool = self._caches.pools.store.get(key)
+        if pool is None or pool.metadata.is_deleting:
+            return DONE
+        memory = self._memory(pool)
+        status = self._status_of(pool)
+        if status == pool.status:
+            return DONE
+        now = self._clock.monotonic()
+        left_s = memory.status_written_s + STATUS_EVERY_S - now
+        is_final = status.ready_replicas == pool.spec.replicas == status.replicas
+        if left_s > 0 and not is_final:
+            return again(left_s, Lane.REFILL)
+        memory.status_written_s = now
+        operations = [
+            {"op": "test", "path": "/metadata/uid", "value": pool.metadata.uid},
+            {"op": "add", "path": "/status", "value": msgspec.to_builtins(status)},
+        ]
+        try:
+            written = await self._client.json_patch(
+                POOL, key, operations, subresource="status", channel=Channel.REFILL
+            )
+        except NotFoundError:
+            self._caches.pools.observe_absent(key, pool.metadata.uid)
+        else:
+            self._caches.pools.observe(written)
+        return DONE
+
+    def _status_of(self, pool: Pool) -> PoolStatus:
+        members = members_of(pool, self._caches.sandboxes.store, self._caches.owner_index)
+        active = [member for member in members if not member.is_deleting]
+        return PoolStatus(
+            replicas=len(active),
+            ready_replicas=sum(member.is_ready for member in active),
+            selector=f"{LABEL_WARM_POOL}={name_hash(pool.metadata.name)}",
+            observed_generation=pool.metadata.generation,
+        )

@@ -1,0 +1,48 @@
+"""Which events wake which pools."""
+
+from __future__ import annotations
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.pool import Pool
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.template import Template
+from warmclaim.controllers.claim_events import BY_TEMPLATE
+from warmclaim.controllers.pool import PoolCaches
+from warmclaim.domain.eligibility import pool_owner
+from warmclaim.kube.informer import Change
+from warmclaim.runtime.async_workqueue import AsyncWorkqueue
+from warmqueue import Lane
+
+GATHER_S = 0.05
+"""Member events of that long make one pass: a burst of 300 adoptions wakes its pool some 20 times
+instead of 300."""
+
+
+class PoolEvents:
+    """Subscribes to the caches; own creates wake nobody, the pass that made them goes on."""
+
+    def __init__(self, caches: PoolCaches, queue: AsyncWorkqueue[ObjectKey]) -> None:
+        self._caches = caches
+        self._queue = queue
+        caches.pools.subscribe(self._pool_changed)
+        caches.sandboxes.subscribe(self._sandbox_changed)
+        caches.templates.subscribe(self._template_changed)
+
+    def _pool_changed(self, change: Change[Pool]) -> None:
+        pool = change.new or change.old
+        if pool is not None and not change.is_own:
+            self._queue.add(pool.metadata.key, lane=Lane.REFILL)
+
+    def _sandbox_changed(self, change: Change[Sandbox]) -> None:
+        for sandbox in (change.old, change.new):
+            owner = pool_owner(sandbox) if sandbox else None
+            if sandbox and owner:
+                key = ObjectKey(sandbox.metadata.namespace, owner.name)
+                self._queue.add(key, lane=Lane.REFILL, after_s=GATHER_S)
+
+    def _template_changed(self, change: Change[Template]) -> None:
+        template = change.new or change.old
+        if template is None:
+            return
+        for pool in self._caches.pools.store.by_index(BY_TEMPLATE, str(template.metadata.key)):
+            self._queue.add(pool.metadata.key, lane=Lane.REFILL)

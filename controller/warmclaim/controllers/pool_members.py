@@ -1,0 +1,77 @@
+"""Which ordinals of a pool's last batch are accounted for; what its members are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.names import ANNOTATION_RESERVATION
+from warmclaim.api.pool import Pool
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.eligibility import pool_owner
+from warmclaim.domain.refill import Member
+from warmclaim.domain.reservation import Reservation, member_name, parse_reservation, rebuilt
+from warmclaim.kube.store import Store
+
+
+@dataclass(slots=True)
+class PoolMemory:
+    """What this process knows of a pool beyond the caches. Losing it costs requests, no promise.
+
+    `seen`: ordinals of the current batch known to exist, to have existed, or to be taken by
+    somebody else. `reserved_here`: the batch was reserved by this process, so nobody else has
+    acted on it before.
+    """
+
+    uid: str
+    reservation: Reservation | None = None
+    reserved_here: bool = False
+    seen: set[int] = field(default_factory=set[int])
+    status_written_s: float = float("-inf")
+
+
+def members_of(pool: Pool, sandboxes: Store[Sandbox], index: str) -> list[Member]:
+    """Living sandboxes that the pool owns by uid, those being deleted included. O(members)."""
+    owned = sandboxes.by_index(index, pool.metadata.uid)
+    return [
+        Member(
+            key=sandbox.metadata.key,
+            uid=sandbox.metadata.uid,
+            resource_version=sandbox.metadata.resource_version,
+            created=sandbox.metadata.creation_timestamp,
+            is_ready=sandbox.is_ready,
+            is_deleting=sandbox.metadata.is_deleting,
+        )
+        for sandbox in owned
+        if sandbox.metadata.namespace == pool.metadata.namespace and pool_owner(sandbox)
+    ]
+
+
+def current_reservation(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -> Reservation:
+    """The pool's reservation: from its annotation; from memory if somebody removed that; else
+    rebuilt from the names in use. Enters `memory`; a new batch forgets what was seen of the old."""
+    stored = parse_reservation(pool.metadata.annotations.get(ANNOTATION_RESERVATION))
+    reservation = stored or memory.reservation
+    if reservation is None:
+        taken = (key.name for key in sandboxes if key.namespace == pool.metadata.namespace)
+        replicas = pool.spec.replicas
+        reservation = rebuilt(pool.metadata.name, pool.metadata.uid, taken, replicas)
+    if reservation != memory.reservation:
+        memory.reservation = reservation
+        memory.reserved_here = False
+        memory.seen.clear()
+    return reservation
+
+
+def unseen_ordinals(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -> list[int]:
+    """Ordinals of the last batch that are still to be accounted for. O(batch)."""
+    reservation = memory.reservation
+    if reservation is None or len(memory.seen) == len(reservation.ordinals):
+        return []
+    namespace, name = pool.metadata.key
+    for ordinal in reservation.ordinals:
+        if ordinal in memory.seen:
+            continue
+        if sandboxes.get(ObjectKey(namespace, member_name(name, pool.metadata.uid, ordinal))):
+            memory.seen.add(ordinal)
+    return [ordinal for ordinal in reservation.ordinals if ordinal not in memory.seen]
