@@ -1,0 +1,48 @@
+"""The closed set of words for how a step of a claim ended: one word for log, metric and trace."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How one step for a claim ended. Metric label values are precisely these."""
+
+    ADOPTED = "adopted"
+    """A warm sandbox was reserved for the claim."""
+    COLD_STARTED = "cold_started"
+    """No warm sandbox was to be had; one was created under the claim's name."""
+    PUBLISHED = "published"
+    """The claim's status names its sandbox."""
+    MIRRORED = "mirrored"
+    """The status of a published claim was brought up to date."""
+    UNPUBLISHED = "unpublished"
+    """The published sandbox is gone; its name was taken back."""
+    RECLAIMED = "reclaimed"
+    """A reservation that was never published was deleted."""
+    CONFLICT = "conflict"
+    """The object changed under us and the next pass decides anew."""
+    LOST = "lost"
+    """Another claim or leader won the picked sandbox."""
+    GHOST = "ghost"
+    """The picked sandbox was gone, or was another one under the same name."""
+    INELIGIBLE = "ineligible"
+    """The picked sandbox may not serve this claim."""
+    NO_CAPACITY = "no_capacity"
+    """The server refused a new sandbox for want of quota."""
+    WAITING = "waiting"
+    """A member is on its way; the claim waits for it."""
+    STALE = "stale"
+    """The caches are too old to act on; the claim waits for them."""
+    REFUSED = "refused"
+    """The claim itself is at fault; its status says why."""
+    EXPIRED = "expired"
+    """The claim's time is over."""
+    FAILED = "failed"
+    """The API server refused or did not answer; again after a back-off."""
+    UNKNOWN = "unknown"
+    """A write's answer was lost; the next step reads what became of it."""
+    DELETED = "deleted"
+    """The claim is gone or going."""
+    UNCHANGED = "unchanged"
+    """There was nothing to do."""
