@@ -1,0 +1,385 @@
+"""ApiClient: typed verbs over a Transport; every refusal is an error of `warmclaim.errors`.
+
+Reads raise `ApiError` or `NotSentError`; a read that got no usable answer is a `TransientError`
+(status 0 where there was no answer at all), since a read may always be repeated. Writes raise the
+same and `UnknownOutcomeError`, whenever it cannot be told whether the write was applied.
+No verb is repeated here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from warmclaim.api.meta import Object, ObjectKey
+from warmclaim.api.resources import Resource
+from warmclaim.errors import StreamError
+from warmclaim.kube import answers
+from warmclaim.kube.exchange import Call, Exchange, RequestObserver
+from warmclaim.seams import ByteStream, Channel, Clock, Request, Transport
+
+T = TypeVar("T", bound=Object)
+V = TypeVar("V")
+
+_JSON: Final = "application/json"
+_JSON_PATCH: Final = "application/json-patch+json"
+_MERGE_PATCH: Final = "application/merge-patch+json"
+# An explanation of a refused watch is read up to this; the rest of it is dropped.
+_REFUSAL_BYTES_MAX: Final = 65_536
+_REFUSAL_READ_S_MAX: Final = 5.0
+
+_Query: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list. `unreadable` are objects that exist but whose view does not decode
+    (None where not even a name could be read): they must not be taken for gone."""
+
+    items: list[T]
+    resource_version: str
+    continue_token: str
+    unreadable: tuple[ObjectKey | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What an answered object must be; "" where it is not known."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+
+
+class _ListMetadata(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _List(msgspec.Struct, Generic[V]):
+    metadata: _ListMetadata
+    items: list[V] | None = None
+
+
+class ApiClient:
+    """Sends Kubernetes verbs. Safe for any number of tasks at once.
+
+    `timeout_s` bounds each exchange, the wait for a pause included. After a 429 with Retry-After
+    all later requests of that class (reads or writes of that channel) wait until the pause ends;
+    one that would have to wait for more than half its time limit gets the `ThrottledError` at once.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        clock: Clock,
+        observer: RequestObserver | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        self._exchange = Exchange(transport, clock, observer)
+        self._timeout_s = timeout_s
+
+    async def get(
+        self,
+        resource: Resource[T],
+        key: ObjectKey,
+        *,
+        channel: Channel = Channel.CLAIMS,
+        timeout_s: float | None = None,
+    ) -> T:
+        """The object as it is now: a consistent read, never from a server's lagging cache."""
+        limit_s = timeout_s or self._timeout_s
+        request = Request("GET", resource.item(key), channel=channel, timeout_s=limit_s)
+        call = Call("get", str(resource), request)
+        return await self._object(resource, call, _Expected(key.name, key.namespace))
+
+    async def create(
+        self,
+        resource: Resource[T],
+        namespace: str,
+        body: Mapping[str, object] | bytes,
+        *,
+        channel: Channel = Channel.CLAIMS,
+        field_manager: str | None = None,
+        timeout_s: float | None = None,
+    ) -> T:
+        """Create an object; `AlreadyExistsError` if the name is taken."""
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        identity = answers.identity_of(raw)
+        request = Request(
+            "POST",
+            resource.collection(namespace),
+            (("fieldManager", field_manager),) if field_manager else (),
+            raw,
+            channel=channel,
+            timeout_s=timeout_s or self._timeout_s,
+        )
+        expected = _Expected(identity.metadata.name if identity else "", namespace)
+        return await self._object(resource, Call("create", str(resource), request), expected)
+
+    async def json_patch(
+        self,
+        resource: Resource[T],
+        key: ObjectKey,
+        operations: Sequence[Mapping[str, object]],
+        *,
+        subresource: str | None = None,
+        channel: Channel = Channel.CLAIMS,
+        timeout_s: float | None = None,
+    ) -> T:
+        """Apply RFC 6902 operations; a failed `test` is a `ConflictError`.
+
+        So is any other 422 (schema, denial): the server does not tell them apart. Resolve it by
+        one `get`. Where the operations test /metadata/uid, the answer is held against that uid.
+        """
+        uid = next((str(op.get("value")) for op in operations if _tests_uid(op)), "")
+        call = Call(
+            "patch",
+            str(resource),
+            Request(
+                "PATCH",
+                resource.item(key, subresource),
+                body=msgspec.json.encode(operations),
+                content_type=_JSON_PATCH,
+                channel=channel,
+                timeout_s=timeout_s or self._timeout_s,
+            ),
+            subresource or "",
+            is_422_conflict=True,
+        )
+        return await self._object(resource, call, _Expected(key.name, key.namespace, uid))
+
+    async def merge_patch(
+        self,
+        resource: Resource[T],
+        key: ObjectKey,
+        patch: Mapping[str, object],
+        *,
+        subresource: str | None = None,
+        channel: Channel = Channel.CLAIMS,
+        timeout_s: float | None = None,
+    ) -> T:
+        """Apply an RFC 7386 patch. With metadata.resourceVersion in it the server compares
+        versions, with metadata.uid identities (a 422, here a `ConflictError` as the 409 is)."""
+        uid = answers.member(patch, "metadata", "uid")
+        call = Call(
+            "patch",
+            str(resource),
+            Request(
+                "PATCH",
+                resource.item(key, subresource),
+                body=msgspec.json.encode(patch),
+                content_type=_MERGE_PATCH,
+                channel=channel,
+                timeout_s=timeout_s or self._timeout_s,
+            ),
+            subresource or "",
+            is_422_conflict=bool(uid),
+        )
+        return await self._object(resource, call, _Expected(key.name, key.namespace, uid))
+
+    async def replace(
+        self,
+        resource: Resource[T],
+        key: ObjectKey,
+        body: Mapping[str, object] | bytes,
+        *,
+        subresource: str | None = None,
+        channel: Channel = Channel.CLAIMS,
+        timeout_s: float | None = None,
+    ) -> T:
+        """Put a whole object; with metadata.resourceVersion in it, only over that version."""
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        identity = answers.identity_of(raw)
+        request = Request(
+            "PUT",
+            resource.item(key, subresource),
+            body=raw,
+            channel=channel,
+            timeout_s=timeout_s or self._timeout_s,
+        )
+        call = Call("update", str(resource), request, subresource or "")
+        uid = identity.metadata.uid if identity else ""
+        return await self._object(resource, call, _Expected(key.name, key.namespace, uid))
+
+    async def delete(
+        self,
+        resource: Resource[T],
+        key: ObjectKey,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        propagation: str | None = None,
+        channel: Channel = Channel.CLAIMS,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Delete an object, if it still has that uid and version (else `ConflictError`).
+
+        `propagation`: Background, Foreground or Orphan. On return the deletion has begun; with
+        finalizers the object stays until they are gone.
+        """
+        options: dict[str, object] = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if known := {name: value for name, value in preconditions.items() if value}:
+            options["preconditions"] = known
+        if propagation:
+            options["propagationPolicy"] = propagation
+        request = Request(
+            "DELETE",
+            resource.item(key),
+            body=msgspec.json.encode(options),
+            channel=channel,
+            timeout_s=timeout_s or self._timeout_s,
+        )
+        # The answer is a Status or the object, as the kind likes it; either is a JSON object.
+        await self._decoded(Call("delete", str(resource), request), dict[str, msgspec.Raw])
+
+    async def list_page(
+        self,
+        resource: Resource[T],
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        limit: int = 500,
+        continue_token: str = "",
+        resource_version: str | None = "",
+        match: str | None = None,
+        channel: Channel = Channel.WATCH,
+        timeout_s: float | None = None,
+    ) -> Page[T]:
+        """One page of at most `limit` objects (0: all).
+
+        `resource_version` "" is a consistent read; with `match` "NotOlderThan" the server may
+        answer from its cache once that has reached the version. An object that does not decode is
+        left out, and named in the page.
+        """
+        query = _selection(label_selector)
+        query += (("limit", str(limit)),) if limit else ()
+        if continue_token:
+            # The token holds the version; the server refuses a second word on it.
+            query += (("continue", continue_token),)
+        elif resource_version:
+            query += (("resourceVersion", resource_version),)
+            query += (("resourceVersionMatch", match),) if match else ()
+        limit_s = timeout_s or self._timeout_s
+        path = resource.collection(namespace)
+        request = Request("GET", path, query, channel=channel, timeout_s=limit_s)
+        call = Call("list", str(resource), request)
+        response = await self._exchange.send(call)
+        try:
+            return read_page(resource.view, response.body)
+        except answers.DECODE_ERRORS as error:
+            raise self._exchange.unusable(call, str(error)) from error
+
+    async def watch(
+        self,
+        resource: Resource[T],
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        resource_version: str = "",
+        timeout_s: float = 300.0,
+        connect_timeout_s: float | None = None,
+        send_initial_events: bool = False,
+        channel: Channel = Channel.WATCH,
+    ) -> ByteStream:
+        """Open a stream of events after `resource_version`; the server ends it after `timeout_s`.
+
+        With `send_initial_events` the present state comes first, closed by an annotated bookmark.
+        The caller closes the stream.
+        """
+        query = (*_selection(label_selector), ("watch", "1"), ("allowWatchBookmarks", "true"))
+        query += (("timeoutSeconds", str(max(1, round(timeout_s)))),)
+        query += (("resourceVersion", resource_version),) if resource_version else ()
+        if send_initial_events:
+            query += (("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan"))
+        path, limit_s = resource.collection(namespace), connect_timeout_s or self._timeout_s
+        request = Request("GET", path, query, channel=channel, timeout_s=limit_s)
+        call = Call("watch", str(resource), request)
+        stream = await self._exchange.open(call)
+        kind = stream.headers.get("content-type", _JSON)
+        if stream.status == 200 and kind.startswith(_JSON):
+            return stream
+        body = await _refusal(stream)
+        if stream.status < 400:
+            raise self._exchange.unusable(call, f"HTTP {stream.status} {kind}")
+        raise self._exchange.refusal(call, stream.status, stream.headers, body)
+
+    async def _object(self, resource: Resource[T], call: Call, expected: _Expected) -> T:
+        """Send, and read the object that was asked for; the answer is believed, not the request."""
+        obj = await self._decoded(call, resource.view)
+        metadata = obj.metadata
+        pairs = (
+            (expected.name, metadata.name),
+            (expected.namespace, metadata.namespace),
+            (expected.uid, metadata.uid),
+        )
+        for wanted, given in pairs:
+            if wanted and wanted != given:
+                raise self._exchange.unusable(call, f"the answer is about {given!r}")
+        return obj
+
+    async def _decoded(self, call: Call, type_: type[V]) -> V:
+        response = await self._exchange.send(call)
+        try:
+            return answers.decoder_for(type_).decode(response.body)
+        except answers.DECODE_ERRORS as error:
+            raise self._exchange.unusable(call, str(error)) from error
+
+
+def read_page(view: type[T], body: bytes) -> Page[T]:
+    """A list in JSON. Raises one of `DECODE_ERRORS` where the list itself makes no sense."""
+    decoder: msgspec.json.Decoder[_List[T]] = answers.decoder_for(_List[view])  # type: ignore[valid-type]
+    unreadable: list[ObjectKey | None] = []
+    try:
+        whole = decoder.decode(body)
+        metadata, items = whole.metadata, whole.items or []
+    except answers.DECODE_ERRORS:
+        # Some object, or the list. The second pass costs one more decode, only for such pages.
+        raw = answers.decoder_for(_List[msgspec.Raw]).decode(body)
+        metadata, items = raw.metadata, _readable(view, raw.items or (), unreadable)
+    sound = [item for item in items if answers.is_sound(item.metadata)]
+    unreadable += [None] * (len(items) - len(sound))
+    if answers.version_number(metadata.resource_version) is None:
+        raise ValueError("a list without resourceVersion")
+    return Page(sound, metadata.resource_version, metadata.continue_, tuple(unreadable))
+
+
+def _readable(
+    view: type[T], entries: Sequence[msgspec.Raw], unreadable: list[ObjectKey | None]
+) -> list[T]:
+    items: list[T] = []
+    for entry in entries:
+        try:
+            items.append(answers.decoder_for(view).decode(entry))
+        except answers.DECODE_ERRORS:
+            identity = answers.identity_of(entry)
+            unreadable.append(identity.key if identity else None)
+    return items
+
+
+def _selection(label_selector: str | None) -> _Query:
+    return (("labelSelector", label_selector),) if label_selector else ()
+
+
+def _tests_uid(operation: Mapping[str, object]) -> bool:
+    return operation.get("op") == "test" and operation.get("path") == "/metadata/uid"
+
+
+async def _refusal(stream: ByteStream) -> bytes:
+    """The explanation of a refused watch, as far as it comes in time."""
+    body = b""
+    try:
+        async with asyncio.timeout(_REFUSAL_READ_S_MAX):
+            while len(body) < _REFUSAL_BYTES_MAX and (piece := await stream.read()):
+                body += piece
+    except (StreamError, TimeoutError):
+        pass
+    finally:
+        await stream.close()
+    return body

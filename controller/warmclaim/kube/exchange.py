@@ -1,0 +1,158 @@
+"""One request and its answer: pauses that the server asked for, errors, and the record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+from warmclaim.errors import (
+    ApiError,
+    NotSentError,
+    ThrottledError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from warmclaim.kube import answers
+from warmclaim.seams import ByteStream, Channel, Clock, Request, Response, Transport
+
+Verb: TypeAlias = Literal["get", "list", "watch", "create", "patch", "update", "delete"]
+_READS: Final = frozenset(("get", "list", "watch"))
+
+PAUSE_S_MAX: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One finished request. `outcome` is the HTTP status in digits, or one of `not_sent`,
+    `no_answer`, `bad_answer` (an answer that is none of Kubernetes) and `cancelled`.
+    For a watch `duration_s` ends with the response head."""
+
+    verb: Verb
+    resource: str
+    subresource: str
+    channel: Channel
+    outcome: str
+    duration_s: float
+
+
+RequestObserver: TypeAlias = Callable[[RequestRecord], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request and what it means to Kubernetes."""
+
+    verb: Verb
+    resource: str
+    request: Request
+    subresource: str = ""
+    is_422_conflict: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        return self.verb in _READS
+
+    def __str__(self) -> str:
+        return f"{self.verb} {answers.plain(self.request.path)}"
+
+
+class Exchange:
+    """Sends calls through a transport, one attempt each."""
+
+    def __init__(
+        self, transport: Transport, clock: Clock, observer: RequestObserver | None
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._observer = observer
+        self._paused_until: dict[tuple[Channel, bool], float] = {}
+
+    async def send(self, call: Call) -> Response:
+        """The answer, if it is a success with a body to read."""
+        request = await self._after_pause(call)
+        began, outcome = self._clock.monotonic(), "cancelled"
+        try:
+            response = await self._transport.request(request)
+            outcome = str(response.status) if _is_usual(response.status) else "bad_answer"
+        except NotSentError:
+            outcome = "not_sent"
+            raise
+        except UnknownOutcomeError as error:
+            outcome = "no_answer"
+            raise _unanswered(call, error) from error
+        finally:
+            self._record(call, outcome, began)
+        if 200 <= response.status < 300:
+            return response
+        if response.status < 400:
+            raise self.unusable(call, f"HTTP {response.status}")
+        raise self.refusal(call, response.status, response.headers, response.body)
+
+    async def open(self, call: Call) -> ByteStream:
+        """The stream, whatever its status."""
+        request = await self._after_pause(call)
+        began, outcome = self._clock.monotonic(), "cancelled"
+        try:
+            stream = await self._transport.stream(request)
+            outcome = str(stream.status) if _is_usual(stream.status) else "bad_answer"
+        except NotSentError:
+            outcome = "not_sent"
+            raise
+        except UnknownOutcomeError as error:
+            outcome = "no_answer"
+            raise _unanswered(call, error) from error
+        finally:
+            self._record(call, outcome, began)
+        return stream
+
+    def refusal(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+        """The typed error of a status >= 400; a 429 with Retry-After pauses its class."""
+        retry_s = answers.retry_after_s(headers, self._clock.wall)
+        verb = "json_patch" if call.is_422_conflict else call.verb
+        error = answers.error_for(answers.status_of(status, body), verb=verb, retry_s=retry_s)
+        if isinstance(error, ThrottledError) and error.retry_after_s:
+            self._pause(call, error.retry_after_s)
+        return error
+
+    def unusable(self, call: Call, why: str) -> TransientError | UnknownOutcomeError:
+        """The error of an answer that is no Kubernetes answer: HTML, a redirect, a torn body."""
+        return _unanswered(call, answers.plain(why), answers.BAD_ANSWER)
+
+    def _pause(self, call: Call, delay_s: float) -> None:
+        group = (call.request.channel, call.is_read)
+        until = self._clock.monotonic() + min(delay_s, PAUSE_S_MAX)
+        self._paused_until[group] = max(until, self._paused_until.get(group, until))
+
+    async def _after_pause(self, call: Call) -> Request:
+        """The request, with what is left of its time after the pause of its class."""
+        request, group = call.request, (call.request.channel, call.is_read)
+        left_s = request.timeout_s
+        while (wait_s := self._paused_until.get(group, 0.0) - self._clock.monotonic()) > 0:
+            # Sent with a sliver of its time left, a write would only end as an unknown outcome.
+            if left_s - wait_s < request.timeout_s / 2:
+                raise ThrottledError(429, "Paused", f"{call} not sent", retry_after_s=wait_s)
+            await self._clock.sleep(wait_s)
+            left_s -= wait_s
+        return request if left_s == request.timeout_s else replace(request, timeout_s=left_s)
+
+    def _record(self, call: Call, outcome: str, began: float) -> None:
+        if self._observer is None:
+            return
+        channel, duration_s = call.request.channel, self._clock.monotonic() - began
+        self._observer(
+            RequestRecord(call.verb, call.resource, call.subresource, channel, outcome, duration_s)
+        )
+
+
+def _is_usual(status: int) -> bool:
+    return 200 <= status < 300 or status >= 400
+
+
+def _unanswered(
+    call: Call, why: object, reason: str = answers.NO_ANSWER
+) -> TransientError | UnknownOutcomeError:
+    """A read may be repeated whatever became of it; a write must be read back."""
+    if call.is_read:
+        return TransientError(0, reason, f"{call}: {why}")
+    return UnknownOutcomeError(f"{call}: {why}")

@@ -1,0 +1,273 @@
+"""Informer: keeps a store current and tells its subscribers of each change.
+
+Two sources feed the store: the watch, and the answers to this process's own requests (`observe`),
+which are often earlier. What is newer wins, by resourceVersion; the watch's later copy of an own
+write is then no news and causes no second pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from warmclaim.api.meta import Object, ObjectKey
+from warmclaim.api.resources import Resource
+from warmclaim.kube.answers import plain
+from warmclaim.kube.client import ApiClient
+from warmclaim.kube.ladder import ReflectorSettings
+from warmclaim.kube.reflector import Reflector, ReflectorStats
+from warmclaim.kube.store import IndexFunction, Store
+from warmclaim.seams import Clock, Rng
+
+T = TypeVar("T", bound=Object)
+
+log = logging.getLogger(__name__)
+
+# Uids learned to be gone before the watch said so; each is forgotten when it does.
+_GONE_UIDS_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """`old` None: came. `new` None: is gone. An object with the name of another but not its uid
+    makes two changes. `is_initial`: was there when the informer started. `is_own`: the answer to
+    a request of this process, whose sender goes on by itself."""
+
+    old: T | None
+    new: T | None
+    is_initial: bool = False
+    is_own: bool = False
+
+
+class Informer(Generic[T]):
+    """The cache of one kind, never of one object or one claim.
+
+    `store` is complete once `is_synced`; from then on it lags behind the server by the watch's
+    delay, `staleness_s` at most. Subscribers are called synchronously and in order. An exception
+    in one is logged and counted, and the others still hear of the change: one poison object
+    never stops a kind (`do_handlers_raise` is for tests).
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        resource: Resource[T],
+        *,
+        clock: Clock,
+        rng: Rng,
+        indexes: Mapping[str, IndexFunction[T]] | None = None,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        settings: ReflectorSettings | None = None,
+        do_handlers_raise: bool = False,
+    ) -> None:
+        self.resource = resource
+        self.store: Store[T] = Store(indexes)
+        self.handler_errors = 0
+        self._clock = clock
+        self._handlers: list[Callable[[Change[T]], None]] = []
+        self._do_handlers_raise = do_handlers_raise
+        self._synced = asyncio.Event()
+        self._gone_uids: dict[str, None] = {}
+        # The store holds all changes up to here, besides newer ones that were observed.
+        self._position = 0
+        self._reflector = Reflector(
+            client,
+            resource,
+            self,
+            clock=clock,
+            rng=rng,
+            namespace=namespace,
+            label_selector=label_selector,
+            settings=settings,
+        )
+
+    @property
+    def is_synced(self) -> bool:
+        """Was the whole state read once, and every subscriber told?"""
+        return self._synced.is_set()
+
+    @property
+    def stats(self) -> ReflectorStats:
+        return self._reflector.stats
+
+    @property
+    def skipped(self) -> int:
+        """Objects and events that could not be read, so far."""
+        return self.stats.skipped_objects + self.stats.nonsense_events + self.stats.long_lines
+
+    @property
+    def last_error(self) -> str:
+        """Why the last list or watch failed, in one line; "" if none did."""
+        return self._reflector.last_error
+
+    @property
+    def position(self) -> int:
+        """The resourceVersion up to which the store is complete; 0 before it is synced."""
+        return self._position
+
+    def staleness_s(self) -> float:
+        """Seconds since the last word from the server; infinite before the first.
+
+        A quiet but healthy watch says something at least every 60 s.
+        """
+        heard_at = self._reflector.heard_at
+        return float("inf") if heard_at is None else self._clock.monotonic() - heard_at
+
+    def subscribe(self, handler: Callable[[Change[T]], None]) -> None:
+        """Have `handler` called for every change from now on. It must not await or block.
+
+        What is in the store already is delivered at once, so the order of start does not matter.
+        """
+        self._handlers.append(handler)
+        for obj in sorted(self.store.values(), key=_by_age):
+            self._call(handler, Change(None, obj, is_initial=True))
+
+    async def run(self) -> None:
+        """List and watch until cancelled; an exception out of here is a bug."""
+        await self._reflector.run()
+
+    async def wait_synced(self) -> None:
+        """Return once `is_synced`."""
+        await self._synced.wait()
+
+    def observe(self, obj: T) -> None:
+        """Take in the answer to an own write or an authoritative read.
+
+        Ignored where the watch has seen as much already, and before the first list, which brings
+        it anyway. `obj` must match the informer's namespace and selector.
+        """
+        metadata = obj.metadata
+        cached = self.store.get(metadata.key)
+        if not self.is_synced or metadata.uid in self._gone_uids:
+            return
+        is_cached = cached is not None and cached.metadata.uid == metadata.uid
+        # At `_position` the store is complete: what is not in it and not newer is deleted.
+        if is_cached or metadata.version > self._position:
+            self._take(obj, is_own=True)
+
+    def observe_absent(self, key: ObjectKey, uid: str | None = None) -> None:
+        """An authoritative read said that the object does not exist.
+
+        With `uid` (give it wherever it is known) an object that has the name by now but another
+        uid is left alone, and no late event brings the uid back. Without, whatever is cached
+        under the key is taken for the one that is gone.
+        """
+        cached = self.store.get(key)
+        if cached is not None and uid in (None, cached.metadata.uid):
+            uid = cached.metadata.uid
+            self._drop(key)
+        if uid:
+            self._gone_uids[uid] = None
+            if len(self._gone_uids) > _GONE_UIDS_MAX:
+                del self._gone_uids[next(iter(self._gone_uids))]
+
+    # ReflectorSink: called by the reflector only.
+
+    def replace(
+        self,
+        items: Sequence[T],
+        resource_version: str,
+        *,
+        unreadable: Sequence[ObjectKey],
+        is_reset: bool,
+    ) -> None:
+        """Make the store what the list says, then tell of each difference, oldest object first.
+
+        Kept all the same: objects observed at versions newer than the list, and the last readable
+        state of those that are there but cannot be read.
+        """
+        version = int(resource_version)
+        keep = set(unreadable)
+        if is_reset:
+            self._gone_uids.clear()
+        else:
+            keep.update(o.metadata.key for o in self.store.values() if o.metadata.version > version)
+            items = [o for o in items if o.metadata.uid not in self._gone_uids]
+        listed = {obj.metadata.key: obj for obj in items}
+        changes: list[Change[T]] = []
+        cached_keys = self.store.keys()
+        for key in cached_keys:
+            if key not in listed and key not in keep:
+                changes.append(Change(self.store.remove(key), None))
+        is_initial = not self.is_synced
+        for key, obj in sorted(listed.items(), key=lambda entry: _by_age(entry[1])):
+            if key not in keep:
+                changes += self._put(obj, is_initial=is_initial)
+        self._position = version
+        self._deliver(changes)
+        self._synced.set()
+
+    def put(self, obj: T) -> None:
+        """An event: the object came or changed."""
+        self._position = max(self._position, obj.metadata.version)
+        if obj.metadata.uid not in self._gone_uids:
+            self._take(obj)
+
+    def gone(self, key: ObjectKey, uid: str, version: int) -> None:
+        """An event: the object was deleted."""
+        self._position = max(self._position, version)
+        self._gone_uids.pop(uid, None)
+        cached = self.store.get(key)
+        if cached is None:
+            return
+        # Whatever else was cached under the name and is older must have gone before it.
+        if cached.metadata.uid == uid or cached.metadata.version < version:
+            self._drop(key)
+
+    def bookmark(self, resource_version: str) -> None:
+        """An event: nothing else happened up to that version."""
+        self._position = max(self._position, int(resource_version))
+
+    # The store and the subscribers.
+
+    def _take(self, obj: T, *, is_own: bool = False) -> None:
+        """Enter an object, unless the cached one is as new."""
+        cached = self.store.get(obj.metadata.key)
+        if cached is not None and cached.metadata.version >= obj.metadata.version:
+            return
+        if cached is not None and cached.metadata.uid != obj.metadata.uid:
+            # Subscribers of the end see a store without it, those of the beginning one with it.
+            self._drop(obj.metadata.key)
+        self._deliver(self._put(obj, is_initial=False, is_own=is_own))
+
+    def _put(self, obj: T, *, is_initial: bool, is_own: bool = False) -> list[Change[T]]:
+        cached = self.store.get(obj.metadata.key)
+        if cached is None:
+            self.store.put(obj)
+            return [Change(None, obj, is_initial, is_own)]
+        if cached.metadata.uid != obj.metadata.uid:
+            self.store.remove(obj.metadata.key)
+            self.store.put(obj)
+            return [Change(cached, None), Change(None, obj)]
+        if cached.metadata.resource_version == obj.metadata.resource_version:
+            return []
+        self.store.put(obj)
+        return [Change(cached, obj, is_own=is_own)]
+
+    def _drop(self, key: ObjectKey) -> None:
+        self._deliver([Change(self.store.remove(key), None)])
+
+    def _deliver(self, changes: Sequence[Change[T]]) -> None:
+        for change in changes:
+            for handler in self._handlers:
+                self._call(handler, change)
+
+    def _call(self, handler: Callable[[Change[T]], None], change: Change[T]) -> None:
+        try:
+            handler(change)
+        except Exception as error:
+            if self._do_handlers_raise:
+                raise
+            self.handler_errors += 1
+            subject = change.new or change.old
+            key = subject.metadata.key if subject else None
+            log.error("%s %s: a subscriber failed: %s", self.resource, key, plain(repr(error)))
+
+
+def _by_age(obj: Object) -> tuple[str, str, str]:
+    metadata = obj.metadata
+    return metadata.creation_timestamp, metadata.namespace, metadata.name

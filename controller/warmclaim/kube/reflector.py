@@ -1,0 +1,393 @@
+"""Reflector: copies the server's objects of one kind into a sink, for ever.
+
+Why it is not a loop around "watch". A watch is a promise with small print, and each clause below
+was found broken in a client that is in use:
+
+* A stream that ends cleanly means nothing: a timeout and a killed server look the same. So an end
+  is never an error and never a reason to read everything again; the next watch starts after the
+  last version seen.
+* A stream that does not end may be dead. The server says something every 60 s (a bookmark), so 70 s
+  of silence is a broken connection, whatever the kernel believes.
+* The state that a watch without a version begins with comes in no order. Whoever takes a version
+  from one of those events and resumes there loses the objects not yet sent, for good. Here a
+  version is taken from a whole list, from the bookmark that ends the initial events, and from
+  the ordered events after them; from nothing else.
+* "410 Gone" comes as an HTTP status, or under HTTP 200 inside the stream, or between two pages of
+  a list. The cache stays as it is until a new list is whole.
+* A list can be older than what was seen, when it is answered by a server that lags. It is refused:
+  a cache that goes back in time makes a controller repeat what it has done. Only when the database
+  itself insists (restored from a backup) is the past accepted as the truth.
+* A server that closes each stream at once must not be called three thousand times in three
+  seconds, and one poison object must not stop the kind.
+
+`ladder.py` decides (pure); this file carries out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from warmclaim.api.meta import Object, ObjectKey
+from warmclaim.api.resources import Resource
+from warmclaim.errors import (
+    ApiError,
+    NotSentError,
+    PermanentError,
+    StreamError,
+    UnknownOutcomeError,
+)
+from warmclaim.kube import answers
+from warmclaim.kube.client import ApiClient
+from warmclaim.kube.ladder import Backoff, Ladder, ListStep, ReflectorSettings, Verdict, WatchStep
+from warmclaim.kube.watch_decoder import (
+    Bookmark,
+    ErrorEvent,
+    LineTooLong,
+    ObjectEvent,
+    Skipped,
+    WatchDecoder,
+    WatchEvent,
+)
+from warmclaim.seams import ByteStream, Clock, Rng
+
+T = TypeVar("T", bound=Object)
+T_contra = TypeVar("T_contra", bound=Object, contravariant=True)
+
+log = logging.getLogger(__name__)
+
+# What a round can end in. Anything else is a bug of ours and ends the reflector.
+_EXPECTED = (ApiError, NotSentError, StreamError, UnknownOutcomeError)
+
+
+class ReflectorSink(Protocol[T_contra]):
+    """Where a reflector reports. Calls are synchronous and in the server's order."""
+
+    def replace(
+        self,
+        items: Sequence[T_contra],
+        resource_version: str,
+        *,
+        unreadable: Sequence[ObjectKey],
+        is_reset: bool,
+    ) -> None:
+        """This is everything there was at that version. `unreadable` objects exist, but their
+        content is not known. `is_reset`: versions went back; what was known is void."""
+        ...
+
+    def put(self, obj: T_contra) -> None:
+        """An object came or changed."""
+        ...
+
+    def gone(self, key: ObjectKey, uid: str, version: int) -> None:
+        """An object was deleted at that version."""
+        ...
+
+    def bookmark(self, resource_version: str) -> None:
+        """All changes up to that version were reported."""
+        ...
+
+
+@dataclass(slots=True)
+class ReflectorStats:
+    """What happened so far, in times."""
+
+    lists: int = 0
+    watches: int = 0
+    torn_lines: int = 0
+    skipped_objects: int = 0
+    nonsense_events: int = 0
+    repeated_events: int = 0
+    long_lines: int = 0
+    silent_streams: int = 0
+    refused_lists: int = 0
+    resets: int = 0
+    failures: int = 0
+
+
+class _Nonsense(StreamError):
+    """The stream is left early; it is opened again after the last good version."""
+
+
+class Reflector(Generic[T]):
+    """Lists and watches one kind, for ever, through every fault of the server.
+
+    `run` ends only by cancellation, or by an exception that is a bug.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        resource: Resource[T],
+        sink: ReflectorSink[T],
+        *,
+        clock: Clock,
+        rng: Rng,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        settings: ReflectorSettings | None = None,
+    ) -> None:
+        self._client, self._resource, self._sink = client, resource, sink
+        self._clock, self._rng = clock, rng
+        self._namespace, self._label_selector = namespace, label_selector
+        self._settings = settings or ReflectorSettings()
+        self._ladder = Ladder(self._settings)
+        self._backoff = Backoff(self._settings)
+        self._use_watch_list = self._settings.use_watch_list
+        self._failed_watch_lists = 0
+        self._has_progress = False
+        self.stats = ReflectorStats()
+        self.heard_at: float | None = None
+        self.last_error = ""
+
+    async def run(self) -> None:
+        """Reflect until cancelled."""
+        while True:
+            delay_s = await self._round()
+            # Also without delay: a fake that never waits must not starve the other tasks.
+            await self._clock.sleep(delay_s)
+
+    async def _round(self) -> float:
+        """One list or one watch, to its end; the seconds to wait before the next."""
+        step, began = self._ladder.step(), self._clock.monotonic()
+        self._has_progress = False
+        error: BaseException | None = None
+        try:
+            if isinstance(step, WatchStep):
+                await self._watch(step)
+            elif await self._list(step):
+                return 0.0
+        except _EXPECTED as failure:
+            error = failure
+            self._failed(step, failure)
+        now, chance = self._clock.monotonic(), self._rng.random()
+        if isinstance(error, ApiError):
+            return self._backoff.after_failure(now, chance, error, error.retry_after_s)
+        is_stream = isinstance(step, WatchStep) or self._has_progress
+        if is_stream and now - began >= self._settings.healthy_stream_s:
+            return 0.0
+        if self._has_progress:
+            return self._backoff.after_progress(now, chance)
+        return self._backoff.after_failure(now, chance, error, None)
+
+    def _failed(self, step: ListStep | WatchStep, error: Exception) -> None:
+        if isinstance(step, ListStep):
+            self._ladder.list_failed(error)
+        elif isinstance(error, ApiError):
+            self._ladder.watch_failed(error, is_in_stream=False)
+        self.stats.failures += 1
+        self.last_error = answers.plain(str(error))
+        log.warning("%s: %s", self._resource, self.last_error)
+
+    # Lists.
+
+    async def _list(self, step: ListStep) -> bool:
+        """Read everything; True if it was accepted."""
+        self.stats.lists += 1
+        if self._use_watch_list:
+            return await self._watch_list(step)
+        items: list[T] = []
+        unreadable: list[ObjectKey] = []
+        token = ""
+        while True:
+            page = await self._client.list_page(
+                self._resource,
+                namespace=self._namespace,
+                label_selector=self._label_selector,
+                limit=self._settings.page_objects_max,
+                continue_token=token,
+                resource_version=step.resource_version,
+                match="NotOlderThan" if step.resource_version else None,
+                timeout_s=self._settings.request_timeout_s,
+            )
+            self._heard()
+            self.stats.skipped_objects += len(page.unreadable)
+            items += page.items
+            unreadable += [key for key in page.unreadable if key]
+            token = page.continue_token
+            if not token:
+                return self._take_list(step, items, page.resource_version, unreadable)
+
+    def _take_list(
+        self, step: ListStep, items: Sequence[T], version: str, unreadable: Sequence[ObjectKey]
+    ) -> bool:
+        seen = self._ladder.position
+        verdict = self._ladder.listed(step, int(version))
+        if verdict is Verdict.REFUSED:
+            self.stats.refused_lists += 1
+            log.warning(
+                "%s: refused a list of version %s, %d was seen", self._resource, version, seen
+            )
+            return False
+        if verdict is Verdict.RESET:
+            self.stats.resets += 1
+            log.error("%s: versions went back from %d to %s", self._resource, seen, version)
+        is_reset = verdict is Verdict.RESET
+        self._sink.replace(items, version, unreadable=unreadable, is_reset=is_reset)
+        return True
+
+    async def _watch_list(self, step: ListStep) -> bool:
+        """The list as a stream, followed by the changes after it on the same stream."""
+        try:
+            stream = await self._open(step.resource_version, send_initial_events=True)
+        except PermanentError:
+            log.info("%s: the server streams no lists; reading pages", self._resource)
+            self._use_watch_list = False
+            raise
+        initial = _InitialState[T](step)
+        try:
+            await self._follow(stream, initial)
+        finally:
+            self._failed_watch_lists = 0 if initial.is_whole else self._failed_watch_lists + 1
+            # A server that does not know the parameter ignores it, and its lists never end.
+            if self._failed_watch_lists >= self._settings.failed_watch_lists_max:
+                self._use_watch_list = False
+        return False
+
+    # Watches.
+
+    async def _watch(self, step: WatchStep) -> None:
+        stream = await self._open(step.resource_version, send_initial_events=False)
+        await self._follow(stream, None)
+
+    async def _open(self, version: str, *, send_initial_events: bool) -> ByteStream:
+        self.stats.watches += 1
+        low, high = self._settings.watch_s_min, self._settings.watch_s_max
+        stream = await self._client.watch(
+            self._resource,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            resource_version=version,
+            timeout_s=low + (high - low) * self._rng.random(),
+            connect_timeout_s=self._settings.request_timeout_s,
+            send_initial_events=send_initial_events,
+        )
+        self._heard()
+        return stream
+
+    async def _follow(self, stream: ByteStream, initial: _InitialState[T] | None) -> None:
+        """Read the stream to its end, or until it has been silent for too long."""
+        reader = asyncio.create_task(self._read(stream, initial))
+        watchdog = asyncio.create_task(self._until_silent())
+        try:
+            await asyncio.wait((reader, watchdog), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done():
+                return reader.result()
+        finally:
+            reader.cancel()
+            watchdog.cancel()
+            await asyncio.gather(reader, watchdog, return_exceptions=True)
+            await stream.close()
+        self.stats.silent_streams += 1
+        self._ladder.fell_silent()
+        raise StreamError(f"silent for {self._settings.silence_s_max:.0f} s")
+
+    async def _until_silent(self) -> None:
+        """One timer for each stream, not for each read."""
+        while True:
+            quiet_s = self._clock.monotonic() - (self.heard_at or 0.0)
+            if quiet_s >= self._settings.silence_s_max:
+                return
+            await self._clock.sleep(self._settings.silence_s_max - quiet_s)
+
+    async def _read(self, stream: ByteStream, initial: _InitialState[T] | None) -> None:
+        decoder = WatchDecoder(self._resource.view, line_bytes_max=self._settings.line_bytes_max)
+        while chunk := await stream.read():
+            self._heard()
+            for event in decoder.feed(chunk):
+                if initial is None or initial.is_whole:
+                    self._handle(event)
+                else:
+                    self._gather(event, initial)
+        self.stats.torn_lines += decoder.end()
+
+    def _handle(self, event: WatchEvent[T]) -> None:
+        """One event of the ordered part of a stream."""
+        match event:
+            case ObjectEvent(type=type_, object=obj):
+                if self._advance(obj.metadata.version):
+                    self._report(type_, obj)
+            case Bookmark(resource_version=version):
+                self._has_progress = True
+                self._ladder.advanced(int(version))
+                self._sink.bookmark(str(self._ladder.position))
+            case Skipped():
+                self._skip(event)
+            case ErrorEvent(error=error):
+                self._ladder.watch_failed(error, is_in_stream=True)
+                raise StreamError(f"the server ended the stream: {error}") from error
+            case LineTooLong():
+                self.stats.long_lines += 1
+                self._ladder.relist()
+                raise _Nonsense(f"a line of more than {event.limit_bytes} bytes")
+
+    def _report(self, type_: str, obj: T) -> None:
+        if type_ == "DELETED":
+            metadata = obj.metadata
+            self._sink.gone(metadata.key, metadata.uid, metadata.version)
+        else:
+            self._sink.put(obj)
+
+    def _skip(self, event: Skipped) -> None:
+        identity = event.identity
+        key, version = (identity.key, identity.version) if identity else (None, None)
+        log.warning("%s: skipped %s %s: %s", self._resource, event.type, key, event.problem)
+        if identity is None or key is None or version is None:
+            self.stats.nonsense_events += 1
+            self._ladder.made_no_sense()
+            raise _Nonsense(f"an event that makes no sense: {event.problem}")
+        # A sound event about an object whose content is odd: the cache keeps what it had of it.
+        self.stats.skipped_objects += 1
+        if self._advance(version) and event.type == "DELETED":
+            self._sink.gone(key, identity.metadata.uid, version)
+
+    def _advance(self, version: int) -> bool:
+        self._has_progress = True
+        is_new = self._ladder.advanced(version)
+        self.stats.repeated_events += not is_new
+        return is_new
+
+    def _gather(self, event: WatchEvent[T], initial: _InitialState[T]) -> None:
+        """One event of the unordered part: no version is taken from it."""
+        match event:
+            case ObjectEvent(type=type_, object=obj):
+                initial.take(type_, obj)
+            case Bookmark(resource_version=version, ends_initial=True):
+                items, unreadable = list(initial.items.values()), initial.unreadable
+                if not self._take_list(initial.step, items, version, unreadable):
+                    raise _Nonsense(f"initial events of version {version}")
+                initial.is_whole = self._has_progress = True
+            case Bookmark():
+                pass
+            case Skipped():
+                self.stats.skipped_objects += 1
+                log.warning("%s: skipped %s: %s", self._resource, event.key, event.problem)
+                initial.unreadable += [event.key] if event.key else []
+            case ErrorEvent(error=error):
+                raise error
+            case LineTooLong():
+                self.stats.long_lines += 1
+                raise _Nonsense(f"a line of more than {event.limit_bytes} bytes")
+
+    def _heard(self) -> None:
+        self.heard_at = self._clock.monotonic()
+
+
+class _InitialState(Generic[T]):
+    """What a streamed list has brought so far."""
+
+    def __init__(self, step: ListStep) -> None:
+        self.step = step
+        self.items: dict[ObjectKey, T] = {}
+        self.unreadable: list[ObjectKey] = []
+        self.is_whole = False
+
+    def take(self, type_: str, obj: T) -> None:
+        key = obj.metadata.key
+        if type_ == "DELETED":
+            self.items.pop(key, None)
+        else:
+            self.items[key] = obj
