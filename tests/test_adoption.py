@@ -1,0 +1,201 @@
+"""decide_claim: every decision, and the facts that lead to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from tests.views import NOW, a_claim, a_pool, a_sandbox
+
+from warmclaim.api.claim import Claim, ClaimSpec, EnvVar, PodMetadata, PoolRef
+from warmclaim.api.conditions import READY, find
+from warmclaim.api.meta import ObjectKey
+from warmclaim.domain import adoption
+from warmclaim.domain.adoption import ClaimFacts, Read, decide_claim
+
+
+def facts(claim: Claim | None = None, **changes: Any) -> ClaimFacts:
+    """A fresh claim, a pool with a candidate, nothing owned."""
+    base = ClaimFacts(
+        claim=claim or a_claim(),
+        owned=(),
+        namesake=None,
+        pool=a_pool(),
+        has_template=True,
+        has_candidate=True,
+        wait_left_s=0.0,
+        reads=frozenset(),
+        is_fresh=True,
+        now=NOW,
+    )
+    return replace(base, **changes)
+
+
+def ready_reason(decision: object) -> str:
+    assert isinstance(decision, adoption.ReportFailure)
+    ready = find(decision.status.conditions, READY)
+    assert ready is not None
+    assert not ready.is_true
+    return ready.reason
+
+
+class TestWithoutSandbox:
+    def test_a_candidate_is_reserved(self) -> None:
+        assert decide_claim(facts()) == adoption.Reserve()
+
+    def test_a_deleting_claim_gets_nothing(self) -> None:
+        claim = a_claim(deletion_timestamp=NOW)
+        assert decide_claim(facts(claim)) == adoption.Nothing()
+
+    def test_a_missing_pool_is_said(self) -> None:
+        decision = decide_claim(facts(pool=None))
+        assert ready_reason(decision) == "WarmPoolNotFound"
+        assert isinstance(decision, adoption.ReportFailure)
+        assert decision.status.conditions[0].message == 'SandboxWarmPool "pool" not found'
+
+    def test_a_failure_that_is_shown_already_is_not_written_again(self) -> None:
+        decision = decide_claim(facts(pool=None))
+        assert isinstance(decision, adoption.ReportFailure)
+        shown = msgspec.structs.replace(a_claim(), status=decision.status)
+        assert decide_claim(facts(shown, pool=None)) == adoption.Nothing()
+
+    def test_it_waits_while_a_member_is_on_its_way(self) -> None:
+        decision = decide_claim(facts(has_candidate=False, wait_left_s=1.5))
+        assert decision == adoption.WaitUntil(1.5)
+
+    def test_a_candidate_goes_before_waiting(self) -> None:
+        assert decide_claim(facts(wait_left_s=1.5)) == adoption.Reserve()
+
+    def test_it_starts_cold_only_after_reading_the_claim(self) -> None:
+        empty = facts(has_candidate=False)
+        assert decide_claim(empty) == adoption.ReadClaim()
+        sure = replace(empty, reads=frozenset({Read.CLAIM}))
+        assert decide_claim(sure) == adoption.ColdStart()
+
+    def test_a_cold_start_needs_the_template(self) -> None:
+        decision = decide_claim(facts(has_candidate=False, has_template=False))
+        assert ready_reason(decision) == "TemplateNotFound"
+
+    def test_a_sandbox_of_somebody_else_under_the_claims_name_is_not_touched(self) -> None:
+        squatter = a_sandbox("claim")
+        decision = decide_claim(facts(has_candidate=False, namesake=squatter))
+        assert ready_reason(decision) == "ReconcilerError"
+
+    def test_its_own_deleting_sandbox_under_that_name_is_awaited(self) -> None:
+        claim = a_claim()
+        leaving = a_sandbox("claim", owner=claim, deletion_timestamp=NOW)
+        decision = decide_claim(facts(claim, has_candidate=False, owned=(leaving,)))
+        assert decision == adoption.Nothing()
+
+    def test_old_caches_are_not_reserved_on(self) -> None:
+        assert decide_claim(facts(is_fresh=False)) == adoption.ReadClaim()
+        read = facts(is_fresh=False, reads=frozenset({Read.CLAIM}))
+        assert decide_claim(read) == adoption.Reserve()
+
+    @pytest.mark.parametrize(
+        ("spec", "reason"),
+        [
+            ({"env": (EnvVar("A", "b"),)}, "EnvVarsInjectionRejected"),
+            ({"volume_claim_templates": (msgspec.Raw(b"{}"),)}, "VolumeClaimTemplatesError"),
+            ({"additional_pod_metadata": PodMetadata(labels={"a": "b"})}, "InvalidMetadata"),
+        ],
+        ids=["env", "volumes", "metadata"],
+    )
+    def test_what_cannot_be_given_is_refused_before_a_sandbox_is_reserved(
+        self, spec: dict[str, Any], reason: str
+    ) -> None:
+        wanted = ClaimSpec(warm_pool_ref=PoolRef("pool"), **spec)
+        claim = msgspec.structs.replace(a_claim(), spec=wanted)
+        assert ready_reason(decide_claim(facts(claim))) == reason
+
+
+class TestReservedButNotPublished:
+    def test_it_is_published(self) -> None:
+        claim = a_claim()
+        sandbox = a_sandbox(owner=claim)
+        decision = decide_claim(facts(claim, owned=(sandbox,)))
+        assert isinstance(decision, adoption.Publish)
+        assert decision.sandbox is sandbox
+        assert decision.status.sandbox is not None
+        assert decision.status.sandbox.name == "warm"
+        assert decision.status.sandbox.pod_ips == ("10.0.0.1",)
+
+    def test_no_further_one_is_reserved_although_there_are_candidates(self) -> None:
+        claim = a_claim()
+        decision = decide_claim(facts(claim, owned=(a_sandbox(owner=claim),), has_candidate=True))
+        assert not isinstance(decision, adoption.Reserve)
+
+    def test_of_two_the_ready_one_is_published_whatever_the_order(self) -> None:
+        claim = a_claim()
+        slow, quick = a_sandbox("a", owner=claim, ready=False), a_sandbox("b", owner=claim)
+        for owned in ((slow, quick), (quick, slow)):
+            decision = decide_claim(facts(claim, owned=owned))
+            assert isinstance(decision, adoption.Publish)
+            assert decision.sandbox is quick
+
+    def test_a_deleting_one_is_not_published(self) -> None:
+        claim = a_claim()
+        leaving = a_sandbox(owner=claim, deletion_timestamp=NOW)
+        assert decide_claim(facts(claim, owned=(leaving,))) == adoption.Reserve()
+
+    def test_one_without_a_condition_is_published_as_not_ready(self) -> None:
+        claim = a_claim()
+        blank = msgspec.structs.replace(a_sandbox(owner=claim), status=None)
+        decision = decide_claim(facts(claim, owned=(blank,)))
+        assert isinstance(decision, adoption.Publish)
+        ready = find(decision.status.conditions, READY)
+        assert ready is not None
+        assert (ready.status, ready.reason) == ("False", "SandboxNotReady")
+
+
+class TestPublished:
+    def test_nothing_is_done_when_all_is_shown(self) -> None:
+        claim = a_claim(published="warm")
+        assert decide_claim(facts(claim, owned=(a_sandbox(owner=claim),))) == adoption.Nothing()
+
+    def test_a_changed_sandbox_is_mirrored(self) -> None:
+        claim = a_claim(published="warm")
+        sandbox = a_sandbox(owner=claim, ready=False)
+        decision = decide_claim(facts(claim, owned=(sandbox,)))
+        assert isinstance(decision, adoption.Mirror)
+        assert decision.status.conditions[0].status == "False"
+
+    def test_an_extra_reservation_is_reclaimed_only_after_reading_the_claim(self) -> None:
+        claim = a_claim(published="warm")
+        extra = a_sandbox("extra", owner=claim)
+        both = facts(claim, owned=(a_sandbox(owner=claim), extra))
+        assert decide_claim(both) == adoption.ReadClaim()
+        sure = replace(both, reads=frozenset({Read.CLAIM}))
+        assert decide_claim(sure) == adoption.Reclaim(extra)
+
+    def test_a_deleting_extra_is_left_alone(self) -> None:
+        claim = a_claim(published="warm")
+        leaving = a_sandbox("extra", owner=claim, deletion_timestamp=NOW)
+        owned = (a_sandbox(owner=claim), leaving)
+        assert decide_claim(facts(claim, owned=owned)) == adoption.Nothing()
+
+    def test_a_missing_sandbox_is_believed_only_after_two_reads(self) -> None:
+        claim = a_claim(published="warm")
+        missing = facts(claim)
+        assert decide_claim(missing) == adoption.ReadClaim()
+        once = replace(missing, reads=frozenset({Read.CLAIM}))
+        assert decide_claim(once) == adoption.ReadSandbox(ObjectKey("tenant", "warm"))
+        twice = replace(missing, reads=frozenset({Read.CLAIM, Read.SANDBOX}))
+        decision = decide_claim(twice)
+        assert isinstance(decision, adoption.Unpublish)
+        assert decision.status.sandbox is None
+        assert decision.status.conditions[0].reason == "SandboxMissing"
+
+    def test_the_published_one_while_it_is_deleted_is_still_shown(self) -> None:
+        claim = a_claim(published="warm")
+        leaving = a_sandbox(owner=claim, deletion_timestamp=NOW)
+        assert decide_claim(facts(claim, owned=(leaving,))) == adoption.Nothing()
+
+
+def test_ready_never_dates_from_before_the_claim() -> None:
+    claim = a_claim(creation_timestamp="2026-01-01T00:00:09Z")
+    decision = decide_claim(facts(claim, owned=(a_sandbox(owner=claim),)))
+    assert isinstance(decision, adoption.Publish)
+    assert decision.status.conditions[0].last_transition_time == "2026-01-01T00:00:09Z"

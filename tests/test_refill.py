@@ -1,0 +1,106 @@
+"""decide_refill: never one more than the target, whatever is on its way."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.domain.refill import (
+    CreateMembers,
+    DeleteMembers,
+    Member,
+    PoolFacts,
+    ReserveCreates,
+    Settled,
+    decide_refill,
+)
+from warmclaim.domain.reservation import Reservation
+
+
+def a_member(number: int, *, ready: bool = True, deleting: bool = False) -> Member:
+    key = ObjectKey("tenant", f"m{number}")
+    created = f"2026-01-01T00:00:{number:02}Z"
+    return Member(key, f"uid-{number}", str(number), created, ready, deleting)
+
+
+def facts(
+    replicas: int,
+    members: list[Member],
+    *,
+    end: int = 10,
+    unseen: tuple[int, ...] = (),
+    template: bool = True,
+    batch_max: int = 300,
+) -> PoolFacts:
+    return PoolFacts(replicas, members, Reservation(0, end, 0), unseen, template, batch_max)
+
+
+def test_missing_members_are_reserved_first() -> None:
+    assert decide_refill(facts(5, [a_member(1)])) == ReserveCreates(Reservation(10, 14, 5))
+
+
+def test_a_batch_is_bounded() -> None:
+    assert decide_refill(facts(500, [], batch_max=300)) == ReserveCreates(Reservation(10, 310, 500))
+
+
+def test_a_reserved_batch_is_finished_before_the_next_is_reserved() -> None:
+    assert decide_refill(facts(5, [], unseen=(8, 9))) == CreateMembers((8, 9))
+
+
+def test_no_more_of_a_batch_is_created_than_is_missing() -> None:
+    members = [a_member(n) for n in range(4)]
+    assert decide_refill(facts(5, members, unseen=(7, 8, 9))) == CreateMembers((7,))
+
+
+def test_a_terminating_member_takes_room() -> None:
+    members = [a_member(1), a_member(2, deleting=True)]
+    assert decide_refill(facts(2, members)) == Settled()
+
+
+def test_without_a_template_nothing_is_created() -> None:
+    assert decide_refill(facts(5, [], template=False)) == Settled()
+
+
+def test_surplus_members_leave_not_ready_first_then_the_newest() -> None:
+    old, new, slow = a_member(1), a_member(5), a_member(2, ready=False)
+    decision = decide_refill(facts(1, [old, new, slow]))
+    assert decision == DeleteMembers((slow, new))
+
+
+def test_members_already_leaving_are_not_made_up_for_by_others() -> None:
+    members = [a_member(1), a_member(2), a_member(3, deleting=True)]
+    assert decide_refill(facts(2, members)) == Settled()
+
+
+def test_scale_down_is_done_in_batches() -> None:
+    decision = decide_refill(facts(0, [a_member(n) for n in range(5)], batch_max=2))
+    assert isinstance(decision, DeleteMembers)
+    assert len(decision.members) == 2
+
+
+@given(
+    st.integers(0, 20),
+    st.lists(st.booleans(), max_size=25),
+    st.lists(st.integers(0, 9), unique=True, max_size=10),
+    st.integers(1, 30),
+)
+def test_members_and_what_may_come_never_exceed_the_target(
+    replicas: int, deleting: list[bool], unseen: list[int], batch_max: int
+) -> None:
+    members = [a_member(n, deleting=flag) for n, flag in enumerate(deleting)]
+    given_facts = facts(replicas, members, unseen=tuple(sorted(unseen)), batch_max=batch_max)
+    decision = decide_refill(given_facts)
+    match decision:
+        case ReserveCreates(reservation):
+            assert not unseen
+            assert len(members) + len(reservation.ordinals) <= replicas
+        case CreateMembers(ordinals):
+            assert len(members) + len(ordinals) <= replicas
+            assert set(ordinals) <= set(unseen)
+        case DeleteMembers(leaving):
+            staying = [m for m in members if not m.is_deleting and m not in leaving]
+            assert len(staying) >= replicas
+        case Settled():
+            active = sum(not flag for flag in deleting)
+            assert active <= replicas <= len(members)

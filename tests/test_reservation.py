@@ -1,0 +1,86 @@
+"""Names and the annotation of durable create reservations."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmclaim.domain.reservation import (
+    Reservation,
+    member_name,
+    ordinal_of,
+    parse_reservation,
+    rebuilt,
+)
+
+POOL_NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,100}[a-z0-9])?", fullmatch=True)
+ORDINALS = st.integers(min_value=0, max_value=36**6 - 1)
+
+
+@given(POOL_NAMES, st.uuids(), ORDINALS)
+def test_a_member_name_is_a_label_value_and_tells_its_ordinal(
+    pool: str, uid: object, ordinal: int
+) -> None:
+    name = member_name(pool, str(uid), ordinal)
+    assert len(name) <= 63
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name)
+    assert "-" not in name.rpartition("-")[2]
+    assert ordinal_of(pool, str(uid), name) == ordinal
+
+
+@given(POOL_NAMES, st.uuids(), st.lists(ORDINALS, unique=True, min_size=2, max_size=2))
+def test_two_ordinals_have_two_names(pool: str, uid: object, ordinals: list[int]) -> None:
+    first, second = (member_name(pool, str(uid), ordinal) for ordinal in ordinals)
+    assert first != second
+
+
+def test_a_pool_made_again_gives_other_names() -> None:
+    assert member_name("pool", "uid-1", 0) != member_name("pool", "uid-2", 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pool", "pool-", "pool-abcde", "other-zzzzz0", "pool-00000!", "-", "", "pool-00000" + "z" * 9],
+)
+def test_a_foreign_name_has_no_ordinal(name: str) -> None:
+    assert ordinal_of("pool", "uid", name) is None
+
+
+@given(st.integers(0, 1000), st.integers(0, 300), st.integers(0, 1000))
+def test_the_annotation_is_read_as_it_was_written(first: int, size: int, replicas: int) -> None:
+    reservation = Reservation(first, first + size, replicas)
+    assert parse_reservation(reservation.encode()) == reservation
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"first":0,"end":1}',
+        '{"first":"0","end":1,"replicas":1}',
+        '{"first":1,"end":0,"replicas":1}',
+        '{"first":-1,"end":0,"replicas":1}',
+        '{"first":0,"end":1,"replicas":-1}',
+        '{"first":0,"end":1,"replicas":1,"more":1}',
+        '{"first":0,"end":99999999999,"replicas":1}',
+        '{"first":0,"end":200000,"replicas":1}',
+        '{"first":0,"end":1.5,"replicas":1}',
+        "{" * 1000,
+        "\ud800",
+    ],
+)
+def test_an_odd_annotation_is_no_reservation(text: str | None) -> None:
+    assert parse_reservation(text) is None
+
+
+def test_a_lost_annotation_is_rebuilt_past_all_names_in_use() -> None:
+    used = [member_name("pool", "uid", ordinal) for ordinal in (0, 7, 3)]
+    assert rebuilt("pool", "uid", [*used, "other", "pool-xyz"], 5) == Reservation(8, 8, 5)
+    assert rebuilt("pool", "uid", [], 5) == Reservation(0, 0, 5)
