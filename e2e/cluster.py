@@ -199,7 +199,7 @@ class ControlPlane:
         """Run kubectl and return what it printed. Raises ControlPlaneError when it fails."""
         command = [str(self._need_layout().bin_dir / "kubectl"), *arguments]
         done = subprocess.run(
-            [*command, f"--kubeconfig={self.kubeconfig(user)}"],
+            [*command, f"--kubeconfig={self.kubeconfig(user)}", f"--cache-dir={self.work_dir}"],
             input=stdin,
             capture_output=True,
             text=True,
@@ -332,8 +332,12 @@ def _probe(url: str) -> str | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    # Without the empty handler a proxy of the environment would be asked, for loopback too.
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     try:
-        with urllib.request.urlopen(url, timeout=2.0, context=context):
+        with opener.open(url, timeout=2.0):
             return None
     except urllib.error.HTTPError as error:
         with error:

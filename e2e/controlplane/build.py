@@ -127,9 +127,9 @@ def _find_go() -> str:
         BuildError: none is on PATH, or it is too old; exit code 2.
     """
     need = f"Go >= {_GO_LEAST[0]}.{_GO_LEAST[1]}"
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    go = shutil.which("go")
     if go is None:
-        raise BuildError(f"{need} is needed to build the control plane, none found", EXIT_NO_GO)
+        raise BuildError(f"{need} is needed to build the control plane, none on PATH", EXIT_NO_GO)
     answer = subprocess.run(
         [go, "env", "GOVERSION"], env=_go_environment(), capture_output=True, text=True, check=False
     )
@@ -205,7 +205,7 @@ def build() -> Path:
     with _only_one(folder.parent):
         folder.mkdir(exist_ok=True)
         missing = missing_tools()
-        print(f"controlplane: building {len(missing)} tools, about 12 minutes on 2 cores")
+        print(f"controlplane: building {len(missing)} tools, 7 to 12 minutes on 2 cores")
         begun = time.monotonic()
         for place, tool in enumerate(missing, start=1):
             started = time.monotonic()

@@ -143,7 +143,6 @@ class Layout:
             f"--audit-log-path={self.audit_log}",
             # 0 would mean 100 MB and then a rotation under the reader's feet.
             "--audit-log-maxsize=1000000",
-            "--v=1",
         ]
 
     def _controllers(self) -> list[str]:
@@ -178,7 +177,6 @@ class Layout:
             # The defaults (20 and 50 a second) are what a burst would measure.
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
-            "--v=1",
         ]
 
     def _kwok(self) -> list[str]:
@@ -187,5 +185,6 @@ class Layout:
             f"--kubeconfig={self.credentials.kubeconfig_path(KWOK)}",
             "--manage-nodes-with-label-selector=type=kwok",
             f"--server-address={_LOOPBACK}:{self.ports.kwok}",
-            "--v=-1",
+            # The default is one line of 300 bytes per write.
+            "--v=WARN",
         ]

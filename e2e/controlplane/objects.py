@@ -40,7 +40,7 @@ def apply_crds(api: ApiSession, definitions: Iterable[Object], log: Path | None 
     for crd in definitions:
         if crd.get("kind") != "CustomResourceDefinition":
             continue
-        _create_or_apply(api, crd)
+        api.apply(f"{_CRDS}/{crd['metadata']['name']}", crd)
         spec: dict[str, Any] = crd["spec"]
         collections += [
             f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}"
@@ -54,16 +54,6 @@ def apply_crds(api: ApiSession, definitions: Iterable[Object], log: Path | None 
             return None if code == 200 else f"LIST answers {code}"
 
         wait_until(f"CRD {collection}", not_listed, timeout_s=_CRD_TIMEOUT_S, log=log)
-
-
-def _create_or_apply(api: ApiSession, crd: Object) -> None:
-    """Create if new: the managed fields of a large CRD make an apply several times as dear."""
-    try:
-        api.create(_CRDS, crd)
-    except ApiError as error:
-        if error.reason != "AlreadyExists":
-            raise
-        api.apply(f"{_CRDS}/{crd['metadata']['name']}", crd)
 
 
 def node(number: int) -> Object:

@@ -81,6 +81,8 @@ class Supervisor:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=Path(log).parent,
+                # KWOK would merge what it finds in ~/.kwok.
+                env=os.environ | {"HOME": str(Path(log).parent)},
                 preexec_fn=_die_with_parent,  # safe: there is one thread
             )
         return self._processes[name].pid

@@ -1,0 +1,47 @@
+"""Fixtures of the tests on a real control plane."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator, Iterator
+
+import pytest
+from e2e.cluster import ControlPlane
+from e2e.controlplane.api import ApiError
+from e2e.controlplane.objects import create_namespace
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """One control plane with 100 nodes and our CRDs, shared by all tests of the run."""
+    with ControlPlane() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespace of the test's own; its content is being deleted when the test has ended."""
+    name = f"test-{next(_NUMBERS)}"
+    create_namespace(control_plane.api, name)
+    yield name
+    try:
+        control_plane.api.delete(f"/api/v1/namespaces/{name}")
+    except ApiError as error:
+        if error.reason != "NotFound":
+            raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the ends of the components' logs to the report of a failed test."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        cluster = item.funcargs.get("control_plane")
+        if isinstance(cluster, ControlPlane):
+            for component, tail in cluster.log_tails().items():
+                report.sections.append((f"tail of the {component} log", tail))
+    return report
