@@ -1,0 +1,317 @@
+"""One API server: requests in, answers out, with the semantics of a kube-apiserver 1.36.
+
+    server = FakeApiServer()                                  # own cluster, all kinds served
+    answer = await server.handle(Request("GET", "/api/v1/pods"))
+    stream = await server.open_stream(Request("GET", "/api/v1/pods", (("watch", "true"),)))
+
+It knows no sockets: `transport` calls it inside the process, `http_front` for real HTTP. Several
+servers may share one cluster; each has its own watch cache.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from warmclaim.kube.seams import ByteStream, Request, Response
+from warmclaim.testing import discovery, reading, refusals, reviews, scale
+from warmclaim.testing import patch as patches
+from warmclaim.testing.alarm import Alarm
+from warmclaim.testing.audit import AuditEntry, RequestLog
+from warmclaim.testing.cluster import Cluster, Target
+from warmclaim.testing.crds import agent_sandbox_crds
+from warmclaim.testing.deletion import DeleteOptions
+from warmclaim.testing.json_values import Json, is_object
+from warmclaim.testing.reading import ReadOptions
+from warmclaim.testing.refusals import Refusal
+from warmclaim.testing.routes import target_of
+from warmclaim.testing.store import Commit
+from warmclaim.testing.watch import Watch, WatchCache, WatchScope
+
+BODY_MAX_BYTES = 3 * 1024 * 1024
+WAIT_FOR_VERSION_S = 3.0
+WATCH_TIMEOUT_MIN_S = 1800.0
+
+_log = logging.getLogger(__name__)
+_JSON = {"content-type": "application/json"}
+_PATCHES = (patches.JSON_PATCH, patches.MERGE_PATCH)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: what the headers of a request say."""
+
+    user_agent: str = "in-process"
+    user: str = "system:admin"
+
+
+IN_PROCESS = Caller()
+
+
+class FakeApiServer:
+    """Answers requests about `cluster`; `requests` counts them.
+
+    Whatever a request does, it gets an answer: an error of the server's own is logged with its
+    traceback and answered by 500.
+    """
+
+    def __init__(self, cluster: Cluster | None = None, *, cache: WatchCache | None = None) -> None:
+        self.cluster = cluster or Cluster(crds=agent_sandbox_crds())
+        self.cache = cache or WatchCache(self.cluster.store)
+        self.requests = RequestLog()
+        self.reviews = reviews.Reviews()
+        self._watches: dict[int, Watch] = {}
+
+    async def handle(self, request: Request, caller: Caller = IN_PROCESS) -> Response:
+        """The answer to a request; a watch is read to its end."""
+        stream = await self.open_stream(request, caller)
+        if isinstance(stream, Answer):
+            return stream.response
+        pieces: list[bytes] = []
+        while piece := await stream.read():
+            pieces.append(piece)
+        await stream.close()
+        return Response(stream.status, b"".join(pieces), stream.headers)
+
+    async def open_stream(self, request: Request, caller: Caller = IN_PROCESS) -> ByteStream:
+        """The answer as it comes: a Watch, or an Answer that is complete. It must be closed."""
+        audit = _Audit(request)
+        try:
+            stream = await self._answered(request, audit)
+        except Refusal as refusal:
+            stream = Answer(Response(refusal.code, refusal.body, refusal.headers))
+        except Exception as error:
+            _log.exception("%s %s", request.method, request.path)
+            internal = refusals.internal(repr(error))
+            stream = Answer(Response(internal.code, internal.body, internal.headers))
+        self.requests.record(audit.entry(caller.user_agent, stream.status))
+        return stream
+
+    def end_watches(self) -> None:
+        """Ends all watches cleanly, as the restart of a server mostly looks to its clients."""
+        for watch in tuple(self._watches.values()):
+            watch.end()
+
+    @property
+    def open_watches(self) -> int:
+        return self.cache.watcher_count
+
+    async def _answered(self, request: Request, audit: _Audit) -> ByteStream:
+        if request.body is not None and len(request.body) > BODY_MAX_BYTES:
+            raise refusals.too_large_body()
+        if (answer := self._without_resource(request)) is not None:
+            return answer
+        target = target_of(self.cluster.kinds, request.path)
+        query = dict(request.query)
+        audit.target = target
+        if request.method == "GET":
+            return await self._read(target, query, audit)
+        audit.verb = _write_verb(request, target)
+        dry_run = query.get("dryRun") == "All"
+        if target.subresource == "scale":
+            return _answer(200, scale.write(self.cluster, target, request, dry_run=dry_run))
+        if request.method == "DELETE":
+            return self._delete(target, query, request, dry_run)
+        commit = self._write(target, request, dry_run)
+        code = 201 if request.method == "POST" else 200
+        return _answer(code, target.kind.encoded(commit, target.version))
+
+    def _without_resource(self, request: Request) -> Answer | None:
+        """Discovery, health and reviews: answers that no stored object is behind."""
+        path = request.path.rstrip("/")
+        if path.startswith(discovery.HEALTH_PATHS):
+            return Answer(Response(200, b"ok", {"content-type": "text/plain; charset=utf-8"}))
+        if request.method == "POST" and self.reviews.serves(path):
+            return _answer(201, msgspec.json.encode(self.reviews.answer(path, _body(request))))
+        document = discovery.document(self.cluster.kinds, path)
+        if document is None:
+            return None
+        if request.method != "GET":
+            raise refusals.method_not_allowed()
+        return _answer(200, msgspec.json.encode(document))
+
+    # ------------------------------------------------------------------ reads
+
+    async def _read(self, target: Target, query: Mapping[str, str], audit: _Audit) -> ByteStream:
+        options = ReadOptions.parsed(query)
+        audit.verb = "watch" if options.is_watch else "get" if target.name else "list"
+        if options.is_watch:
+            return await self._watch(target, query, options)
+        await self._reach(reading.required_rv(options))
+        if not target.name:
+            matches = reading.scope_selector(target, query)
+            page = reading.list_page(self.cache, target, matches, options)
+            return _answer(200, page.encoded(target))
+        commit = self.cluster.get(target, at=self.cache.rv if options.version else None)
+        if target.subresource == "scale":
+            return _answer(200, scale.encoded(target, commit.object))
+        return _answer(200, target.kind.encoded(commit, target.version))
+
+    async def _watch(
+        self, target: Target, query: Mapping[str, str], options: ReadOptions
+    ) -> ByteStream:
+        matches = reading.scope_selector(target, query)
+        if options.initial_events:
+            await self._reach(options.rv)
+        # Without a wish, the server draws one, so that not all watches end at once.
+        timeout_s = options.timeout_s or WATCH_TIMEOUT_MIN_S * (1 + self.cluster.rng.random())
+        plan = reading.watch_plan(self.cache, target, matches, options, timeout_s)
+        prefix = f"{target.namespace}/" if target.kind.namespaced and target.namespace else ""
+        scope = WatchScope(target.kind, target.version, prefix, matches)
+        watch = Watch(self.cache, self.cluster.clock, scope, plan, on_close=self._forget)
+        self._watches[id(watch)] = watch
+        return watch
+
+    def _forget(self, watch: Watch) -> None:
+        self._watches.pop(id(watch), None)
+
+    async def _reach(self, rv: int) -> None:
+        """Waits until this server has seen version `rv`; refuses (504) after 3 s."""
+        if rv <= self.cache.rv:
+            return
+        alarm = Alarm(self.cluster.clock)
+        unsubscribe = self.cache.subscribe("", alarm.ring)
+        until = self.cluster.clock.monotonic() + WAIT_FOR_VERSION_S
+        try:
+            while rv > self.cache.rv:
+                if self.cluster.clock.monotonic() >= until:
+                    raise refusals.version_too_large(rv, self.cache.rv)
+                await alarm.wait(until)
+        finally:
+            unsubscribe()
+            alarm.close()
+
+    # ----------------------------------------------------------------- writes
+
+    def _write(self, target: Target, request: Request, dry_run: bool) -> Commit:
+        if request.method == "PATCH":
+            if request.content_type not in _PATCHES:
+                raise refusals.unsupported_media_type(_PATCHES)
+            patch = _body(request)
+            return self.cluster.patch(target, request.content_type, patch, dry_run=dry_run)
+        if request.content_type != "application/json":
+            raise refusals.unsupported_media_type(["application/json"])
+        if request.method == "PUT":
+            return self.cluster.replace(target, _body(request), dry_run=dry_run)
+        return self.cluster.create(target, _body(request), dry_run=dry_run)
+
+    def _delete(
+        self, target: Target, query: Mapping[str, str], request: Request, dry_run: bool
+    ) -> Answer:
+        options = _delete_options(query, _body(request) if request.body else {})
+        if not target.name:
+            return self._delete_collection(target, query, options, dry_run)
+        deleted = self.cluster.delete(target, options, dry_run=dry_run)
+        kind, metadata = target.kind, deleted.commit.object["metadata"]
+        if kind.returns_deleted or not deleted.is_gone:
+            return _answer(200, kind.encoded(deleted.commit, target.version))
+        details: Json = {"name": target.name, "group": kind.group, "kind": kind.plural}
+        status = refusals.success(details={**details, "uid": metadata["uid"]})
+        return _answer(200, msgspec.json.encode(status))
+
+    def _delete_collection(
+        self, target: Target, query: Mapping[str, str], options: DeleteOptions, dry_run: bool
+    ) -> Answer:
+        matches = reading.scope_selector(target, query)
+        page = reading.list_page(self.cache, target, matches, ReadOptions())
+        for commit in page.items:
+            metadata = commit.object["metadata"]
+            one = Target(
+                target.kind, metadata.get("namespace", ""), metadata["name"], target.version
+            )
+            self.cluster.delete(one, options, dry_run=dry_run)
+        return _answer(200, page.encoded(target))
+
+
+class Answer:
+    """A complete answer, as a ByteStream of one piece."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        self._rest = response.body
+
+    @property
+    def status(self) -> int:
+        return self.response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self.response.headers
+
+    async def read(self) -> bytes:
+        piece, self._rest = self._rest, b""
+        return piece
+
+    async def close(self) -> None:
+        self._rest = b""
+
+
+class _Audit:
+    """What the entry for one request will say, as far as it is known."""
+
+    def __init__(self, request: Request) -> None:
+        self.verb = request.method.lower()
+        self.target: Target | None = None
+
+    def entry(self, user_agent: str, code: int) -> AuditEntry:
+        target = self.target
+        if target is None:
+            return AuditEntry(self.verb, "", "", "", "", user_agent, code)
+        return AuditEntry(
+            self.verb,
+            target.kind.resource,
+            target.subresource,
+            target.namespace,
+            target.name,
+            user_agent,
+            code,
+        )
+
+
+def _answer(code: int, body: bytes) -> Answer:
+    return Answer(Response(code, body, _JSON))
+
+
+def _write_verb(request: Request, target: Target) -> str:
+    """The audit word of a write; refuses (405) what the path does not offer."""
+    is_collection = not target.name
+    needs_namespace = target.kind.namespaced and not target.namespace
+    match request.method:
+        case "POST" if is_collection and not needs_namespace:
+            return "create"
+        case "PUT" if not is_collection:
+            return "update"
+        case "PATCH" if not is_collection:
+            return "patch"
+        case "DELETE" if not target.subresource:
+            return "deletecollection" if is_collection else "delete"
+        case _:
+            raise refusals.method_not_allowed()
+
+
+def _body(request: Request) -> Any:
+    try:
+        return msgspec.json.decode(request.body or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise refusals.bad_request(f"the body of the request is not JSON: {error}") from error
+
+
+def _delete_options(query: Mapping[str, str], body: Any) -> DeleteOptions:
+    if not is_object(body):
+        raise refusals.bad_request("the body of a delete must be a DeleteOptions object")
+    given: dict[str, Any] = {**body, **query}
+    conditions: Json = body.get("preconditions") or {}
+    grace = given.get("gracePeriodSeconds")
+    policy = given.get("propagationPolicy") or "Background"
+    if policy not in ("Background", "Foreground", "Orphan"):
+        raise refusals.bad_request(f"propagationPolicy {policy!r} is not known")
+    return DeleteOptions(
+        uid=str(conditions.get("uid") or ""),
+        resource_version=str(conditions.get("resourceVersion") or ""),
+        grace_s=None if grace is None else int(grace),
+        policy=policy,
+    )

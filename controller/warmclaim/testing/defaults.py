@@ -1,0 +1,108 @@
+"""What the server itself writes into a new object of a built-in kind. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from warmclaim.testing import refusals
+from warmclaim.testing.json_values import Json, is_object
+from warmclaim.testing.refusals import cause
+from warmclaim.testing.resources import (
+    CRD,
+    NAMESPACE,
+    POD,
+    PVC,
+    SERVICE,
+    kind_from_crd,
+)
+
+_POD_SPEC: Json = {
+    "restartPolicy": "Always",
+    "terminationGracePeriodSeconds": 30,
+    "dnsPolicy": "ClusterFirst",
+    "schedulerName": "default-scheduler",
+}
+
+
+def completed(resource: str, value: Json, now: str) -> Json:
+    """A new object with the server's own fields; `value` itself for kinds without any.
+
+    `now` is the time as RFC 3339 text. Refuses (422) a CustomResourceDefinition that cannot be
+    served.
+    """
+    complete = _BY_RESOURCE.get(resource)
+    return complete(value, now) if complete else value
+
+
+def _namespace(value: Json, now: str) -> Json:
+    del now
+    metadata = value["metadata"]
+    labels = {**metadata.get("labels", {}), "kubernetes.io/metadata.name": metadata["name"]}
+    return {
+        **value,
+        "metadata": {**metadata, "labels": labels},
+        "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Active"},
+    }
+
+
+def _pod(value: Json, now: str) -> Json:
+    del now
+    spec = value.get("spec")
+    if not is_object(spec) or not spec.get("containers"):
+        found = cause("FieldValueRequired", "Required value", "spec.containers")
+        raise refusals.invalid("Pod", "", value["metadata"]["name"], [found])
+    spec = {**_POD_SPEC, **spec}
+    return {**value, "spec": spec, "status": {"phase": "Pending", "qosClass": "BestEffort"}}
+
+
+def _service(value: Json, now: str) -> Json:
+    del now
+    spec = {"type": "ClusterIP", "sessionAffinity": "None", **value.get("spec", {})}
+    return {**value, "spec": spec, "status": {"loadBalancer": {}}}
+
+
+def _claim(value: Json, now: str) -> Json:
+    del now
+    spec = {"volumeMode": "Filesystem", **value.get("spec", {})}
+    return {**value, "spec": spec, "status": {"phase": "Pending"}}
+
+
+def _crd(value: Json, now: str) -> Json:
+    try:
+        kind = kind_from_crd(value)
+    except (KeyError, ValueError, TypeError, StopIteration) as error:
+        found = cause("FieldValueInvalid", f"Invalid value: {error!r}", "spec")
+        raise refusals.invalid(CRD.kind, CRD.group, value["metadata"]["name"], [found]) from error
+    if value["metadata"]["name"] != kind.resource:
+        said = f'Invalid value: "{value["metadata"]["name"]}": must be spec.names.plural+"."+group'
+        found = cause("FieldValueInvalid", said, "metadata.name")
+        raise refusals.invalid(CRD.kind, CRD.group, value["metadata"]["name"], [found])
+    conditions = [
+        {
+            "type": type_,
+            "status": "True",
+            "lastTransitionTime": now,
+            "reason": reason,
+            "message": message,
+        }
+        for type_, reason, message in (
+            ("NamesAccepted", "NoConflicts", "no conflicts found"),
+            ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        )
+    ]
+    status = {
+        "conditions": conditions,
+        "acceptedNames": value["spec"]["names"],
+        "storedVersions": [kind.version],
+    }
+    return {**value, "status": status}
+
+
+_BY_RESOURCE: Mapping[str, Callable[[Json, str], Json]] = {
+    NAMESPACE.resource: _namespace,
+    POD.resource: _pod,
+    SERVICE.resource: _service,
+    PVC.resource: _claim,
+    CRD.resource: _crd,
+}

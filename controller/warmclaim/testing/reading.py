@@ -1,0 +1,247 @@
+"""The rules of reading: which version a get, list or watch shows, and in how many pages.
+
+| resourceVersion | list | watch |
+|---|---|---|
+| none | the newest, surely | all objects as ADDED, then changes |
+| "0" | what this server has | the same |
+| n | not older than n (Exact: as it was at n) | changes after n |
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+
+from warmclaim.testing import refusals
+from warmclaim.testing.cluster import Target
+from warmclaim.testing.refusals import Refusal, cause
+from warmclaim.testing.selectors import Matches, selector
+from warmclaim.testing.store import Commit, CompactedError, ObjectStore
+from warmclaim.testing.watch import WatchCache, WatchPlan
+
+EXACT, NOT_OLDER_THAN = "Exact", "NotOlderThan"
+_TRUE = frozenset({"true", "1", "True", "t", "T", "TRUE"})
+
+_EXPIRED = (
+    "The provided continue parameter is too old to display a consistent list result. You can "
+    "start a new list without the continue parameter, or use the continue token in this response "
+    "to retrieve the remainder of the results. Continuing with the provided token results in an "
+    "inconsistent list - objects that were created, modified, or deleted between the time the "
+    "first chunk was returned and now may show up in the list."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """The query of a get, list or watch, checked."""
+
+    version: str = ""
+    match: str = ""
+    limit: int = 0
+    continue_token: str = ""
+    timeout_s: int | None = None
+    bookmarks: bool = False
+    is_watch: bool = False
+    initial_events: bool | None = None
+
+    @classmethod
+    def parsed(cls, query: Mapping[str, str]) -> ReadOptions:
+        """Refuses (400, 422) what the server would not take."""
+        initial = query.get("sendInitialEvents")
+        timeout = query.get("timeoutSeconds")
+        options = cls(
+            version=query.get("resourceVersion", ""),
+            match=query.get("resourceVersionMatch", ""),
+            limit=_number("limit", query.get("limit") or "0"),
+            continue_token=query.get("continue", ""),
+            timeout_s=_number("timeoutSeconds", timeout) if timeout else None,
+            bookmarks=query.get("allowWatchBookmarks") in _TRUE,
+            is_watch=query.get("watch") in _TRUE,
+            initial_events=None if initial is None else initial in _TRUE,
+        )
+        if options.version:
+            _number("resourceVersion", options.version)
+        options._require_sense()
+        return options
+
+    @property
+    def rv(self) -> int:
+        return int(self.version or 0)
+
+    def _require_sense(self) -> None:
+        match = self.match
+        if self.initial_events is not None:
+            if not self.is_watch:
+                raise _forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
+            if match != NOT_OLDER_THAN:
+                raise _forbidden(
+                    "resourceVersionMatch",
+                    f"sendInitialEvents requires setting resourceVersionMatch to {NOT_OLDER_THAN}",
+                )
+        if match and self.is_watch and self.initial_events is None:
+            raise _forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            )
+        if match and not self.is_watch:
+            self._require_sense_of_list_match()
+
+    def _require_sense_of_list_match(self) -> None:
+        field = "resourceVersionMatch"
+        if not self.version:
+            raise _forbidden(field, f"{field} is forbidden unless resourceVersion is provided")
+        if self.continue_token:
+            raise _forbidden(field, f"{field} is forbidden when continue is provided")
+        if self.match not in (EXACT, NOT_OLDER_THAN):
+            said = f'Unsupported value: "{self.match}": supported values: "Exact", "NotOlderThan"'
+            raise _invalid(cause("FieldValueNotSupported", said, field))
+        if self.match == EXACT and self.version == "0":
+            raise _forbidden(field, f'{field} "exact" is forbidden for resourceVersion "0"')
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer to a list: the items, the version they are of, and where to go on."""
+
+    rv: int
+    items: list[Commit]
+    next_token: str = ""
+    remaining: int | None = None
+
+    def encoded(self, target: Target) -> bytes:
+        """The list as JSON; the objects in it were encoded at their commits."""
+        kind, version = target.kind, target.version or target.kind.version
+        metadata: dict[str, object] = {"resourceVersion": str(self.rv)}
+        if self.next_token:
+            metadata["continue"] = self.next_token
+            if self.remaining is not None:
+                metadata["remainingItemCount"] = self.remaining
+        # Items of a built-in kind carry neither apiVersion nor kind.
+        cut = 0 if kind.custom else len(kind.head(version))
+        opening = b"{" if cut else b""
+        items = b",".join(opening + kind.encoded(c, version)[cut:] for c in self.items)
+        return b'{"kind":"%sList","apiVersion":"%s","metadata":%s,"items":[%s]}' % (
+            kind.kind.encode(),
+            kind.api_version(version).encode(),
+            msgspec.json.encode(metadata),
+            items,
+        )
+
+
+def list_page(cache: WatchCache, target: Target, matches: Matches | None, o: ReadOptions) -> Page:
+    """The page that `o` asks for. Refuses with 410 where its version is compacted away.
+
+    A version that `cache` has not reached is the caller's to wait for.
+    Cost: O(objects in the namespace), with a limit O(objects looked at).
+    """
+    if o.continue_token:
+        rv, start = _read_token(o.continue_token)
+    else:
+        rv, start = _list_version(cache, o), ""
+    pinned = rv or cache.store.rv
+    prefix = f"{target.namespace}/" if target.kind.namespaced and target.namespace else ""
+    try:
+        found = cache.store.scan(target.kind.resource, prefix=prefix, after=start, at=pinned)
+        matching = (c for c in found if matches is None or matches(c.object))
+        return _cut(matching, pinned, o.limit, counts=matches is None)
+    except CompactedError as error:
+        if o.continue_token:
+            raise refusals.gone(_EXPIRED, continue_token=_token(0, start)) from error
+        raise refusals.too_old(error.asked, error.oldest) from error
+
+
+def required_rv(o: ReadOptions) -> int:
+    """The version that the server must have reached before it may answer; 0 for none."""
+    return 0 if o.continue_token else o.rv
+
+
+def watch_plan(
+    cache: WatchCache, target: Target, matches: Matches | None, o: ReadOptions, timeout_s: float
+) -> WatchPlan:
+    """How the watch that `o` asks for begins. A version too old gives an ERROR event, no refusal:
+    the answer's code is 200 all the same."""
+    wants_list = o.initial_events or (o.initial_events is None and o.rv == 0)
+    if not wants_list:
+        try:
+            cache.store.require_watchable(target.kind.resource, o.rv or cache.rv)
+        except CompactedError as error:
+            gone = refusals.too_old(error.asked, error.oldest)
+            return WatchPlan(0, timeout_s, error=gone.status_object)
+        return WatchPlan(o.rv or cache.rv, timeout_s, bookmarks=o.bookmarks)
+    # Without a version the list part must be the newest, whatever this server's cache has.
+    at = cache.rv if o.version else cache.store.rv
+    start = Page(at, list(_scoped(cache.store, target, matches, at)))
+    return WatchPlan(
+        at,
+        timeout_s,
+        initial=start.items,
+        ends_initial=bool(o.initial_events and o.bookmarks),
+        bookmarks=o.bookmarks,
+    )
+
+
+def scope_selector(target: Target, query: Mapping[str, str]) -> Matches | None:
+    """The test for a list or watch; a name in the path is a field selector, too."""
+    fields = query.get("fieldSelector", "")
+    if target.name:
+        fields = ",".join(filter(None, (fields, f"metadata.name={target.name}")))
+    return selector(target.kind, query.get("labelSelector", ""), fields)
+
+
+def _scoped(
+    store: ObjectStore, target: Target, matches: Matches | None, at: int
+) -> Iterator[Commit]:
+    prefix = f"{target.namespace}/" if target.kind.namespaced and target.namespace else ""
+    for commit in store.scan(target.kind.resource, prefix=prefix, at=at):
+        if matches is None or matches(commit.object):
+            yield commit
+
+
+def _list_version(cache: WatchCache, o: ReadOptions) -> int:
+    if not o.version:
+        return cache.store.rv
+    # With a limit, a version without a match is exact: a page must say which version it is of.
+    is_exact = o.match == EXACT or (not o.match and o.limit and o.rv)
+    return o.rv if is_exact else cache.rv
+
+
+def _cut(matching: Iterator[Commit], rv: int, limit: int, *, counts: bool) -> Page:
+    if not limit:
+        return Page(rv, list(matching))
+    items = list(islice(matching, limit))
+    remaining = sum(1 for _ in matching) if len(items) == limit else 0
+    if not remaining:
+        return Page(rv, items)
+    return Page(rv, items, _token(rv, items[-1].key), remaining if counts else None)
+
+
+def _token(rv: int, start: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode({"rv": rv, "start": start})).decode()
+
+
+def _read_token(token: str) -> tuple[int, str]:
+    try:
+        read = msgspec.json.decode(base64.urlsafe_b64decode(token), type=dict[str, int | str])
+        return int(read["rv"]), str(read["start"])
+    except (binascii.Error, msgspec.DecodeError, KeyError, ValueError) as error:
+        raise refusals.bad_request(f"continue key is not valid: {error}") from error
+
+
+def _number(name: str, text: str) -> int:
+    # int() would also take signs, spaces and underscores.
+    if not (text.isascii() and text.isdigit()):
+        raise _invalid(cause("FieldValueInvalid", f'Invalid value: "{text}": not a number', name))
+    return int(text)
+
+
+def _forbidden(field: str, why: str) -> Refusal:
+    return _invalid(cause("FieldValueForbidden", f"Forbidden: {why}", field))
+
+
+def _invalid(found: dict[str, str]) -> Refusal:
+    return refusals.invalid("ListOptions", "meta.k8s.io", "", [found])

@@ -1,0 +1,37 @@
+"""TokenReview and SubjectAccessReview: who a token is, and what somebody may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from warmclaim.testing import refusals
+from warmclaim.testing.json_values import Json, is_object
+
+_TOKEN = "/apis/authentication.k8s.io/v1/tokenreviews"
+_ACCESS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+_SELF_ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+class Reviews:
+    """Answers reviews. `users` maps a token to its user; `may` is asked with the spec of an access
+    review (by default everybody may everything)."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, str] = {}
+        self.may: Callable[[Json], bool] = lambda _: True
+
+    def serves(self, path: str) -> bool:
+        return path in (_TOKEN, _ACCESS, _SELF_ACCESS)
+
+    def answer(self, path: str, body: Any) -> Json:
+        """The review with its status. Refuses (400) a body without a spec."""
+        if not is_object(body) or not is_object(body.get("spec")):
+            raise refusals.bad_request("a review needs a spec")
+        spec: Json = body["spec"]
+        if path != _TOKEN:
+            return {**body, "status": {"allowed": self.may(spec)}}
+        user = self.users.get(str(spec.get("token", "")))
+        if user is None:
+            return {**body, "status": {"error": "invalid bearer token"}}
+        return {**body, "status": {"authenticated": True, "user": {"username": user}}}
