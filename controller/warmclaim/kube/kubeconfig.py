@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,9 @@ class Kubeconfig:
         except yaml.YAMLError as error:
             raise UsageError(f"{self._where}: not YAML{_place(error)}") from error
         except ConfigException as error:
-            raise UsageError(f"{self._where}: {plain(str(error))}") from error
+            # Its texts may quote a whole user, token included.
+            text = re.sub(r"\{.*\}", "{...}", str(error), flags=re.DOTALL)
+            raise UsageError(f"{self._where}: {plain(text)}") from error
         except OSError as error:
             raise UsageError(
                 f"{self._where}: cannot read {error.filename}: {error.strerror}"
@@ -80,17 +83,20 @@ class Kubeconfig:
         except (TypeError, AttributeError, KeyError, ValueError) as error:
             # The package's way to say that a list is a mapping or the other way round.
             raise UsageError(
-                f"{self._where}: not the shape of a kubeconfig ({plain(repr(error))})"
+                f"{self._where}: not the shape of a kubeconfig ({type(error).__name__})"
             ) from error
 
     def _load(self) -> Loaded:
         merged: Any = _package.KubeConfigMerger(self._paths).config
-        loader: Any = _package.KubeConfigLoader(merged, config_base_path=None)
-        context = cast("dict[str, dict[str, str]]", loader.current_context)["context"]
+        current = merged.value.get("current-context")
+        if not current:
+            raise UsageError(f"{self._where}: no current-context; name one of its contexts there")
+        context = self._entry(merged, "contexts", "context", current)
         cluster = self._entry(merged, "clusters", "cluster", context.get("cluster"))
         user = self._entry(merged, "users", "user", context.get("user"))
         self._check(f"clusters[name={context.get('cluster')}].cluster", cluster)
         self._check(f"users[name={context.get('user')}].user", user)
+        loader: Any = _package.KubeConfigLoader(merged, config_base_path=None)
         settings: Any = SimpleNamespace(api_key={})
         loader.load_and_set(settings)
         found = cast("dict[str, Any]", vars(settings))
@@ -112,12 +118,16 @@ class Kubeconfig:
         )
 
     def _entry(self, merged: Any, kind: str, field: str, name: str | None) -> _Fields:
-        for node in merged.value[kind]:
-            if node.value["name"] == name:
-                return cast("_Fields", node.value[field] or {})
         if kind == "users" and not name:
             return {}
-        raise UsageError(f"{self._where}: the current context names {kind} {name!r}, not there")
+        for node in merged.value[kind]:
+            if node.value.get("name") != name:
+                continue
+            fields: Any = node.value.get(field) or {}
+            if isinstance(fields, dict):
+                return cast("_Fields", fields)
+            raise UsageError(f"{self._where}: {kind}[name={name}].{field} must be a mapping")
+        raise UsageError(f"{self._where}: there is no {name!r} among the {kind}")
 
     def _check(self, where: str, fields: _Fields) -> None:
         for name, advice in _REFUSED_FIELDS.items():
