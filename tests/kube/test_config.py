@@ -172,7 +172,7 @@ def test_user_and_password(tmp_path: Path) -> None:
 
 
 def test_user_without_credentials_is_anonymous(tmp_path: Path) -> None:
-    config = a_kubeconfig(tmp_path, users=[{"name": "u", "user": None}])
+    config = a_kubeconfig(tmp_path, users=[{"name": "u", "user": dict[str, str]()}])
     assert load(config).credentials.authorization() is None
 
 
