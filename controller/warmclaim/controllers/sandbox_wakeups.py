@@ -1,0 +1,121 @@
+"""Which sandbox is worked after which event, and how urgently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from warmclaim.api import names
+from warmclaim.api.meta import Object, ObjectKey
+from warmclaim.api.pod import Pod, Service
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.sandbox_pod import is_pool_member
+from warmclaim.kube.informer import Change, Informer
+from warmqueue import Lane
+
+Enqueue: TypeAlias = Callable[[ObjectKey, Lane, float], None]
+
+BY_OWNER_UID = "owner-uid"
+
+
+def controller_uid_of(child: Object) -> list[str]:
+    """Index function: uid of the controlling owner, whatever its kind."""
+    owner = child.metadata.controller_owner()
+    return [owner.uid] if owner else []
+
+
+def lane_of(sandbox: Sandbox) -> Lane:
+    """Members of a pool are worked after the sandboxes that somebody waits for."""
+    return Lane.REFILL if is_pool_member(sandbox) else Lane.STATUS
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxCaches:
+    """What the sandbox controller reads. Pods need the index `BY_OWNER_UID`; Pods and Services
+    are those with the tracking label."""
+
+    sandboxes: Informer[Sandbox]
+    pods: Informer[Pod]
+    services: Informer[Service]
+
+
+class SandboxWakeups:
+    """Which sandbox is worked after which event; subscribes itself to the caches.
+
+    Own status writes change nothing that is read here, so they wake nobody.
+    """
+
+    def __init__(self, caches: SandboxCaches, enqueue: Enqueue) -> None:
+        self._sandboxes = caches.sandboxes.store
+        self._enqueue = enqueue
+        caches.sandboxes.subscribe(self._sandbox_changed)
+        caches.pods.subscribe(self._pod_changed)
+        caches.services.subscribe(self._service_changed)
+
+    def _sandbox_changed(self, change: Change[Sandbox]) -> None:
+        old, new = change.old, change.new
+        if new is None:
+            if old is not None:
+                self._enqueue(old.metadata.key, Lane.HOUSEKEEPING, 0.0)
+        elif old is None or _is_news(old, new):
+            # After a restart those that look settled yield to the ones that do not.
+            is_settled = change.is_initial and new.is_ready
+            lane = Lane.HOUSEKEEPING if is_settled else lane_of(new)
+            self._enqueue(new.metadata.key, lane, 0.0)
+
+    def _pod_changed(self, change: Change[Pod]) -> None:
+        if change.is_own or change.is_initial:
+            return  # the pass that caused it goes on; every sandbox has an initial event itself
+        old, new = change.old, change.new
+        is_flip = (old is not None and old.is_ready) != (new is not None and new.is_ready)
+        if old is None or new is None or not _is_same_pod(old, new):
+            self._wake(old, new, is_urgent=is_flip)
+
+    def _service_changed(self, change: Change[Service]) -> None:
+        if change.is_own or change.is_initial:
+            return
+        old, new = change.old, change.new
+        if old is None or new is None or not _is_same_child(old, new):
+            self._wake(old, new, is_urgent=False)
+
+    def _wake(self, old: Object | None, new: Object | None, *, is_urgent: bool) -> None:
+        # By name as well: what goes may be what kept a sandbox from its own pod or Service.
+        keys: dict[ObjectKey, None] = {}
+        for child in (old, new):
+            if child is None:
+                continue
+            keys[child.metadata.key] = None
+            owner = child.metadata.controller_owner()
+            if owner and owner.kind == "Sandbox" and owner.group == names.SANDBOX_GROUP:
+                keys[ObjectKey(child.metadata.namespace, owner.name)] = None
+        for key in keys:
+            sandbox = self._sandboxes.get(key)
+            if sandbox is not None:
+                self._enqueue(key, Lane.STATUS if is_urgent else lane_of(sandbox), 0.0)
+
+
+def _is_news(old: Sandbox, new: Sandbox) -> bool:
+    """Did something change that `decide_sandbox` reads, other than by an own write?"""
+    before, after = old.metadata, new.metadata
+    has_lost_name = (
+        names.ANNOTATION_POD_NAME in before.annotations
+        and names.ANNOTATION_POD_NAME not in after.annotations
+    )
+    # An adoption matters only to a sandbox that may still wait for the creation of its pod.
+    is_adopted = before.owner_references != after.owner_references and not new.is_ready
+    return (
+        (before.uid, before.generation, before.is_deleting)
+        != (after.uid, after.generation, after.is_deleting)
+        or has_lost_name
+        or is_adopted
+    )
+
+
+def _is_same_pod(old: Pod, new: Pod) -> bool:
+    return old.spec == new.spec and old.status == new.status and _is_same_child(old, new)
+
+
+def _is_same_child(old: Object, new: Object) -> bool:
+    before, after = old.metadata, new.metadata
+    return before.uid == after.uid and before.owner_references == after.owner_references

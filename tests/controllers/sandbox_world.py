@@ -1,0 +1,248 @@
+"""The sandbox controller on an API server inside the process, and a hand that plays the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from tests.kube.fakes import FakeClock, settle
+
+from warmclaim.api import names
+from warmclaim.api.conditions import Condition
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.pod import Pod
+from warmclaim.api.resources import POD, SANDBOX, SERVICE, Resource
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.controllers.sandbox import SandboxReconciler
+from warmclaim.controllers.sandbox_wakeups import (
+    BY_OWNER_UID,
+    SandboxCaches,
+    SandboxWakeups,
+    controller_uid_of,
+)
+from warmclaim.errors import NotFoundError
+from warmclaim.kube.client import ApiClient
+from warmclaim.kube.informer import Informer
+from warmclaim.seams import ByteStream, Request, Response
+from warmclaim.settings import SandboxSettings
+from warmclaim.testing.api import FakeApiServer
+from warmclaim.testing.cluster import Cluster
+from warmclaim.testing.crds import schemaless_crds
+from warmclaim.testing.transport import InProcessTransport
+from warmqueue import Backoff, Lane, Workqueue
+
+NAMESPACE = "default"
+CONTROLLER = "controller"
+CRDS = schemaless_crds()
+STEP_S_MAX = 0.5
+
+READY_STATUS: dict[str, Any] = {
+    "phase": "Running",
+    "podIPs": [{"ip": "10.0.0.7"}],
+    "conditions": [
+        {"type": "PodScheduled", "status": "True"},
+        {"type": "Ready", "status": "True"},
+    ],
+}
+
+Fault = Callable[[Request], Response | Exception | None]
+
+
+def refusal(code: int, reason: str, message: str = "no", **details: Any) -> Response:
+    """An answer by which the server says no."""
+    status = {"kind": "Status", "code": code, "reason": reason, "message": message}
+    return Response(
+        code, msgspec.json.encode(status | details), {"content-type": "application/json"}
+    )
+
+
+class SeededRng:
+    """Chance that is the same in every run."""
+
+    def __init__(self) -> None:
+        self._source = random.Random(1)
+
+    def random(self) -> float:
+        return self._source.random()
+
+    def token(self, length: int) -> str:
+        return "".join(self._source.choice("abcdefgh") for _ in range(length))
+
+
+class FaultyTransport:
+    """The server as the controller reaches it. `before` may answer in its place, `after` may
+    lose an answer; both see writes only. `together_max` is how many were under way at once."""
+
+    def __init__(self, inner: InProcessTransport) -> None:
+        self._inner = inner
+        self.before: Fault = lambda _: None
+        self.after: Fault = lambda _: None
+        self.requests: list[Request] = []
+        self.together_max = 0
+        self._together = 0
+
+    async def request(self, request: Request) -> Response:
+        if request.method == "GET":
+            return await self._inner.request(request)
+        self.requests.append(request)
+        self._together += 1
+        self.together_max = max(self.together_max, self._together)
+        await asyncio.sleep(0)
+        try:
+            answer = self.before(request) or await self._inner.request(request)
+            answer = self.after(request) or answer
+        finally:
+            self._together -= 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def stream(self, request: Request) -> ByteStream:
+        return await self._inner.stream(request)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class World:
+    """Server, controller and time. Nothing moves but in `run_for`."""
+
+    def __init__(self, server: FakeApiServer | None = None, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
+        rng = SeededRng()
+        self.server = server or FakeApiServer(Cluster(clock=self.clock, rng=rng, crds=CRDS))
+        self.transport = FaultyTransport(InProcessTransport(self.server, user_agent=CONTROLLER))
+        self.client = ApiClient(self.transport, clock=self.clock)
+        self.hand = ApiClient(InProcessTransport(self.server, user_agent="hand"), clock=self.clock)
+        kind = {"clock": self.clock, "rng": rng, "do_handlers_raise": True}
+        tracked: dict[str, Any] = {"label_selector": names.LABEL_NAME_HASH, **kind}
+        owned = {BY_OWNER_UID: controller_uid_of}
+        self.caches = SandboxCaches(
+            sandboxes=Informer(self.client, SANDBOX, clock=self.clock, rng=rng),
+            pods=Informer(self.client, POD, indexes=owned, **tracked),
+            services=Informer(self.client, SERVICE, **tracked),
+        )
+        self.queue: Workqueue[ObjectKey] = Workqueue(
+            namespace_of=lambda key: key.namespace, backoff=Backoff(cap_s=1000.0)
+        )
+        self.lanes: list[Lane] = []
+        self.errors: list[Exception] = []
+        self.passes = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reconciler = SandboxReconciler(
+            self.client, self.caches, self._enqueue, self._turn, self.clock, SandboxSettings()
+        )
+        self.wakeups = SandboxWakeups(self.caches, self._enqueue)
+
+    def _enqueue(self, key: ObjectKey, lane: Lane, after_s: float) -> None:
+        self.lanes.append(lane)
+        self.queue.add(key, self.clock.now, lane=lane, after_s=after_s)
+
+    async def _turn(self) -> None:
+        await self.gate.wait()
+
+    # ------------------------------------------------------------------ time
+
+    async def run_for(self, seconds: float) -> None:
+        """Time passes, from one due key to the next; what is due is worked."""
+        end = self.clock.now + seconds
+        while True:
+            await self._work()
+            if self.clock.now >= end:
+                return
+            due_at = self.queue.due_at() or end
+            next_at = min(max(due_at, self.clock.now), end, self.clock.now + STEP_S_MAX)
+            await self.clock.run_for(next_at - self.clock.now)
+
+    async def _work(self) -> None:
+        await settle()
+        while (work := self.queue.next(self.clock.now)) is not None:
+            self.passes += 1
+            try:
+                result = await self.reconciler.reconcile(work.key)
+            except Exception as error:
+                self.errors.append(error)
+                self.queue.retry(work.key, self.clock.now, lane=work.lane)
+            else:
+                self.queue.forget(work.key)
+                if result.after_s is not None:
+                    self._enqueue(work.key, result.lane, result.after_s)
+            self.queue.done(work.key, self.clock.now)
+            await settle()
+
+    # ------------------------------------------------------------ the others
+
+    async def create(self, body: dict[str, Any]) -> Sandbox:
+        """A sandbox is made by its creator."""
+        return await self.hand.create(SANDBOX, NAMESPACE, body)
+
+    async def play_kubelet(self, status: dict[str, Any], *, name: str = "sb") -> None:
+        """The pod reports."""
+        key = ObjectKey(NAMESPACE, name)
+        await self.hand.merge_patch(POD, key, {"status": status}, subresource="status")
+
+    async def play_scheduler(self, *, name: str = "sb") -> None:
+        """The pod gets a node, and says so."""
+        key = ObjectKey(NAMESPACE, name)
+        await self.hand.merge_patch(POD, key, {"spec": {"nodeName": "n1"}})
+        conditions = [{"type": "PodScheduled", "status": "True"}]
+        await self.play_kubelet({"conditions": conditions}, name=name)
+
+    async def remove(self, resource: Resource[Any], name: str = "sb") -> None:
+        """An object goes, without grace."""
+        path = resource.item(ObjectKey(NAMESPACE, name))
+        answer = await self.server.handle(Request("DELETE", path, (("gracePeriodSeconds", "0"),)))
+        assert answer.status == 200, answer.body
+
+    async def sandbox(self, name: str = "sb") -> Sandbox:
+        """As the server has it."""
+        return await self.hand.get(SANDBOX, ObjectKey(NAMESPACE, name))
+
+    async def pod(self, name: str = "sb") -> Pod | None:
+        """As the server has it."""
+        try:
+            return await self.hand.get(POD, ObjectKey(NAMESPACE, name))
+        except NotFoundError:
+            return None
+
+    async def ready(self, name: str = "sb") -> Condition:
+        """The Ready condition, which must be there."""
+        ready = (await self.sandbox(name)).ready
+        assert ready is not None
+        return ready
+
+    def writes(self) -> list[str]:
+        """What the controller asked the server to change: "verb resource[/subresource] code"."""
+        return [
+            f"{e.verb} {e.resource}{'/' if e.subresource else ''}{e.subresource} {e.code}"
+            for e in self.server.requests.last
+            if e.is_write and e.user_agent == CONTROLLER
+        ]
+
+    def reads(self) -> int:
+        """GETs of single objects by the controller."""
+        return self.server.requests.count(verb="get", user_agent=CONTROLLER)
+
+
+@asynccontextmanager
+async def a_world(before: World | None = None) -> AsyncGenerator[World]:
+    """A world whose caches are synced. Its server is empty, or the one of the world `before`."""
+    world = World(before.server, before.clock) if before else World()
+    caches = world.caches
+    informers: list[Informer[Any]] = [caches.sandboxes, caches.pods, caches.services]
+    tasks = [asyncio.create_task(informer.run()) for informer in informers]
+    try:
+        while not all(informer.is_synced for informer in informers):
+            await settle()
+        yield world
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        world.gate.set()
+        await settle()

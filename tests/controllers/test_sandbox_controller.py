@@ -1,0 +1,497 @@
+"""The sandbox controller against an API server: what it writes, when, and how often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from tests.controllers.sandbox_world import (
+    NAMESPACE,
+    READY_STATUS,
+    World,
+    a_world,
+    refusal,
+)
+from tests.sandbox_objects import CLAIM, POOL, owner, sandbox_body, sandbox_owner
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.names import name_hash
+from warmclaim.api.resources import POD, SANDBOX, SERVICE
+from warmclaim.errors import (
+    ApiError,
+    ForbiddenError,
+    NotFoundError,
+    PermanentError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from warmclaim.seams import Channel, Request
+from warmqueue import Lane
+
+KEY = ObjectKey(NAMESPACE, "sb")
+POST_POD = "create pods 201"
+POST_SERVICE = "create services 201"
+STATUS = "patch sandboxes.agents.x-k8s.io/status 200"
+ANNOTATION = "patch sandboxes.agents.x-k8s.io 200"
+
+
+def is_pod_create(request: Request) -> bool:
+    return request.method == "POST" and request.path.endswith("/pods")
+
+
+def is_status_patch(request: Request) -> bool:
+    return request.method == "PATCH" and request.path.endswith("/status")
+
+
+async def a_ready_sandbox(world: World, **body: Any) -> None:
+    await world.create(sandbox_body(**body))
+    await world.run_for(0.2)
+    await world.play_scheduler()
+    await world.play_kubelet(READY_STATUS)
+    await world.run_for(2)
+
+
+class TestWrites:
+    """A sandbox's whole life in writes."""
+
+    async def test_a_pool_s_sandbox_ready_within_a_second_costs_a_pod_and_one_status(self) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.run_for(0.3)
+            await world.play_scheduler()
+            await world.run_for(0.3)
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(10)
+            assert world.writes() == [POST_POD, STATUS]
+            assert (world.reads(), world.errors) == (0, [])
+            status = (await world.sandbox()).status
+            assert status is not None
+            assert [(c.type, c.status) for c in status.conditions] == [
+                ("Suspended", "False"),
+                ("PodScheduled", "True"),
+                ("Ready", "True"),
+            ]
+            assert (status.pod_ips, status.node_name) == (("10.0.0.7",), "n1")
+            assert status.selector == f"agents.x-k8s.io/sandbox-name-hash={name_hash('sb')}"
+
+    async def test_a_later_one_costs_two_statuses(self) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.run_for(0.3)
+            await world.play_scheduler()
+            await world.run_for(0.6)
+            assert world.writes() == [POST_POD]
+            await world.run_for(0.2)
+            assert world.writes() == [POST_POD, STATUS]
+            await world.run_for(5)
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(10)
+            assert world.writes() == [POST_POD, STATUS, STATUS]
+
+    async def test_news_between_two_statuses_waits_for_the_next(self) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.run_for(1.4)
+            await world.play_scheduler()
+            await world.run_for(0.5)
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(10)
+            assert world.writes() == [POST_POD, STATUS, STATUS]
+
+    async def test_news_that_stays_is_written_a_second_after_the_last(self) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.run_for(1.5)
+            await world.play_scheduler()
+            await world.run_for(0.4)
+            assert world.writes() == [POST_POD, STATUS]
+            await world.run_for(0.2)
+            assert world.writes() == [POST_POD, STATUS, STATUS]
+
+    async def test_a_sandbox_without_the_pod_s_name_gets_it_once(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world, annotations={"mine": "kept"})
+            assert world.writes() == [POST_POD, ANNOTATION, STATUS]
+            annotations = (await world.sandbox()).metadata.annotations
+            assert annotations == {"mine": "kept", "agents.x-k8s.io/pod-name": "sb"}
+
+    async def test_a_service_is_created_together_with_the_pod(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world, service=True)
+            assert sorted(world.writes()) == [POST_POD, POST_SERVICE, STATUS]
+            assert world.transport.together_max == 2
+            status = (await world.sandbox()).status
+            assert status is not None
+            assert (status.service, status.service_fqdn) == ("sb", "sb.default.svc.cluster.local")
+            assert (await world.ready()).message == "Pod is Ready; Service Exists"
+
+    async def test_a_settled_sandbox_costs_nothing_after_a_restart(self) -> None:
+        async with a_world() as first:
+            await a_ready_sandbox(first, owned_by=POOL, service=True)
+        first.server.requests.clear()
+        async with a_world(first) as second:
+            await second.run_for(10)
+            assert second.passes == 1
+            assert second.writes() == []
+            assert set(second.lanes) == {Lane.HOUSEKEEPING}
+
+    async def test_creates_say_who_manages_the_fields(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world, service=True)
+            creates = [r for r in world.transport.requests if r.method == "POST"]
+            assert {r.query for r in creates} == {(("fieldManager", "sandbox-controller"),)}
+
+    @pytest.mark.parametrize(
+        ("owned_by", "channel"),
+        [(POOL, Channel.REFILL), (CLAIM, Channel.CLAIMS), (None, Channel.CLAIMS)],
+    )
+    async def test_a_pool_s_writes_use_connections_of_their_own(
+        self, owned_by: Any, channel: Channel
+    ) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world, owned_by=owned_by, annotations={})
+            assert len(world.transport.requests) == 3
+            assert {request.channel for request in world.transport.requests} == {channel}
+
+
+class TestPasses:
+    """What wakes a sandbox, and how urgently."""
+
+    async def test_own_writes_cause_no_further_pass(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world, owned_by=CLAIM, annotations={})
+            assert world.writes() == [POST_POD, ANNOTATION, STATUS]
+            assert world.passes == 2  # it came; its pod is Ready
+            await world.run_for(60)
+            assert world.passes == 2
+
+    async def test_what_is_not_read_causes_no_pass(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world)
+            passes = world.passes
+            note = {"metadata": {"labels": {"x": "y"}, "annotations": {"x": "y"}}}
+            await world.hand.merge_patch(SANDBOX, KEY, note)
+            await world.hand.merge_patch(POD, KEY, note)
+            await world.run_for(1)
+            assert world.passes == passes
+
+    async def test_a_lost_pod_name_is_written_again(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world)
+            name: dict[str, Any] = {"agents.x-k8s.io/pod-name": None}
+            await world.hand.merge_patch(SANDBOX, KEY, {"metadata": {"annotations": name}})
+            await world.run_for(1)
+            assert world.writes() == [POST_POD, STATUS, ANNOTATION]
+
+    @pytest.mark.parametrize(
+        ("owned_by", "lane"), [(POOL, Lane.REFILL), (CLAIM, Lane.STATUS), (None, Lane.STATUS)]
+    )
+    async def test_pools_yield_until_a_member_becomes_ready(
+        self, owned_by: Any, lane: Lane
+    ) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(owned_by=owned_by))
+            await world.run_for(0.2)
+            await world.play_scheduler()
+            await world.run_for(0.2)
+            assert set(world.lanes) == {lane}
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(0.2)
+            assert world.lanes[-1] == Lane.STATUS
+
+    async def test_nothing_is_remembered_of_a_sandbox_that_is_gone(self) -> None:
+        async with a_world() as world:
+            world.gate.clear()
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.create(sandbox_body(name="sb2"))
+            await world.run_for(0.2)
+            await world.remove(SANDBOX)
+            await world.remove(SANDBOX, "sb2")
+            await world.run_for(0.2)
+            world.gate.set()
+            await world.run_for(2)
+            assert await world.pod() is None
+            assert world.reconciler.remembered == 0
+
+
+class TestTurns:
+    """Creation for pools yields to claims."""
+
+    async def test_a_pool_s_pod_waits_for_its_turn_and_keeps_nobody(self) -> None:
+        async with a_world() as world:
+            world.gate.clear()
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.create(sandbox_body(name="mine", owned_by=CLAIM))
+            await world.create(sandbox_body(name="plain"))
+            await world.run_for(0.5)
+            assert await world.pod() is None
+            assert await world.pod("mine") is not None
+            assert await world.pod("plain") is not None
+            world.gate.set()
+            await world.run_for(0.1)
+            assert await world.pod() is not None
+
+    async def test_a_service_does_not_wait(self) -> None:
+        async with a_world() as world:
+            world.gate.clear()
+            await world.create(sandbox_body(owned_by=POOL, service=True))
+            await world.run_for(0.5)
+            assert world.writes() == [POST_SERVICE]
+
+    async def test_an_adopted_sandbox_no_longer_waits(self) -> None:
+        async with a_world() as world:
+            world.gate.clear()
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.run_for(0.5)
+            adoption = {"metadata": {"ownerReferences": [owner(*CLAIM)]}}
+            await world.hand.merge_patch(SANDBOX, KEY, adoption)
+            await world.run_for(0.1)
+            assert await world.pod() is not None
+            world.gate.set()
+            await world.run_for(5)
+            assert world.writes().count(POST_POD) == 1
+
+
+class TestForeigners:
+    """Children of somebody else are reported, and waited out."""
+
+    async def test_a_foreign_pod_is_reported_once_and_its_going_noticed(self) -> None:
+        async with a_world() as world:
+            labels = {"agents.x-k8s.io/sandbox-name-hash": name_hash("sb")}
+            await a_foreign_pod(world, labels)
+            await world.run_for(0.1)
+            await world.create(sandbox_body())
+            await world.run_for(200)
+            assert (world.writes(), world.errors) == ([STATUS], [])
+            ready = await world.ready()
+            assert (ready.status, ready.reason) == ("False", "ReconcilerError")
+            assert ready.message == (
+                'Error seen: pod "sb" is owned by Sandbox/old (UID: u0), not by sandbox "sb"'
+            )
+            await world.remove(POD)
+            await world.run_for(0.1)
+            assert world.writes() == [STATUS, POST_POD, STATUS]
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(0.1)
+            assert (await world.ready()).is_true
+
+    async def test_a_foreign_pod_that_is_not_watched_is_looked_for_now_and_then(self) -> None:
+        async with a_world() as world:
+            await a_foreign_pod(world, {})
+            await world.create(sandbox_body())
+            await world.run_for(59)
+            assert world.writes() == ["create pods 409", STATUS]
+            await world.run_for(2)
+            assert world.writes() == ["create pods 409", STATUS, "create pods 409"]
+            await world.remove(POD)
+            await world.run_for(60)
+            assert world.writes()[3:] == [POST_POD, STATUS]
+            assert world.errors == []
+
+    async def test_a_sandbox_made_again_waits_for_the_pod_of_the_first(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world)
+            await world.remove(SANDBOX)
+            again = await world.create(sandbox_body())
+            await world.run_for(1)
+            assert (await world.ready()).reason == "ReconcilerError"
+            await world.remove(POD)
+            await world.run_for(1)
+            pod = await world.pod()
+            assert pod is not None
+            assert pod.metadata.owner_references[0].uid == again.metadata.uid
+
+    async def test_several_own_pods_are_reported_and_left_alone(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world)
+            uid = (await world.sandbox()).metadata.uid
+            labels = {"agents.x-k8s.io/sandbox-name-hash": name_hash("sb")}
+            await a_foreign_pod(world, labels, name="twin", owned_by=sandbox_owner(uid=uid))
+            await world.run_for(10)
+            ready = await world.ready()
+            assert (ready.reason, ready.message) == (
+                "MultiplePods",
+                'sandbox "sb" owns 2 pods: sb, twin',
+            )
+            assert world.writes() == [POST_POD, STATUS, STATUS]
+            await world.remove(POD, "twin")
+            await world.run_for(1)
+            assert (await world.ready()).is_true
+
+
+async def a_foreign_pod(
+    world: World, labels: dict[str, str], *, name: str = "sb", owned_by: Any = None
+) -> None:
+    reference = owned_by or sandbox_owner(name="old", uid="u0")
+    metadata = {"name": name, "labels": labels, "ownerReferences": [reference]}
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    await world.hand.create(POD, NAMESPACE, body)
+
+
+class TestLosses:
+    """A pod that goes, a sandbox that goes."""
+
+    async def test_ready_is_taken_back_before_a_lost_pod_is_replaced(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world)
+            await world.remove(POD)
+            await world.run_for(0.5)
+            assert world.writes() == [POST_POD, STATUS, STATUS, POST_POD]
+            status = (await world.sandbox()).status
+            assert status is not None
+            assert (status.pod_ips, status.node_name) == ((), "")
+
+    @pytest.mark.parametrize("spec", [{"operatingMode": "Suspended"}, {"deleting": True}])
+    async def test_a_suspended_or_deleting_sandbox_gets_no_pod(self, spec: dict[str, Any]) -> None:
+        async with a_world() as world:
+            is_deleting = spec.pop("deleting", False)
+            body = sandbox_body(service=True if is_deleting else None, **spec)
+            if is_deleting:
+                body["metadata"]["finalizers"] = ["example.org/hold"]
+            await world.create(body)
+            if is_deleting:
+                await world.hand.delete(SANDBOX, KEY)
+            await world.run_for(10)
+            assert await world.pod() is None
+            assert world.writes() == ([] if is_deleting else [STATUS])
+
+    async def test_a_sandbox_with_volumes_says_that_it_gets_none(self) -> None:
+        async with a_world() as world:
+            claims = [{"metadata": {"name": "data"}, "spec": {}}]
+            await world.create(sandbox_body(volumeClaimTemplates=claims, service=True))
+            await world.run_for(300)
+            assert (world.writes(), world.errors, world.passes) == ([STATUS], [], 1)
+            assert "volumeClaimTemplates" in (await world.ready()).message
+
+    @pytest.mark.parametrize("annotations", [{}, None], ids=["annotation", "status"])
+    async def test_a_sandbox_gone_during_a_write_is_no_error(self, annotations: Any) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(annotations=annotations))
+            gone = refusal(404, "NotFound")
+            world.transport.before = lambda r: gone if r.method == "PATCH" else None
+            await world.run_for(5)
+            assert world.errors == []
+            assert world.passes <= 3
+
+
+class TestFaults:
+    """Refusals, lost answers, old views."""
+
+    @pytest.mark.parametrize("code", [403, 422])
+    async def test_a_refused_pod_is_reported_once_and_tried_again(self, code: int) -> None:
+        async with a_world() as world:
+            reason = {403: "Forbidden", 422: "Invalid"}[code]
+            no = refusal(code, reason, "exceeded quota: " + "x" * 1000)
+            world.transport.before = lambda r: no if is_pod_create(r) else None
+            await world.create(sandbox_body())
+            await world.run_for(10)
+            assert world.writes() == [STATUS]
+            assert {type(e) for e in world.errors} == {
+                ForbiddenError if code == 403 else PermanentError
+            }
+            assert len(world.errors) > 5  # the back-off here is the queue's, 5 ms and up
+            ready = await world.ready()
+            assert (ready.status, ready.reason) == ("False", "ReconcilerError")
+            assert ready.message.startswith(
+                f'Error seen: pod "sb" was refused ({code} {reason}): exceeded quota: xxx'
+            )
+            assert len(ready.message) < 320
+            world.transport.before = lambda _: None
+            await world.run_for(11)
+            assert world.writes() == [STATUS, POST_POD, STATUS]
+
+    async def test_a_refused_service_does_not_hide_the_pod(self) -> None:
+        async with a_world() as world:
+            no = refusal(403, "Forbidden", "quota")
+            world.transport.before = lambda r: no if r.path.endswith("/services") else None
+            await world.create(sandbox_body(service=True))
+            await world.run_for(0.2)
+            await world.play_scheduler()
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(5)
+            status = (await world.sandbox()).status
+            assert status is not None
+            assert status.pod_ips == ("10.0.0.7",)
+            assert (await world.ready()).message == (
+                'Error seen: service "sb" was refused (403 Forbidden): quota'
+            )
+
+    @pytest.mark.parametrize(
+        ("answer", "kind"),
+        [
+            (refusal(503, "ServiceUnavailable"), TransientError),
+            (UnknownOutcomeError("reset"), UnknownOutcomeError),
+        ],
+    )
+    async def test_a_server_in_trouble_is_nothing_to_report(
+        self, answer: Any, kind: type[ApiError]
+    ) -> None:
+        async with a_world() as world:
+            world.transport.before = lambda r: answer if is_pod_create(r) else None
+            await world.create(sandbox_body())
+            await world.run_for(1)
+            assert {type(error) for error in world.errors} == {kind}
+            assert world.writes() == []
+            world.transport.before = lambda _: None
+            await world.run_for(1)
+            assert world.writes()[0] == POST_POD
+
+    async def test_a_create_whose_answer_is_lost_is_read_back(self) -> None:
+        async with a_world() as world:
+            lost = UnknownOutcomeError("reset")
+            world.transport.after = lambda r: lost if is_pod_create(r) else None
+            await world.create(sandbox_body())
+            await world.run_for(0.1)
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(5)
+            assert (world.writes(), world.reads(), world.errors) == ([POST_POD, STATUS], 1, [])
+
+    async def test_a_pod_that_the_cache_does_not_show_yet_is_taken_over(self) -> None:
+        async with a_world() as world:
+            made = await world.create(sandbox_body(service=True))
+            labels = {"agents.x-k8s.io/sandbox-name-hash": name_hash("sb")}
+            await a_foreign_pod(world, labels, owned_by=sandbox_owner(uid=made.metadata.uid))
+            # The sandbox's event has come, the pod's has not.
+            world.caches.sandboxes.observe(made)
+            await world.reconciler.reconcile(KEY)
+            assert world.writes() == ["create pods 409", POST_SERVICE]
+            assert world.reads() == 1
+            await world.run_for(5)
+            assert world.errors == []
+
+    async def test_a_status_refused_for_an_old_view_is_decided_anew(self) -> None:
+        async with a_world() as world:
+            answers = [refusal(422, "Invalid")]
+            world.transport.before = lambda r: (
+                answers.pop() if is_status_patch(r) and answers else None
+            )
+            await a_ready_sandbox(world)
+            assert (world.writes(), world.reads(), world.errors) == ([POST_POD, STATUS], 1, [])
+
+    async def test_a_status_refused_again_and_again_is_an_error(self) -> None:
+        async with a_world() as world:
+            no = refusal(422, "Invalid")
+            world.transport.before = lambda r: no if is_status_patch(r) else None
+            await a_ready_sandbox(world)
+            assert world.errors
+            assert world.reads() == len(world.errors)
+
+    async def test_a_status_is_written_to_this_very_sandbox_only(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world)
+            patch = next(r for r in world.transport.requests if is_status_patch(r))
+            uid = (await world.sandbox()).metadata.uid
+            first = msgspec.json.decode(patch.body or b"")[0]
+            assert first == {"op": "test", "path": "/metadata/uid", "value": uid}
+
+    async def test_a_service_that_vanishes_comes_back(self) -> None:
+        async with a_world() as world:
+            await a_ready_sandbox(world, service=True)
+            await world.remove(SERVICE)
+            await world.run_for(1)
+            assert (await world.ready()).is_true
+            assert world.writes().count(POST_SERVICE) == 2
+            with pytest.raises(NotFoundError):
+                await world.hand.get(SERVICE, ObjectKey(NAMESPACE, "other"))
