@@ -31,13 +31,13 @@ from warmclaim.seams import ByteStream, Request, Response
 from warmclaim.settings import SandboxSettings
 from warmclaim.testing.api import FakeApiServer
 from warmclaim.testing.cluster import Cluster
-from warmclaim.testing.crds import schemaless_crds
+from warmclaim.testing.crds import agent_sandbox_crds
 from warmclaim.testing.transport import InProcessTransport
 from warmqueue import Backoff, Lane, Workqueue
 
 NAMESPACE = "default"
 CONTROLLER = "controller"
-CRDS = schemaless_crds()
+CRDS = agent_sandbox_crds()
 STEP_S_MAX = 0.5
 
 READY_STATUS: dict[str, Any] = {

@@ -251,6 +251,9 @@ class TestTurns:
             world.gate.set()
             await world.run_for(5)
             assert world.writes().count(POST_POD) == 1
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(1)
+            assert world.reconciler.remembered == 0
 
 
 class TestForeigners:
@@ -477,6 +480,16 @@ class TestFaults:
             await a_ready_sandbox(world)
             assert world.errors
             assert world.reads() == len(world.errors)
+
+    async def test_a_server_that_ignores_a_status_is_not_flooded(self) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(operatingMode="Suspended"))
+            path = SANDBOX.item(KEY)
+            as_it_was = await world.server.handle(Request("GET", path))
+            world.transport.before = lambda r: as_it_was if is_status_patch(r) else None
+            await world.run_for(60)
+            assert len(world.transport.requests) == 8 * len(world.errors)
+            assert len(world.errors) < 16
 
     async def test_a_status_is_written_to_this_very_sandbox_only(self) -> None:
         async with a_world() as world:

@@ -63,7 +63,8 @@ INTERIM_DELAY_S = 1.0
 NAMESAKE_RECHECK_S = 60.0
 """A namesake without the tracking label is not watched: its going is looked for this often."""
 
-_STEPS_MAX = 16
+# Four are usual at most: status, children, name, status.
+_STEPS_MAX = 8
 _SERVER_TEXT_CHARS_MAX = 256
 
 
@@ -123,9 +124,9 @@ class SandboxReconciler:
             decision = decide_sandbox(self._facts(sandbox, this))
             match decision:
                 case Nothing():
-                    return self._ended(this)
+                    return self._ended(key, this)
                 case Wait(after_s):
-                    return self._ended(this, again(after_s, lane_of(sandbox)))
+                    return self._ended(key, this, again(after_s, lane_of(sandbox)))
                 case CreateChildren():
                     if not await self._create(sandbox, decision, this):
                         return DONE
@@ -135,7 +136,8 @@ class SandboxReconciler:
                     await self._write_status(sandbox, status, this)
                 case _:
                     assert_never(decision)
-        return again(self._interim_delay_s, Lane.STATUS)
+        # Own writes do not show: with a back-off, or it would write for ever.
+        raise ConflictError(409, "Conflict", f"sandbox {key} does not settle")
 
     def _facts(self, sandbox: Sandbox, this: _Pass) -> SandboxFacts:
         key = sandbox.metadata.key
@@ -162,7 +164,8 @@ class SandboxReconciler:
         now = self._clock.monotonic()
         return now - self._quiet_since.setdefault(sandbox.metadata.key, now)
 
-    def _ended(self, this: _Pass, result: Result = DONE) -> Result:
+    def _ended(self, key: ObjectKey, this: _Pass, result: Result = DONE) -> Result:
+        self._turns.forget(key)
         if this.error is not None:
             raise this.error
         if this.has_unwatched:
@@ -175,7 +178,7 @@ class SandboxReconciler:
 
     async def _create(self, sandbox: Sandbox, wanted: CreateChildren, this: _Pass) -> bool:
         """Create what is wanted at the same time; False if the pod has to wait for its turn."""
-        has_turn = not is_pool_member(sandbox) or self._turns.take(sandbox.metadata.key)
+        has_turn = self._turns.take(sandbox.metadata.key) or not is_pool_member(sandbox)
         async with asyncio.TaskGroup() as children:
             if wanted.pod and has_turn:
                 create = self._create_child(POD, pod_for(sandbox), sandbox, self._caches.pods, this)
@@ -323,7 +326,7 @@ class _Turns:
             self._task = asyncio.create_task(self._wait(), name="sandbox-turns")
 
     def forget(self, key: ObjectKey) -> None:
-        """The sandbox is gone."""
+        """Nothing is to be created for it."""
         self._asked.pop(key, None)
         self._granted.discard(key)
 
