@@ -1,0 +1,107 @@
+"""The sub-commands and their help. Typer reads the options; the work is in the module of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warmclaim import __version__
+from warmclaim.cli import OK, PROGRAM, refuse
+
+_HELP = """\
+Hands pre-warmed, isolated sandboxes to SandboxClaims.
+
+A pool keeps sandboxes running; a claim takes one that is ready instead of waiting for a pod.
+"""
+
+_EPILOG = """\
+[bold]First steps[/bold]
+  [cyan]warmclaim demo[/cyan]                    See it work; needs no cluster.
+  [cyan]warmclaim crds --write DIR[/cyan]        The API's kinds, as YAML files.
+  [cyan]warmclaim run --kubeconfig FILE[/cyan]   The controllers, against a cluster.
+
+[bold]Exit codes[/bold]  0 done; 1 failed; 2 a flag or an argument is wrong.
+"""
+
+app = typer.Typer(
+    name=PROGRAM,
+    help=_HELP,
+    epilog=_EPILOG,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# The flags of `run` are Go's: typer hands them over as they were written, --help among them.
+_UNPARSED = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+class Output(StrEnum):
+    """How the demo's result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def invoke(argv: Sequence[str]) -> int:
+    """Run the sub-command that `argv` names; returns the exit code. Raises UsageError."""
+    try:
+        code = typer.main.get_command(app).main(list(argv), PROGRAM, standalone_mode=False)
+    except typer.TyperException as error:
+        # Without arguments the help is shown already, and there is nothing to add.
+        problem = error.format_message()
+        return refuse(PROGRAM, problem) if problem else error.exit_code
+    return code if isinstance(code, int) else OK
+
+
+@app.command(context_settings=_UNPARSED, add_help_option=False)
+def run(context: typer.Context) -> int:
+    """Run the controllers against a cluster. [dim]warmclaim run --help lists the flags.[/dim]"""
+    from warmclaim.cli.run import run as run_manager
+
+    return run_manager(context.args, program=f"{PROGRAM} run")
+
+
+@app.command()
+def demo(
+    pool: Annotated[int, typer.Option(help="Warm sandboxes that the pool keeps.")] = 200,
+    burst: Annotated[int, typer.Option(help="Claims to send.")] = 100,
+    qps: Annotated[float, typer.Option(help="Claims sent in a second.")] = 50.0,
+    nodes: Annotated[int, typer.Option(help="Fake nodes to spread the sandboxes over.")] = 100,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="Result for people or for programs.")
+    ] = Output.TEXT,
+) -> int:
+    """Fill a warm pool, send a burst of claims, show the latency.
+
+    The controller manager is the real one, in a process of its own, and talks HTTP to an embedded
+    API server on loopback. Nodes and kubelets are imitated. Takes some 15 seconds.
+    """
+    from warmclaim.cli.demo import run_demo
+
+    return run_demo(pool=pool, burst=burst, qps=qps, nodes=nodes, as_json=output is Output.JSON)
+
+
+@app.command()
+def crds(
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write one file for each kind and say what changed."),
+    ] = None,
+) -> int:
+    """Print the custom resource definitions, or write them as files."""
+    from warmclaim.cli.crds import print_crds, write_files
+
+    return print_crds() if write is None else write_files(write)
+
+
+@app.command()
+def version() -> int:
+    """Print the version."""
+    print(f"{PROGRAM} {__version__}")
+    return OK
