@@ -49,8 +49,11 @@ class SandboxReason(StrEnum):
     RECONCILER_ERROR = "ReconcilerError"
 
 
-class Condition(View, frozen=True, gc=False):
-    """One entry of status.conditions. Times are RFC 3339 with one second grain."""
+class Condition(View, frozen=True, gc=False, omit_defaults=False):
+    """One entry of status.conditions. Times are RFC 3339 with one second grain.
+
+    Written whole, since the schema requires a message, be it empty.
+    """
 
     type: str
     status: str

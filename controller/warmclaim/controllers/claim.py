@@ -14,6 +14,7 @@ from warmclaim.api.timestamps import rfc3339
 from warmclaim.controllers.claim_records import ClaimRecord, ClaimRecords
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
+from warmclaim.controllers.keys import object_key, pool_key
 from warmclaim.controllers.outstanding import outstanding_creates
 from warmclaim.domain import adoption, patches
 from warmclaim.domain.adoption import ClaimDecision, ClaimFacts, Read, decide_claim
@@ -144,11 +145,11 @@ class ClaimReconciler:
         """0 unless a member that nobody waits for yet is on its way."""
         if pool is None:
             return 0.0
-        pool_key = PoolKey(*pool.metadata.key)
+        line = pool_key(pool.metadata.key)
         ahead = self._waiting.position(key)
         if ahead is None:
-            ahead = self._waiting.length(pool_key)
-        coming = self._warm.statistics(pool_key).held
+            ahead = self._waiting.length(line)
+        coming = self._warm.statistics(line).held
         if ahead >= coming:
             coming += self._outstanding(pool)
         if ahead >= coming:
@@ -158,7 +159,7 @@ class ClaimReconciler:
     def _outstanding(self, pool: Pool) -> int:
         """Creates on their way; a pool that was scaled down since has none."""
         sandboxes = self._caches.sandboxes.store
-        members = len(sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid))
+        members = sandboxes.count(BY_OWNER_UID, pool.metadata.uid)
         missing = max(pool.spec.replicas - members, 0)
         return min(outstanding_creates(pool, sandboxes), missing) if missing else 0
 
@@ -196,8 +197,8 @@ class ClaimReconciler:
         if taken is None:
             return
         with taken:
-            sandbox = self._caches.sandboxes.store.get(ObjectKey(*taken.entry.key))
-            pool = self._caches.pools.store.get(ObjectKey(*_pool_key(claim)))
+            sandbox = self._caches.sandboxes.store.get(object_key(taken.entry.key))
+            pool = self._caches.pools.store.get(object_key(_pool_key(claim)))
             is_same = sandbox is not None and sandbox.metadata.uid == taken.entry.uid
             if sandbox is None or not is_same or why_not_adoptable(sandbox, pool):
                 taken.forget()
@@ -220,7 +221,7 @@ class ClaimReconciler:
             raise ConflictError(409, "Conflict", f"no sandbox won; the last one: {outcome}")
 
     async def _start_cold(self, claim: Claim) -> None:
-        pool = self._caches.pools.store.get(ObjectKey(*_pool_key(claim)))
+        pool = self._caches.pools.store.get(object_key(_pool_key(claim)))
         template = self._template_of(pool) if pool else None
         if template is None:
             return

@@ -13,7 +13,7 @@ from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.timestamps import seconds_of
 from warmclaim.controllers.claim_records import ClaimRecord
 from warmclaim.domain import adoption
-from warmclaim.domain.eligibility import pool_owner
+from warmclaim.domain.eligibility import Refusal, pool_owner
 from warmclaim.domain.outcome import Outcome
 from warmclaim.seams import Clock
 from warmclaim.telemetry.metrics import Metrics, ReadyLatencies, Stage
@@ -69,6 +69,10 @@ class ClaimTelemetry:
             self._metrics.stages[Stage.PICKED_TO_RESERVED].observe(reserved_s - picked_s)
         pool = pool_owner(sandbox)
         self._count_created(claim, sandbox, names.WARM, pool.name if pool else "")
+
+    def refused_member(self, refusal: Refusal) -> None:
+        """A sandbox looked like a pool's member and is none: forged, or left by an older pool."""
+        self._metrics.members_refused.of(refusal).inc()
 
     def cold_started(self, claim: Claim, sandbox: Sandbox) -> None:
         """A sandbox was created for the claim alone."""

@@ -14,6 +14,7 @@ from warmclaim.api.claim import Claim
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.resources import CLAIM, SANDBOX
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.controllers.keys import object_key
 from warmclaim.domain.eligibility import claim_owner, pool_owner
 from warmclaim.domain.outcome import Outcome
 from warmclaim.domain.patches import Operation, reservation_patch
@@ -91,7 +92,7 @@ class HandOver:
 
     async def read_back(self, claim_uid: str, taken: Taken) -> Outcome:
         """Ask the API server who owns the sandbox now, and end the entry's flight accordingly."""
-        sandbox = await self.read_sandbox(ObjectKey(*taken.entry.key))
+        sandbox = await self.read_sandbox(object_key(taken.entry.key))
         if sandbox is None or sandbox.metadata.uid != taken.entry.uid:
             taken.forget()
             return Outcome.GHOST

@@ -53,7 +53,8 @@ def current_reservation(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox
     stored = parse_reservation(pool.metadata.annotations.get(ANNOTATION_RESERVATION))
     reservation = stored or memory.reservation
     if reservation is None:
-        taken = (key.name for key in sandboxes if key.namespace == pool.metadata.namespace)
+        used = (sandbox.metadata.key for sandbox in sandboxes.values())
+        taken = [name for namespace, name in used if namespace == pool.metadata.namespace]
         replicas = pool.spec.replicas
         reservation = rebuilt(pool.metadata.name, pool.metadata.uid, taken, replicas)
     if reservation != memory.reservation:

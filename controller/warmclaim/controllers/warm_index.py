@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from warmclaim.api.meta import ObjectKey
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.controllers.keys import object_key, sandbox_key
 from warmclaim.domain.eligibility import Refusal, pool_owner, why_not_adoptable
 from warmclaim.kube.informer import Change, Informer
-from warmqueue import PoolKey, SandboxKey, WarmDirectory
+from warmqueue import PoolKey, WarmDirectory
 
 BY_POOL = "pool"
 
@@ -51,33 +51,31 @@ class WarmIndex:
         if change.new is not None:
             self._place(change.new)
         elif change.old is not None:
-            self._warm.forget(SandboxKey(*change.old.metadata.key))
+            self._warm.forget(sandbox_key(change.old.metadata.key))
 
     def _pool_changed(self, change: Change[Pool]) -> None:
         old, new = change.old, change.new
         if old is not None and new is not None and old.metadata.uid == new.metadata.uid:
             return
-        key = (new or old).metadata.key if new or old else None
-        if key is None:
-            return
-        members = list(self._sandboxes.by_index(BY_POOL, str(key)))
+        pool = new or old
+        members = self._sandboxes.by_index(BY_POOL, str(pool.metadata.key)) if pool else ()
         # Oldest first: arrival numbers are given here when the pool is seen after its members.
-        members.sort(key=lambda s: (s.metadata.creation_timestamp, s.metadata.name))
-        for sandbox in members:
+        by_age = sorted(members, key=lambda s: (s.metadata.creation_timestamp, s.metadata.name))
+        for sandbox in by_age:
             self._place(sandbox)
 
     def _place(self, sandbox: Sandbox) -> None:
-        key = SandboxKey(*sandbox.metadata.key)
+        key = sandbox_key(sandbox.metadata.key)
         owner = pool_owner(sandbox)
-        pool_key = PoolKey(key.namespace, owner.name if owner else "")
-        refusal = why_not_adoptable(sandbox, self._pools.get(ObjectKey(*pool_key)))
+        pool = PoolKey(key.namespace, owner.name if owner else "")
+        refusal = why_not_adoptable(sandbox, self._pools.get(object_key(pool)))
         if refusal is not None:
             self._warm.forget(key)
             if refusal not in _ORDINARY:
                 self._on_refused(refusal)
         elif sandbox.has_address:
             uid, node = sandbox.metadata.uid, sandbox.node
-            self._warm.offer(pool_key, key, uid, node=node, is_ready=sandbox.is_ready)
-            self._on_candidate(pool_key)
+            self._warm.offer(pool, key, uid, node=node, is_ready=sandbox.is_ready)
+            self._on_candidate(pool)
         else:
-            self._warm.hold(pool_key, key, sandbox.metadata.uid, node=sandbox.node)
+            self._warm.hold(pool, key, sandbox.metadata.uid, node=sandbox.node)

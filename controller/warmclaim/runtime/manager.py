@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 _log = logging.getLogger(__name__)
 
@@ -69,10 +69,22 @@ class Manager:
             await _first_end({*background.values(), leading, stopping})
         finally:
             stopping.cancel()
-            async with asyncio.timeout(self._stop_s_max):
-                await _cancelled([leading])
-                await self._elector.release()
-                await _cancelled(list(background.values()))
+            await self._stop(leading, list(background.values()))
+
+    async def _stop(
+        self, leading: asyncio.Task[None], background: list[asyncio.Task[None]]
+    ) -> None:
+        deadline = asyncio.get_running_loop().time() + self._stop_s_max
+        leading.cancel()
+        if await _ended([leading], deadline):
+            # A writer that is still there must not write under somebody else's lease.
+            await _ended([asyncio.create_task(self._release(), name="release")], deadline)
+        for task in background:
+            task.cancel()
+        await _ended(background, deadline)
+
+    async def _release(self) -> None:
+        await self._elector.release()
 
     async def _lead(self) -> None:
         for part in self._before_leading:
@@ -91,13 +103,20 @@ def _task(name: str, part: Part) -> asyncio.Task[None]:
     return asyncio.create_task(_run(part), name=name)
 
 
-async def _first_end(tasks: set[asyncio.Task[None]] | set[asyncio.Task[bool]]) -> None:
+async def _first_end(tasks: set[asyncio.Task[Any]]) -> None:
     ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in ended:
         task.result()
 
 
-async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _ended(tasks: list[asyncio.Task[None]], deadline: float) -> bool:
+    """Await the tasks until the deadline; whether all ended. `asyncio.wait`, not
+    `gather`: a cancelled gather goes on waiting for children that ignore it."""
+    left_s = max(deadline - asyncio.get_running_loop().time(), 0.0)
+    ended, pending = await asyncio.wait(tasks, timeout=left_s) if tasks else (set(), set())
+    for task in ended:
+        if not task.cancelled() and task.exception() is not None:
+            _log.warning("%s ended with %s", task.get_name(), task.exception())
+    for task in pending:
+        _log.error("%s did not stop in time and is left behind", task.get_name())
+    return not pending

@@ -262,6 +262,11 @@ class Metrics:
         self.reservations_reclaimed = self._total(
             "warmclaim_reservations_reclaimed_total", "Reservations that were never published."
         )
+        self.members_refused = self._counter(
+            "warmclaim_members_refused_total",
+            "Sandboxes that only look like a pool's member, by what gave them away.",
+            ("reason",),
+        )
         self.objects_skipped = self._counter(
             "warmclaim_objects_skipped_total", "Objects that could not be read.", ("resource",)
         )

@@ -1,0 +1,183 @@
+"""Builds the manager from settings and the outside, and runs it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prometheus_client import CollectorRegistry
+
+from warmclaim import __version__
+from warmclaim.api.meta import ObjectKey
+from warmclaim.app.caches import Caches
+from warmclaim.app.election import LeaseElection
+from warmclaim.app.events import RecordedEvents
+from warmclaim.app.outside import Outside
+from warmclaim.controllers.claim import BY_OWNER_UID, ClaimCaches, ClaimReconciler
+from warmclaim.controllers.claim_events import ClaimEvents
+from warmclaim.controllers.claim_telemetry import ClaimTelemetry
+from warmclaim.controllers.hand_over import HandOver
+from warmclaim.controllers.pool import PoolCaches, PoolReconciler
+from warmclaim.controllers.pool_events import PoolEvents
+from warmclaim.controllers.refill_gate import RefillGate
+from warmclaim.controllers.sandbox import SandboxReconciler
+from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
+from warmclaim.controllers.warm_index import WarmIndex
+from warmclaim.kube.client import ApiClient
+from warmclaim.runtime.async_workqueue import AsyncWorkqueue
+from warmclaim.runtime.controller import Controller
+from warmclaim.runtime.manager import Manager, NoElection
+from warmclaim.runtime.reconciler import Reconciler
+from warmclaim.settings import Settings
+from warmclaim.telemetry.metrics import BuildInfo, Metrics
+from warmclaim.telemetry.observers import PassMetrics, RequestMetrics
+from warmqueue import Backoff, Lane, WaitingLine, WarmDirectory, Workqueue
+
+# Names that dashboards know (the label `controller`).
+CLAIM, POOL, SANDBOX = "sandboxclaim", "sandboxwarmpool", "sandbox"
+
+RETRY_BASE_S, RETRY_CAP_S = 0.005, 30.0
+
+
+class App:
+    """One controller manager. Building it sends no request; `run` does."""
+
+    def __init__(
+        self, settings: Settings, outside: Outside, registry: CollectorRegistry | None = None
+    ) -> None:
+        self.settings = settings
+        self._outside = outside
+        self.metrics = Metrics(registry or CollectorRegistry())
+        self.metrics.set_build_info(BuildInfo(__version__))
+        self.client = ApiClient(
+            outside.transport,
+            clock=outside.clock,
+            observer=RequestMetrics(self.metrics, outside.server),
+            timeout_s=settings.api.request_timeout_s,
+        )
+        self.caches = Caches(self.client, outside.clock, outside.rng, settings)
+        self.warm = WarmDirectory()
+        self._passes = PassMetrics(self.metrics)
+        self._controllers: dict[str, Controller[ObjectKey]] = {}
+        self.election = (
+            LeaseElection(self.client, outside, settings, self.metrics)
+            if settings.lease.enabled
+            else NoElection()
+        )
+        self.manager = Manager(self.election)
+        self._events = RecordedEvents(self.client, outside, self.metrics)
+        self._gate = RefillGate(outside.clock, self._is_serving_claims)
+        self._build()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set; then everything is stopped, the lease released."""
+        await self.manager.run(stop)
+
+    def not_ready(self) -> str | None:
+        """Why this replica is not ready, or None. A standby with warm caches is ready."""
+        return "; ".join(self.caches.unsynced()) or None
+
+    def _build(self) -> None:
+        builders = {
+            "claim": self._add_claims,
+            "pool": self._add_pools,
+            "sandbox": self._add_sandboxes,
+        }
+        for name, build in builders.items():
+            if name in self.settings.controllers:
+                build()
+        for name, informer in self.caches.informers.items():
+            self.manager.add(f"watch {name}", informer.run)
+        self.manager.add("events", self._events.run)
+        self.manager.before_leading(self.caches.wait_synced)
+        self.metrics.watch_staleness_s.read_from(self.caches.staleness_rows)
+        self.metrics.workqueue_depth.read_from(self._depth_rows)
+
+    def _add_claims(self) -> None:
+        settings, clock = self.settings.claims, self._outside.clock
+        caches = ClaimCaches(
+            self.caches.claims, self.caches.sandboxes, self.caches.pools, self.caches.templates
+        )
+        waiting: WaitingLine[ObjectKey] = WaitingLine()
+        hand_over = HandOver(self.client, caches.claims, caches.sandboxes)
+        events = self._events.of("sandboxclaim-controller", muted=settings.events_disabled)
+        telemetry = ClaimTelemetry(self.metrics, events, clock)
+        reconciler = ClaimReconciler(
+            caches, hand_over, self.warm, waiting, telemetry, clock, settings
+        )
+        queue = self._add_controller(CLAIM, reconciler, settings.workers)
+        wiring = ClaimEvents(caches, queue, self.warm, waiting, reconciler.records)
+        WarmIndex(
+            caches.sandboxes,
+            caches.pools,
+            self.warm,
+            on_candidate=wiring.candidate_arrived,
+            on_refused=telemetry.refused_member,
+        )
+        self.metrics.pool_sandboxes.read_from(self._tier_rows)
+
+    def _add_pools(self) -> None:
+        settings = self.settings.pools
+        caches = PoolCaches(
+            self.caches.pools, self.caches.sandboxes, self.caches.templates, BY_OWNER_UID
+        )
+        reconciler = PoolReconciler(
+            self.client,
+            caches,
+            self._events.of("sandboxwarmpool-controller"),
+            self._gate.turn,
+            self._outside.clock,
+            settings,
+        )
+        PoolEvents(caches, self._add_controller(POOL, reconciler, settings.workers))
+
+    def _add_sandboxes(self) -> None:
+        settings = self.settings.sandboxes
+        caches = SandboxCaches(self.caches.sandboxes, self.caches.pods, self.caches.services)
+
+        def enqueue(key: ObjectKey, lane: Lane, after_s: float) -> None:
+            self._controllers[SANDBOX].queue.add(key, lane=lane, after_s=after_s)
+
+        reconciler = SandboxReconciler(
+            self.client, caches, enqueue, self._gate.turn, self._outside.clock, settings
+        )
+        self._add_controller(SANDBOX, reconciler, settings.workers)
+        SandboxWakeups(caches, enqueue)
+
+    def _add_controller(
+        self, name: str, reconciler: Reconciler[ObjectKey], workers: int
+    ) -> AsyncWorkqueue[ObjectKey]:
+        clock = self._outside.clock
+        core: Workqueue[ObjectKey] = Workqueue(
+            namespace_of=lambda key: key.namespace,
+            backoff=Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S),
+        )
+        queue = AsyncWorkqueue(core, clock)
+        controller = Controller(
+            name, reconciler, queue, workers=workers, clock=clock, observer=self._passes
+        )
+        self._controllers[name] = controller
+        self._passes.add_controller(name, workers=workers)
+        self.manager.add_leader(name, controller.run)
+        return queue
+
+    def _is_serving_claims(self) -> bool:
+        claims = self._controllers.get(CLAIM)
+        if claims is None:
+            return False
+        waiting = claims.queue.core.statistics().waiting
+        return bool(waiting[Lane.ADOPTION] or claims.active(Lane.ADOPTION))
+
+    def _depth_rows(self) -> list[tuple[tuple[str, ...], float]]:
+        return [
+            ((name, name, lane.name.lower()), float(count))
+            for name, controller in self._controllers.items()
+            for lane, count in controller.queue.core.statistics().waiting.items()
+        ]
+
+    def _tier_rows(self) -> list[tuple[tuple[str, ...], float]]:
+        rows: list[tuple[tuple[str, ...], float]] = []
+        for pool in self.warm.pools():
+            counts = self.warm.statistics(pool)
+            for tier in ("ready", "not_ready", "held", "in_flight"):
+                rows.append(((pool.namespace, pool.name, tier), float(getattr(counts, tier))))
+        return rows

@@ -1,0 +1,110 @@
+"""The caches that a set of controllers needs, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from warmclaim.api.claim import Claim
+from warmclaim.api.meta import Object
+from warmclaim.api.names import LABEL_NAME_HASH
+from warmclaim.api.pod import Pod, Service
+from warmclaim.api.pool import Pool
+from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, TEMPLATE, Resource
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.template import Template
+from warmclaim.controllers.claim import BY_OWNER_UID, BY_WAITED_POOL, owner_uid_of, waited_pool_of
+from warmclaim.controllers.claim_events import BY_TEMPLATE, template_of
+from warmclaim.controllers.warm_index import BY_POOL, pool_of
+from warmclaim.kube.client import ApiClient
+from warmclaim.kube.informer import Informer
+from warmclaim.kube.ladder import ReflectorSettings
+from warmclaim.kube.store import IndexFunction
+from warmclaim.seams import Clock, Rng
+from warmclaim.settings import Settings
+
+T = TypeVar("T", bound=Object)
+
+
+def object_owner_uid(obj: Object) -> list[str]:
+    """Index function: uid of the controlling owner."""
+    owner = obj.metadata.controller_owner()
+    return [owner.uid] if owner else []
+
+
+class Caches:
+    """Makes each informer once, when somebody first asks for it."""
+
+    def __init__(self, client: ApiClient, clock: Clock, rng: Rng, settings: Settings) -> None:
+        self._client = client
+        self._clock = clock
+        self._rng = rng
+        self._settings = settings
+        self.informers: dict[str, Informer[Any]] = {}
+
+    @property
+    def claims(self) -> Informer[Claim]:
+        return self._informer(CLAIM, {BY_WAITED_POOL: waited_pool_of})
+
+    @property
+    def sandboxes(self) -> Informer[Sandbox]:
+        return self._informer(SANDBOX, {BY_OWNER_UID: owner_uid_of, BY_POOL: pool_of})
+
+    @property
+    def pools(self) -> Informer[Pool]:
+        return self._informer(POOL, {BY_TEMPLATE: template_of})
+
+    @property
+    def templates(self) -> Informer[Template]:
+        return self._informer(TEMPLATE, {})
+
+    @property
+    def pods(self) -> Informer[Pod]:
+        """Only pods with the tracking label: a cluster has many others."""
+        return self._informer(POD, {BY_OWNER_UID: object_owner_uid}, LABEL_NAME_HASH)
+
+    @property
+    def services(self) -> Informer[Service]:
+        return self._informer(SERVICE, {BY_OWNER_UID: object_owner_uid}, LABEL_NAME_HASH)
+
+    def _informer(
+        self,
+        resource: Resource[T],
+        indexes: Mapping[str, IndexFunction[T]],
+        label_selector: str | None = None,
+    ) -> Informer[T]:
+        known = self.informers.get(str(resource))
+        if known is None:
+            api = self._settings.api
+            known = self.informers[str(resource)] = Informer(
+                self._client,
+                resource,
+                clock=self._clock,
+                rng=self._rng,
+                indexes=indexes,
+                namespace=self._settings.namespaces[0] if self._settings.namespaces else None,
+                label_selector=label_selector,
+                settings=ReflectorSettings(
+                    page_objects_max=api.list_page_items,
+                    use_watch_list=api.uses_watch_list,
+                    silence_s_max=api.watch_silence_s_max,
+                ),
+            )
+        return known
+
+    def unsynced(self) -> list[str]:
+        """Kinds that have not been read once, with the reason where one is known."""
+        return [
+            f"{name} not read yet" + (f": {informer.last_error}" if informer.last_error else "")
+            for name, informer in self.informers.items()
+            if not informer.is_synced
+        ]
+
+    async def wait_synced(self) -> None:
+        """Return once every kind was read."""
+        for informer in list(self.informers.values()):
+            await informer.wait_synced()
+
+    def staleness_rows(self) -> list[tuple[tuple[str, ...], float]]:
+        """For the metric: seconds since the last word of each watch."""
+        return [((name,), informer.staleness_s()) for name, informer in self.informers.items()]

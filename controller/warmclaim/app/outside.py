@@ -1,0 +1,19 @@
+"""What an App is given: the three seams, and who it is among other replicas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from warmclaim.seams import Clock, Rng, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """`identity` tells replicas apart, `namespace` holds the Lease, `server` is for metrics."""
+
+    transport: Transport
+    clock: Clock
+    rng: Rng
+    identity: str
+    namespace: str
+    server: str = ""
