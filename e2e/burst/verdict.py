@@ -1,0 +1,122 @@
+"""What a run is judged by: each property by name, and what speaks against it.
+
+Pure: reads a ledger after the run. An empty list means that the property held.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from e2e.burst.ledger import ClaimRecord, Ledger, told
+
+Problems = dict[str, list[str]]
+
+READY = "every claim is Ready"
+WARM = "every claim got a warm sandbox"
+ONCE = "no sandbox is given twice, no claim gets two, each is published once and stays Ready"
+SIZE = "the pool is back at its size"
+CEILING = "the pool was never above its size"
+SPREAD = "use is spread over the nodes"
+WRITES = "a claim's path is two writes and no read"
+LISTS = "nothing was listed"
+EXIT = "the controller ends with code 0"
+PROPERTIES = (READY, WARM, ONCE, SIZE, CEILING, SPREAD, WRITES, LISTS, EXIT)
+
+WARM_WORD = "warm"
+SHOWN_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The pool as it was when the burst began: node of each member by uid."""
+
+    nodes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(cls, ledger: Ledger, pool_uid: str) -> Start:
+        """The members of this moment."""
+        return cls({one.uid: one.node for one in ledger.members_of(pool_uid)})
+
+
+def judge(
+    ledger: Ledger, claims: Sequence[str], pool_uid: str, size: int, start: Start
+) -> Problems:
+    """Hold the ledger against what was asked for: these claim names, a pool of this size."""
+    by_name = {record.name: record for record in ledger.claims.values()}
+    records = [by_name[name] for name in claims if name in by_name]
+    unseen = [f"claim {name} was never seen" for name in claims if name not in by_name]
+    return {
+        READY: unseen + list(_not_ready(records)),
+        WARM: list(_not_warm(ledger, records)),
+        ONCE: ledger.breaches + list(_not_owned(ledger, records)),
+        SIZE: list(_not_full(ledger, pool_uid, size)),
+        CEILING: list(_above(ledger, pool_uid, size)),
+        SPREAD: list(_uneven(ledger, start)),
+    }
+
+
+def shown(problems: Sequence[str]) -> str:
+    """The first ten problems, one per line, and how many more there are."""
+    lines = list(problems[:SHOWN_MAX])
+    if len(problems) > SHOWN_MAX:
+        lines.append(f"... and {len(problems) - SHOWN_MAX} more")
+    return "\n".join(lines)
+
+
+def used_per_node(ledger: Ledger, start: Start) -> Counter[str]:
+    """For each node that had members at the start: how many of those were given to claims."""
+    used = Counter(dict.fromkeys(start.nodes.values(), 0))
+    for uid, node in start.nodes.items():
+        used[node] += bool(ledger.sandboxes[uid].given_to)
+    return used
+
+
+def _not_ready(records: Iterable[ClaimRecord]) -> Iterable[str]:
+    for record in records:
+        if record.ready_s is None:
+            yield f"claim {record.name}: {told(record.ready)}"
+
+
+def _not_warm(ledger: Ledger, records: Iterable[ClaimRecord]) -> Iterable[str]:
+    for record in records:
+        sandbox = ledger.sandbox_of(record)
+        if sandbox is None:
+            yield f"claim {record.name} owned no sandbox"
+        elif sandbox.launch_type != WARM_WORD or sandbox.name == record.name:
+            yield f"claim {record.name} got {sandbox.name}, launch type {sandbox.launch_type!r}"
+
+
+def _not_owned(ledger: Ledger, records: Iterable[ClaimRecord]) -> Iterable[str]:
+    for record in records:
+        sandbox = ledger.sandbox_of(record)
+        owned = sandbox.name if sandbox else ""
+        if record.published != owned:
+            yield f"claim {record.name} published {record.published!r} and owns {owned!r}"
+
+
+def _not_full(ledger: Ledger, pool_uid: str, size: int) -> Iterable[str]:
+    members, ready = ledger.members(pool_uid), ledger.ready_members(pool_uid)
+    if (members, ready) != (size, size):
+        yield f"{members} members, {ready} of them Ready, of {size}"
+
+
+def _above(ledger: Ledger, pool_uid: str, size: int) -> Iterable[str]:
+    peak = ledger.peak(pool_uid)
+    if peak.members > size:
+        yield f"{peak.members} members of {size} at {peak.at_s - ledger.origin_s:.3f} s"
+
+
+def _uneven(ledger: Ledger, start: Start) -> Iterable[str]:
+    if not start.nodes:
+        yield "the pool had no members at the start"
+        return
+    if "" in start.nodes.values():
+        yield f"{list(start.nodes.values()).count('')} members had no node at the start"
+        return
+    used = used_per_node(ledger, start)
+    if max(used.values()) - min(used.values()) > 1:
+        nodes = Counter(used.values())
+        told_of = (f"{nodes[count]} nodes lost {count}" for count in sorted(nodes))
+        yield f"members of the start that were given, by node: {', '.join(told_of)}"
