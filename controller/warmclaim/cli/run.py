@@ -10,14 +10,14 @@ import signal
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 from warmclaim import __version__
 from warmclaim.cli import FAILED, OK
 from warmclaim.cli.goflags import ParsedArguments, help_text, parse_settings
 from warmclaim.errors import UsageError
-from warmclaim.kube.config import SERVICE_ACCOUNT
-from warmclaim.seams import Rng
+from warmclaim.kube.config import SERVICE_ACCOUNT, Connection, load_connection
+from warmclaim.seams import Rng, SystemClock
 from warmclaim.settings import Settings
 from warmclaim.telemetry.logs import LogHandler, fields, setup_logs
 
@@ -39,17 +39,24 @@ def run(argv: Sequence[str], *, program: str, dropin: bool = False) -> int:
     if parsed.show_version:
         print(f"warmclaim {__version__}")
         return OK
+    with _early_stop():
+        return _run(parsed)
+
+
+def _run(parsed: ParsedArguments) -> int:
     settings = parsed.settings
+    # Both before the first log line: what the user has to change is then all that is said.
+    namespace = lease_namespace(settings, os.environ)
+    connection = load_connection(settings.api.kubeconfig, environ=os.environ, clock=SystemClock())
     logs = setup_logs(settings.logs.encoder, settings.logs.level)
     try:
-        with _early_stop():
-            _log_start(parsed)
-            return _manage(settings, logs)
+        _log_start(parsed, connection)
+        return _managed(settings, connection, namespace, logs)
     finally:
         logs.close()
 
 
-def _log_start(parsed: ParsedArguments) -> None:
+def _log_start(parsed: ParsedArguments, connection: Connection) -> None:
     """What the operator should know once: what runs, and which flags do nothing."""
     settings = parsed.settings
     _log.info(
@@ -58,6 +65,7 @@ def _log_start(parsed: ParsedArguments) -> None:
             version=__version__,
             controllers=",".join(sorted(settings.controllers)),
             namespaces=",".join(settings.namespaces) or "all",
+            server=connection.server_url,
             leader_election=settings.lease.enabled,
         ),
     )
@@ -67,7 +75,7 @@ def _log_start(parsed: ParsedArguments) -> None:
         _log.warning("flags without effect", extra=fields(flags=",".join(parsed.ignored_flags)))
 
 
-def _manage(settings: Settings, logs: LogHandler) -> int:
+def _managed(settings: Settings, connection: Connection, namespace: str, logs: LogHandler) -> int:
     # Here, for their price: most of the start's time, and not needed for --help or a wrong flag.
     import uvloop
 
@@ -76,18 +84,25 @@ def _manage(settings: Settings, logs: LogHandler) -> int:
     stop = StopSignals()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            if not runner.run(manage(settings, logs, stop)):
+            if not runner.run(manage(settings, connection, namespace, logs, stop)):
                 # What hangs would also keep the loop from closing.
                 _log.warning("stopped, some work was abandoned")
                 logs.close()
                 os._exit(OK)
     except UsageError:
         raise
-    except Exception:
-        _log.exception("the manager failed")
+    except Exception as error:
+        _log.error("the manager failed", exc_info=_first(error))
         return FAILED
     _log.info("stopped")
     return OK
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error that began it: a group of tasks wraps what one of them raised."""
+    if isinstance(error, BaseExceptionGroup):
+        return _first(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    return error
 
 
 class StopSignals:
