@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from warmclaim.kube.seams import Clock
+from warmclaim.seams import Clock
 
 
 class Alarm:

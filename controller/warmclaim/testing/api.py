@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from warmclaim.kube.seams import ByteStream, Request, Response
+from warmclaim.seams import ByteStream, Request, Response
 from warmclaim.testing import discovery, reading, refusals, reviews, scale
 from warmclaim.testing import patch as patches
 from warmclaim.testing.alarm import Alarm

@@ -1,7 +1,7 @@
 """Fixtures, one line each: objects as the API serves them.
 
     sandbox = a_sandbox("w1", pool="web", node="n2")
-    msgspec.convert(sandbox, Sandbox)          # decodable by the views
+    as_view(sandbox, Sandbox)                  # decoded as from the wire
     server.cluster.put(sandbox)                # or stored, status and all
 
 Names and uids follow from the arguments, so a test can say what it expects: the uid of "w1" is
@@ -11,10 +11,16 @@ a_claim(merge={"spec": {"env": [{"name": "A", "value": "1"}]}}).
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import msgspec
+
 from warmclaim.api import names
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, TEMPLATE, Resource
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.patch import merge_patch
+
+V = TypeVar("V")
 
 T0 = "2026-01-01T00:00:00Z"
 NAMESPACE = "default"
@@ -192,6 +198,11 @@ def an_owner(resource: Resource[object], name: str, *, uid: str | None = None) -
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def as_view(value: Json, view: type[V]) -> V:
+    """`value` as a typed view, by way of JSON: parts that views keep as JSON need it."""
+    return msgspec.json.decode(msgspec.json.encode(value), type=view)
 
 
 def _merged(value: Json, merge: Json | None) -> Json:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from warmclaim.kube.seams import Clock, Rng, SystemClock, SystemRng
+from warmclaim.seams import Clock, Rng, SystemClock, SystemRng
 from warmclaim.testing import defaults, deletion, object_rules, refusals
 from warmclaim.testing import patch as patches
 from warmclaim.testing.deletion import Deleted, DeleteOptions

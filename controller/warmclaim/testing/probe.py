@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from warmclaim.kube.seams import ByteStream, Method, Request, Transport
+from warmclaim.seams import ByteStream, Method, Request, Transport
 from warmclaim.testing.json_values import Json, is_object
 from warmclaim.testing.patch import JSON_PATCH, MERGE_PATCH
 

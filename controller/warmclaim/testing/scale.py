@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from warmclaim.kube.seams import Request
+from warmclaim.seams import Request
 from warmclaim.testing import patch as patches
 from warmclaim.testing import refusals
 from warmclaim.testing.cluster import Cluster, Target

@@ -60,6 +60,7 @@ class Structure:
         "checks",
         "default",
         "defaulted",
+        "is_leaf",
         "is_root",
         "items",
         "nullable",
@@ -77,6 +78,7 @@ class Structure:
         self.nullable = False
         self.open = False
         self.is_root = False
+        self.is_leaf = False
         self.properties: dict[str, Structure] = {}
         self.defaulted: tuple[str, ...] = ()
         self.additional: Structure | None = None
@@ -113,6 +115,7 @@ class Structure:
         node.additional = cls.compiled(extra) if is_object(extra) else None
         node.open = node.open or extra is True
         node.items = cls.compiled(schema["items"]) if "items" in schema else None
+        node.is_leaf = node.items is None and node.word != "object" and not node.properties
         node.required = tuple(schema.get("required", ()))
         node.default = schema.get("default", _NONE)
         node.checks = tuple(_checks(schema))
@@ -142,7 +145,35 @@ class Structure:
 
     def problems(self, value: Any, old: Any = None, path: str = "") -> list[Problem]:
         """The broken rules, in document order; none for parts that are those of `old`."""
-        return list(self._problems(value, old, path))
+        return [] if self._surely_fits(value, old) else list(self._problems(value, old, path))
+
+    def _surely_fits(self, value: Any, old: Any) -> bool:
+        """The quick look that nearly every object passes: `_problems` without the words for what
+        is wrong. False means no more than "look closely"."""
+        if value is old:
+            return True
+        if self.types and type(value) not in self.types:
+            return False
+        for check in self.checks:
+            if check(value, "") is not None:
+                return False
+        if self.rules and old is not None:
+            return False
+        if is_object(value):
+            return self._surely_fits_as_object(value, old if is_object(old) else {})
+        if is_array(value) and self.items is not None:
+            return all(self.items._surely_fits(item, None) for item in value)
+        return True
+
+    def _surely_fits_as_object(self, value: Json, old: Json) -> bool:
+        for name in self.required:
+            if name not in value:
+                return False
+        for name, member in value.items():
+            inner = self.properties.get(name, self.additional)
+            if inner is not None and not inner._surely_fits(member, old.get(name)):
+                return False
+        return True
 
     def _admitted_object(self, value: Json, old: Json) -> Json:
         result: Json = {}
@@ -157,6 +188,9 @@ class Structure:
                 continue
             if member is None and not inner.nullable:
                 changed = True
+                continue
+            if inner.is_leaf:
+                result[name] = member
                 continue
             result[name] = new = inner.admitted(member, old.get(name))
             changed = changed or new is not member

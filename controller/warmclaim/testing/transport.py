@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from warmclaim.errors import NotSentError
-from warmclaim.kube.seams import ByteStream, Request, Response
+from warmclaim.seams import ByteStream, Request, Response
 from warmclaim.testing.api import Caller, FakeApiServer
 
 
 class InProcessTransport:
-    """warmclaim.kube.seams.Transport over a FakeApiServer.
+    """warmclaim.seams.Transport over a FakeApiServer.
 
     `user_agent` is how the server's request log names this client. `close` closes its streams.
     """

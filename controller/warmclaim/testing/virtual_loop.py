@@ -72,7 +72,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 class VirtualClock:
-    """warmclaim.kube.seams.Clock on the loop's time. `wall_offset_s` may be changed in a test."""
+    """warmclaim.seams.Clock on the loop's time. `wall_offset_s` may be changed in a test."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, wall_s: float = START_WALL_S) -> None:
         self._loop = loop
@@ -89,7 +89,7 @@ class VirtualClock:
 
 
 class SeededRng:
-    """warmclaim.kube.seams.Rng that gives the same for the same seed."""
+    """warmclaim.seams.Rng that gives the same for the same seed."""
 
     def __init__(self, seed: int | str) -> None:
         self._source = random.Random(seed)

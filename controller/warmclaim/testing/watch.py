@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from warmclaim.kube.seams import Clock
+from warmclaim.seams import Clock
 from warmclaim.testing import refusals
 from warmclaim.testing.alarm import Alarm
 from warmclaim.testing.json_values import Json
