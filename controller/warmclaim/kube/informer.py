@@ -19,6 +19,7 @@ from warmclaim.kube.answers import plain
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.ladder import ReflectorSettings
 from warmclaim.kube.reflector import Reflector, ReflectorStats
+from warmclaim.kube.sharing import Sharer
 from warmclaim.kube.store import IndexFunction, Store
 from warmclaim.seams import Clock, Rng
 
@@ -74,6 +75,7 @@ class Informer(Generic[T]):
         self._gone_uids: dict[str, None] = {}
         # The store holds all changes up to here, besides newer ones that were observed.
         self._position = 0
+        self._sharer = Sharer()
         self._reflector = Reflector(
             client,
             resource,
@@ -83,6 +85,7 @@ class Informer(Generic[T]):
             namespace=namespace,
             label_selector=label_selector,
             settings=settings,
+            share=self._sharer.share,
         )
 
     @property

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -115,7 +115,8 @@ class _Nonsense(StreamError):
 class Reflector(Generic[T]):
     """Lists and watches one kind, for ever, through every fault of the server.
 
-    `run` ends only by cancellation, or by an exception that is a bug.
+    `run` ends only by cancellation, or by an exception that is a bug. `share` gets each object
+    fresh from the decoder, page by page, and may exchange parts of it for equal ones.
     """
 
     def __init__(
@@ -129,8 +130,9 @@ class Reflector(Generic[T]):
         namespace: str | None = None,
         label_selector: str | None = None,
         settings: ReflectorSettings | None = None,
+        share: Callable[[T], T] = lambda obj: obj,
     ) -> None:
-        self._client, self._resource, self._sink = client, resource, sink
+        self._client, self._resource, self._sink, self._share = client, resource, sink, share
         self._clock, self._rng = clock, rng
         self._namespace, self._label_selector = namespace, label_selector
         self._settings = settings or ReflectorSettings()
@@ -205,7 +207,7 @@ class Reflector(Generic[T]):
             )
             self._heard()
             self.stats.skipped_objects += len(page.unreadable)
-            items += page.items
+            items += map(self._share, page.items)
             unreadable += [key for key in page.unreadable if key]
             token = page.continue_token
             if not token:
@@ -329,7 +331,7 @@ class Reflector(Generic[T]):
             metadata = obj.metadata
             self._sink.gone(metadata.key, metadata.uid, metadata.version)
         else:
-            self._sink.put(obj)
+            self._sink.put(self._share(obj))
 
     def _skip(self, event: Skipped) -> None:
         identity = event.identity
@@ -354,7 +356,7 @@ class Reflector(Generic[T]):
         """One event of the unordered part: no version is taken from it."""
         match event:
             case ObjectEvent(type=type_, object=obj):
-                initial.take(type_, obj)
+                initial.take(type_, self._share(obj))
             case Bookmark(resource_version=version, ends_initial=True):
                 items, unreadable = list(initial.items.values()), initial.unreadable
                 if not self._take_list(initial.step, items, version, unreadable):
