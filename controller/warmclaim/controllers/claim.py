@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import assert_never
 
 from warmclaim.api.claim import Claim
+from warmclaim.api.conditions import ClaimReason
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
@@ -19,9 +21,16 @@ from warmclaim.controllers.outstanding import outstanding_creates
 from warmclaim.domain import adoption, patches
 from warmclaim.domain.adoption import ClaimDecision, ClaimFacts, Read, decide_claim
 from warmclaim.domain.blueprint import blueprint_of, cold_sandbox
+from warmclaim.domain.claim_status import failed_status
 from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
 from warmclaim.domain.outcome import Outcome
-from warmclaim.errors import ConflictError
+from warmclaim.errors import (
+    ApiError,
+    ConflictError,
+    ForbiddenError,
+    PermanentError,
+    WarmclaimError,
+)
 from warmclaim.kube.informer import Informer
 from warmclaim.runtime.reconciler import DONE, Result, again
 from warmclaim.seams import Clock
@@ -97,10 +106,25 @@ class ClaimReconciler:
             decision = decide_claim(self._facts(claim, record, frozenset(reads)))
             if not isinstance(decision, adoption.WaitUntil):
                 self._leave(key)
-            result = await self._act(claim, record, decision, reads)
+            try:
+                result = await self._act(claim, record, decision, reads)
+            except (PermanentError, ForbiddenError) as error:
+                await self._say_refused(claim, error)
+                raise
             if result is not None:
                 return result
         return again(1.0, Lane.ADOPTION)
+
+    async def _say_refused(self, claim: Claim, error: ApiError) -> None:
+        """Show why the claim does not get on, where it can still be shown."""
+        text = f"Error seen: {error}"
+        now = rfc3339(self._clock.wall())
+        status = failed_status(claim, ClaimReason.RECONCILER_ERROR, text, now)
+        self._telemetry.outcome(Outcome.FAILED)
+        if claim.published or status == claim.status:
+            return
+        with contextlib.suppress(WarmclaimError):  # the error to be raised is the first one
+            await self._hand_over.write_status(claim, patches.failure_patch(claim, status))
 
     async def _read_back_pending(self, key: ObjectKey) -> None:
         record = self.records.find(key)
@@ -251,12 +275,21 @@ class ClaimReconciler:
             case _:
                 assert_never(decision)
         if await self._hand_over.write_status(claim, operations):
+            self._verify_published(claim, decision)
             self._telemetry.status_written(claim, decision, record, self._shown(claim))
             return
         # Refused although the server's own view allows it: not a race, so not worth a hot loop.
         if Read.CLAIM in reads:
             raise ConflictError(409, "Conflict", f"status of {claim.metadata.key} was refused")
         reads.add(Read.CLAIM)
+
+    def _verify_published(self, claim: Claim, decision: object) -> None:
+        """What the server stored, not what was asked for, is the truth: a webhook may change it."""
+        now = self._caches.claims.store.get(claim.metadata.key)
+        if not isinstance(decision, adoption.Publish) or now is None:
+            return
+        if now.published != decision.sandbox.metadata.name:
+            raise ConflictError(409, "Conflict", f"{claim.metadata.key} was stored otherwise")
 
     def _shown(self, claim: Claim) -> Sandbox | None:
         """The sandbox that the claim's status names now."""

@@ -7,7 +7,6 @@ the cache, and the claim is decided anew.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from warmclaim.api.claim import Claim
@@ -22,6 +21,7 @@ from warmclaim.errors import (
     AlreadyExistsError,
     ConflictError,
     NotFoundError,
+    PermanentError,
     ThrottledError,
     TransientError,
     UnknownOutcomeError,
@@ -30,8 +30,6 @@ from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Informer
 from warmclaim.seams import Channel
 from warmqueue import Taken
-
-_log = logging.getLogger(__name__)
 
 
 class HandOver:
@@ -79,16 +77,28 @@ class HandOver:
             self._sandboxes.observe_absent(sandbox.metadata.key, sandbox.metadata.uid)
             taken.forget()
             return Outcome.GHOST
-        except (ConflictError, UnknownOutcomeError, TransientError) as error:
-            if isinstance(error, ThrottledError):
-                taken.give_back()
-                raise
+        except ConflictError as error:
+            outcome = await self.read_back(claim.metadata.uid, taken)
+            self._raise_if_denied(outcome, sandbox, error)
+            return outcome
+        except ThrottledError:
+            taken.give_back()
+            raise
+        except (UnknownOutcomeError, TransientError):
             return await self.read_back(claim.metadata.uid, taken)
         except Exception:
             taken.give_back()  # refused as a whole, or never sent
             raise
         self._sandboxes.observe(reserved)
         return self._settle(claim.metadata.uid, reserved, taken)
+
+    def _raise_if_denied(self, outcome: Outcome, sandbox: Sandbox, error: ConflictError) -> None:
+        """A 422 on the very version that the server has is no race: an admission rule or the
+        schema says no, and will say so again."""
+        now = self._sandboxes.store.get(sandbox.metadata.key)
+        is_same = now is not None and now.metadata.version == sandbox.metadata.version
+        if outcome is Outcome.CONFLICT and is_same and error.status == 422:
+            raise PermanentError(error.status, error.reason, error.message) from error
 
     async def read_back(self, claim_uid: str, taken: Taken) -> Outcome:
         """Ask the API server who owns the sandbox now, and end the entry's flight accordingly."""
@@ -127,8 +137,11 @@ class HandOver:
         except ThrottledError:
             raise
         except (ConflictError, UnknownOutcomeError, TransientError) as error:
-            _log.debug("status of %s not written: %s", claim.metadata.key, error)
             await self.read_claim(claim)
+            now = self._claims.store.get(claim.metadata.key)
+            is_same = now is not None and now.metadata.version == claim.metadata.version
+            if isinstance(error, ConflictError) and error.status == 422 and is_same:
+                raise PermanentError(error.status, error.reason, error.message) from error
             return False
         self._claims.observe(written)
         return True

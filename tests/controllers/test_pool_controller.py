@@ -1,0 +1,340 @@
+"""The pool controller: its size, never one more at any instant, through crashes and two leaders."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.controllers.app_world import (
+    CLAIM,
+    NAMESPACE,
+    POOL,
+    SANDBOX,
+    AppWorld,
+    always,
+    once,
+    refusal,
+    running,
+    virtual,
+)
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.names import ANNOTATION_RESERVATION
+from warmclaim.api.pool import Pool
+from warmclaim.domain.eligibility import pool_owner
+from warmclaim.domain.reservation import member_name, parse_reservation
+from warmclaim.errors import UnknownOutcomeError
+from warmclaim.seams import Request
+from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
+from warmclaim.testing.store import Commit
+
+POOLS: dict[str, Any] = {"controllers": frozenset({"pool"})}
+LOST = UnknownOutcomeError("no answer")
+
+
+class Ceiling:
+    """Counts living members at every commit."""
+
+    def __init__(self, world: AppWorld, ceiling: int) -> None:
+        self.ceiling = ceiling
+        self.live: dict[str, bool] = {}
+        self.highest = 0
+        world.server.cluster.store.observers.append(self)
+
+    def __call__(self, commit: Commit) -> None:
+        if commit.object.get("kind") != "Sandbox":
+            return
+        name = commit.object["metadata"]["name"]
+        owners = commit.object["metadata"].get("ownerReferences", [])
+        is_member = any(owner["kind"] == "SandboxWarmPool" for owner in owners)
+        self.live[name] = is_member and commit.verb != "DELETED"
+        self.highest = max(self.highest, sum(self.live.values()))
+        assert self.highest <= self.ceiling
+
+
+async def members(world: AppWorld) -> list[str]:
+    return sorted(s.metadata.name for s in await world.sandboxes() if pool_owner(s))
+
+
+async def pool(world: AppWorld) -> Pool:
+    return await world.hand.get(POOL, ObjectKey(NAMESPACE, "pool"))
+
+
+async def fills(world: AppWorld, count: int, *, within_s: float = 5.0) -> None:
+    async def is_full() -> bool:
+        return len(await members(world)) == count
+
+    await world.until(is_full, within_s=within_s)
+
+
+async def scale(world: AppWorld, replicas: int) -> None:
+    await world.hand.merge_patch(
+        POOL, ObjectKey(NAMESPACE, "pool"), {"spec": {"replicas": replicas}}
+    )
+
+
+def start(world: AppWorld, replicas: int) -> Ceiling:
+    ceiling = Ceiling(world, replicas)
+    world.put(a_template("python"), a_pool("pool", template="python", replicas=replicas))
+    return ceiling
+
+
+def test_a_pool_is_filled_with_one_reservation_for_each_batch() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 20)
+        await fills(world, 20)
+        await world.run_for(10)
+        reservations = [
+            line for line in world.writes() if line.startswith("patch sandboxwarmpools ")
+        ]
+        assert len(reservations) == 1
+        assert world.writes().count("create sandboxes 201") == 20
+
+    virtual(scenario, **POOLS)
+
+
+def test_members_carry_names_made_from_reserved_ordinals() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 3)
+        await fills(world, 3)
+        now = await pool(world)
+        reservation = parse_reservation(now.metadata.annotations.get(ANNOTATION_RESERVATION))
+        assert reservation is not None
+        names = {member_name("pool", now.metadata.uid, n) for n in reservation.ordinals}
+        assert set(await members(world)) == names
+
+    virtual(scenario, **POOLS)
+
+
+def test_status_counts_members_and_is_written_rarely_while_filling() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 50)
+        await fills(world, 50)
+        await world.run_for(3)
+        status = (await pool(world)).status
+        assert status is not None
+        assert (status.replicas, status.ready_replicas) == (50, 0)
+        assert len([w for w in world.writes() if "sandboxwarmpools/status" in w]) <= 3
+
+    virtual(scenario, **POOLS)
+
+
+def test_a_settled_pool_is_not_written_to() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 5)
+        await fills(world, 5)
+        await world.run_for(5)
+        before = len(world.writes())
+        await world.run_for(600)
+        assert len(world.writes()) == before
+
+    virtual(scenario, **POOLS)
+
+
+def test_an_adopted_member_is_replaced_and_a_deleted_one_too() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 3)
+        await fills(world, 3)
+        first, second, _ = await members(world)
+        world.put(a_sandbox(first, claim="c"))
+        await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, second))
+        await world.run_for(2)
+        assert len(await members(world)) == 3
+        assert first not in await members(world)
+
+    virtual(scenario, **POOLS)
+
+
+def test_scale_down_deletes_only_the_surplus() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 8)
+        await fills(world, 8)
+        await scale(world, 3)
+        await fills(world, 3)
+        await world.run_for(5)
+        assert len(await members(world)) == 3
+        assert world.writes().count("delete sandboxes 200") == 5
+
+    virtual(scenario, **POOLS)
+
+
+def test_a_member_adopted_a_moment_ago_is_never_deleted_by_a_scale_down() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 3)
+        await fills(world, 3)
+        adopted: list[str] = []
+
+        async def adopt(request: Request) -> None:
+            if request.method == "DELETE" and not adopted:
+                adopted.append(request.path.rpartition("/")[2])
+                world.put(a_sandbox(adopted[0], claim="c"))
+
+        world.faults.before = adopt
+        await scale(world, 0)
+        await fills(world, 0)
+        assert await world.exists(SANDBOX, adopted[0])
+
+    virtual(scenario, **POOLS)
+
+
+def test_without_its_template_nothing_is_created_until_it_comes() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_pool("pool", template="python", replicas=2))
+        await world.run_for(5)
+        assert await members(world) == []
+        world.put(a_template("python"))
+        await fills(world, 2, within_s=1)
+
+    virtual(scenario, **POOLS)
+
+
+@pytest.mark.parametrize("where", ["before", "after"], ids=["not applied", "applied"])
+@pytest.mark.parametrize("words", [("POST", "/sandboxes"), ("PATCH", "/sandboxwarmpools/pool")])
+def test_a2_a8_a_lost_answer_neither_loses_nor_doubles_a_member(
+    where: str, words: tuple[str, ...]
+) -> None:
+    async def scenario(world: AppWorld) -> None:
+        setattr(world.faults, where, once(LOST, *words))
+        start(world, 10)
+        await fills(world, 10, within_s=10)
+        await world.run_for(10)
+        assert len(await members(world)) == 10
+
+    virtual(scenario, **POOLS)
+
+
+def test_a2_a_name_that_somebody_else_has_is_skipped() -> None:
+    async def scenario(world: AppWorld) -> None:
+        squatted = member_name("pool", "pool-uid", 1)
+        world.put(a_sandbox(squatted, pool=None))
+        start(world, 3)
+        await fills(world, 3)
+        assert squatted not in await members(world)
+        assert (await world.sandbox(squatted)).metadata.owner_references == ()
+
+    virtual(scenario, **POOLS)
+
+
+def test_a_refused_create_costs_one_request_at_a_time_and_is_retried() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.faults.before = always(
+            refusal(403, "Forbidden", "exceeded quota"), "POST", "/sandboxes"
+        )
+        start(world, 50)
+        await world.run_for(60)
+        tries = [
+            r for r in world.faults.seen if r.method == "POST" and r.path.endswith("/sandboxes")
+        ]
+        assert 3 <= len(tries) <= 25
+        world.faults.before = once(LOST, "nothing")
+        await fills(world, 50, within_s=40)
+
+    virtual(scenario, **POOLS)
+
+
+@pytest.mark.parametrize("crash_at", range(1, 11))
+def test_a_crash_after_any_write_never_overfills_the_pool(crash_at: int) -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 8)
+        faults, app = world.another("first", **POOLS)
+        writes = 0
+        crashed = asyncio.Event()
+
+        async def crash(request: Request) -> Exception | None:
+            nonlocal writes
+            writes += request.method != "GET"
+            if writes < crash_at:
+                return None
+            crashed.set()
+            return LOST  # applied, and nobody lives to hear it
+
+        faults.after = crash
+        task = asyncio.create_task(app.run(asyncio.Event()))
+        async with asyncio.timeout(20):
+            await crashed.wait()
+        faults.before = always(LOST, "/")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        async with running(world.another("second", **POOLS)[1]):
+            await fills(world, 8)
+            await world.run_for(10)
+            assert len(await members(world)) == 8
+
+    virtual(scenario, controllers=frozenset({"claim"}))
+
+
+def test_two_leaders_at_once_never_overfill_the_pool() -> None:
+    async def scenario(world: AppWorld) -> None:
+        async with running(world.another("second", **POOLS)[1]):
+            start(world, 20)
+            await fills(world, 20)
+            for number, name in enumerate((await members(world))[:5]):
+                world.put(a_sandbox(name, claim=f"c{number}"))
+            await world.run_for(10)
+            assert len(await members(world)) == 20
+
+    virtual(scenario, **POOLS)
+
+
+def test_a_reservation_annotation_that_somebody_removed_is_kept_in_mind() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 3)
+        await fills(world, 3)
+        gone = {"metadata": {"annotations": {ANNOTATION_RESERVATION: None}}}
+        await world.hand.merge_patch(POOL, ObjectKey(NAMESPACE, "pool"), gone)
+        await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, (await members(world))[0]))
+        await world.run_for(5)
+        assert len(await members(world)) == 3
+        now = await pool(world)
+        reservation = parse_reservation(now.metadata.annotations.get(ANNOTATION_RESERVATION))
+        assert reservation is not None
+        assert reservation.first == 3
+
+    virtual(scenario, **POOLS)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"first":5,"end":1,"replicas":0}'])
+def test_an_odd_reservation_is_rebuilt_from_the_members(text: str) -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template("python"))
+        annotations = {"metadata": {"annotations": {ANNOTATION_RESERVATION: text}}}
+        names = [member_name("pool", "pool-uid", n) for n in (0, 4)]
+        world.put(*(a_sandbox(name, pool="pool") for name in names))
+        Ceiling(world, 5)
+        world.put(a_pool("pool", template="python", replicas=5, merge=annotations))
+        await fills(world, 5)
+
+    virtual(scenario, **POOLS)
+
+
+def test_claims_and_refill_together_keep_the_pool_and_serve_everybody() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 10)
+        kubelet = asyncio.create_task(play_sandbox_controller(world))
+        await fills(world, 10)
+        await world.run_for(1)
+        for number in range(6):
+            world.put(a_claim(f"c{number}"))
+        for number in range(6):
+            await world.served(f"c{number}")
+        await world.run_for(5)
+        assert len(await members(world)) == 10
+        given = {(await world.claim(f"c{number}")).published for number in range(6)}
+        assert len(given) == 6
+        assert await world.exists(CLAIM, "c0")
+        kubelet.cancel()
+
+    virtual(scenario, controllers=frozenset({"claim", "pool"}))
+
+
+async def play_sandbox_controller(world: AppWorld) -> None:
+    """New sandboxes become Ready a moment after they were created."""
+    status = a_sandbox("any")["status"]
+    while True:
+        await world.run_for(0.05)
+        for sandbox in await world.sandboxes():
+            if sandbox.status is None:
+                await world.hand.merge_patch(
+                    SANDBOX, sandbox.metadata.key, {"status": status}, subresource="status"
+                )
