@@ -17,12 +17,11 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.pod import Pod
 from warmclaim.api.resources import POD, SANDBOX, SERVICE, Resource
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.controllers.indexes import BY_OWNER_UID, owner_uid_of
 from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import (
-    BY_OWNER_UID,
     SandboxCaches,
     SandboxWakeups,
-    controller_uid_of,
 )
 from warmclaim.errors import NotFoundError
 from warmclaim.kube.client import ApiClient
@@ -120,7 +119,7 @@ class World:
         self.hand = ApiClient(InProcessTransport(self.server, user_agent="hand"), clock=self.clock)
         kind = {"clock": self.clock, "rng": rng, "do_handlers_raise": True}
         tracked: dict[str, Any] = {"label_selector": names.LABEL_NAME_HASH, **kind}
-        owned = {BY_OWNER_UID: controller_uid_of}
+        owned = {BY_OWNER_UID: owner_uid_of}
         self.caches = SandboxCaches(
             sandboxes=Informer(self.client, SANDBOX, clock=self.clock, rng=rng),
             pods=Informer(self.client, POD, indexes=owned, **tracked),

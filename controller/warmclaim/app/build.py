@@ -12,7 +12,7 @@ from warmclaim.app.caches import Caches
 from warmclaim.app.election import LeaseElection
 from warmclaim.app.events import RecordedEvents
 from warmclaim.app.outside import Outside
-from warmclaim.controllers.claim import BY_OWNER_UID, ClaimCaches, ClaimReconciler
+from warmclaim.controllers.claim import ClaimCaches, ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
@@ -117,9 +117,7 @@ class App:
 
     def _add_pools(self) -> None:
         settings = self.settings.pools
-        caches = PoolCaches(
-            self.caches.pools, self.caches.sandboxes, self.caches.templates, BY_OWNER_UID
-        )
+        caches = PoolCaches(self.caches.pools, self.caches.sandboxes, self.caches.templates)
         reconciler = PoolReconciler(
             self.client,
             caches,

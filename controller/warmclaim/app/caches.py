@@ -13,9 +13,16 @@ from warmclaim.api.pool import Pool
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, TEMPLATE, Resource
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
-from warmclaim.controllers.claim import BY_OWNER_UID, BY_WAITED_POOL, owner_uid_of, waited_pool_of
-from warmclaim.controllers.claim_events import BY_TEMPLATE, template_of
-from warmclaim.controllers.warm_index import BY_POOL, pool_of
+from warmclaim.controllers.indexes import (
+    BY_ASKED_POOL,
+    BY_OWNER_UID,
+    BY_OWNING_POOL,
+    BY_TEMPLATE,
+    asked_pool_of,
+    owner_uid_of,
+    owning_pool_of,
+    template_of,
+)
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Informer
 from warmclaim.kube.ladder import ReflectorSettings
@@ -24,12 +31,6 @@ from warmclaim.seams import Clock, Rng
 from warmclaim.settings import Settings
 
 T = TypeVar("T", bound=Object)
-
-
-def object_owner_uid(obj: Object) -> list[str]:
-    """Index function: uid of the controlling owner."""
-    owner = obj.metadata.controller_owner()
-    return [owner.uid] if owner else []
 
 
 class Caches:
@@ -44,11 +45,11 @@ class Caches:
 
     @property
     def claims(self) -> Informer[Claim]:
-        return self._informer(CLAIM, {BY_WAITED_POOL: waited_pool_of})
+        return self._informer(CLAIM, {BY_ASKED_POOL: asked_pool_of})
 
     @property
     def sandboxes(self) -> Informer[Sandbox]:
-        return self._informer(SANDBOX, {BY_OWNER_UID: owner_uid_of, BY_POOL: pool_of})
+        return self._informer(SANDBOX, {BY_OWNER_UID: owner_uid_of, BY_OWNING_POOL: owning_pool_of})
 
     @property
     def pools(self) -> Informer[Pool]:
@@ -61,11 +62,11 @@ class Caches:
     @property
     def pods(self) -> Informer[Pod]:
         """Only pods with the tracking label: a cluster has many others."""
-        return self._informer(POD, {BY_OWNER_UID: object_owner_uid}, LABEL_NAME_HASH)
+        return self._informer(POD, {BY_OWNER_UID: owner_uid_of}, LABEL_NAME_HASH)
 
     @property
     def services(self) -> Informer[Service]:
-        return self._informer(SERVICE, {BY_OWNER_UID: object_owner_uid}, LABEL_NAME_HASH)
+        return self._informer(SERVICE, {BY_OWNER_UID: owner_uid_of}, LABEL_NAME_HASH)
 
     def _informer(
         self,

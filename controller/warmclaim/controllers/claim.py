@@ -16,6 +16,7 @@ from warmclaim.api.timestamps import rfc3339
 from warmclaim.controllers.claim_records import ClaimRecord, ClaimRecords
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
+from warmclaim.controllers.indexes import BY_OWNER_UID
 from warmclaim.controllers.keys import object_key, pool_key
 from warmclaim.controllers.outstanding import outstanding_creates
 from warmclaim.domain import adoption, patches
@@ -37,24 +38,8 @@ from warmclaim.seams import Clock
 from warmclaim.settings import ClaimSettings
 from warmqueue import Lane, PoolKey, WaitingLine, WarmDirectory
 
-BY_OWNER_UID = "owner-uid"
-BY_WAITED_POOL = "waited-pool"
-
 _STEPS_MAX = 32  # a pass ends after that many requests, whatever happens
 _CACHE_AGE_S_MAX = 30.0  # older than that, the claim is read before anything is reserved for it
-
-
-def owner_uid_of(sandbox: Sandbox) -> list[str]:
-    """Index function: uid of the controlling owner, whatever its kind."""
-    owner = sandbox.metadata.controller_owner()
-    return [owner.uid] if owner else []
-
-
-def waited_pool_of(claim: Claim) -> list[str]:
-    """Index function: the pool that an unserved claim asks."""
-    if claim.published or claim.metadata.is_deleting:
-        return []
-    return [f"{claim.metadata.namespace}/{claim.spec.warm_pool_ref.name}"]
 
 
 @dataclass(frozen=True, slots=True)

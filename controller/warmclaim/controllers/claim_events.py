@@ -7,19 +7,13 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
-from warmclaim.controllers.claim import BY_WAITED_POOL, ClaimCaches
+from warmclaim.controllers.claim import ClaimCaches
 from warmclaim.controllers.claim_records import ClaimRecords
+from warmclaim.controllers.indexes import BY_ASKED_POOL, BY_TEMPLATE
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.kube.informer import Change
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
 from warmqueue import Lane, PoolKey, WaitingLine, WarmDirectory
-
-BY_TEMPLATE = "template"
-
-
-def template_of(pool: Pool) -> list[str]:
-    """Index function: the template that a pool uses."""
-    return [f"{pool.metadata.namespace}/{pool.spec.sandbox_template_ref.name}"]
 
 
 class ClaimEvents:
@@ -90,7 +84,7 @@ class ClaimEvents:
             self._wake_unserved(str(pool.metadata.key))
 
     def _wake_unserved(self, pool: str) -> None:
-        for claim in self._caches.claims.store.by_index(BY_WAITED_POOL, pool):
+        for claim in self._caches.claims.store.by_index(BY_ASKED_POOL, pool):
             self._queue.add(claim.metadata.key, lane=Lane.ADOPTION)
 
 

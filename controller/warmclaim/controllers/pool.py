@@ -59,12 +59,11 @@ _STEPS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class PoolCaches:
-    """What the pool controller reads. `owner_index` finds sandboxes by their owner's uid."""
+    """What the pool controller reads."""
 
     pools: Informer[Pool]
     sandboxes: Informer[Sandbox]
     templates: Informer[Template]
-    owner_index: str
 
 
 class PoolReconciler:
@@ -150,7 +149,7 @@ class PoolReconciler:
         sandboxes = self._caches.sandboxes.store
         return PoolFacts(
             replicas=pool.spec.replicas,
-            members=members_of(pool, sandboxes, self._caches.owner_index),
+            members=members_of(pool, sandboxes),
             reservation=current_reservation(pool, memory, sandboxes),
             unseen=unseen_ordinals(pool, memory, sandboxes),
             has_template=has_template,
@@ -299,7 +298,7 @@ class PoolReconciler:
         return DONE
 
     def _status_of(self, pool: Pool) -> PoolStatus:
-        members = members_of(pool, self._caches.sandboxes.store, self._caches.owner_index)
+        members = members_of(pool, self._caches.sandboxes.store)
         active = [member for member in members if not member.is_deleting]
         return PoolStatus(
             replicas=len(active),

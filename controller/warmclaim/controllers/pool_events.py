@@ -6,7 +6,7 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
-from warmclaim.controllers.claim_events import BY_TEMPLATE
+from warmclaim.controllers.indexes import BY_TEMPLATE
 from warmclaim.controllers.pool import PoolCaches
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.kube.informer import Change

@@ -8,6 +8,7 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.controllers.indexes import BY_OWNER_UID
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.refill import Member
 from warmclaim.domain.reservation import Reservation, member_name, parse_reservation, rebuilt
@@ -30,9 +31,9 @@ class PoolMemory:
     status_written_s: float = float("-inf")
 
 
-def members_of(pool: Pool, sandboxes: Store[Sandbox], index: str) -> list[Member]:
+def members_of(pool: Pool, sandboxes: Store[Sandbox]) -> list[Member]:
     """Living sandboxes that the pool owns by uid, those being deleted included. O(members)."""
-    owned = sandboxes.by_index(index, pool.metadata.uid)
+    owned = sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid)
     return [
         Member(
             key=sandbox.metadata.key,

@@ -17,8 +17,8 @@ from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.resources import POD, SANDBOX, SERVICE, Resource
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
 from warmclaim.api.timestamps import rfc3339
+from warmclaim.controllers.indexes import BY_OWNER_UID
 from warmclaim.controllers.sandbox_wakeups import (
-    BY_OWNER_UID,
     Enqueue,
     SandboxCaches,
     lane_of,

@@ -16,14 +16,6 @@ from warmqueue import Lane
 
 Enqueue: TypeAlias = Callable[[ObjectKey, Lane, float], None]
 
-BY_OWNER_UID = "owner-uid"
-
-
-def controller_uid_of(child: Object) -> list[str]:
-    """Index function: uid of the controlling owner, whatever its kind."""
-    owner = child.metadata.controller_owner()
-    return [owner.uid] if owner else []
-
 
 def lane_of(sandbox: Sandbox) -> Lane:
     """Members of a pool are worked after the sandboxes that somebody waits for."""

@@ -6,21 +6,14 @@ from collections.abc import Callable
 
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.controllers.indexes import BY_OWNING_POOL
 from warmclaim.controllers.keys import object_key, sandbox_key
 from warmclaim.domain.eligibility import Refusal, pool_owner, why_not_adoptable
 from warmclaim.kube.informer import Change, Informer
 from warmqueue import PoolKey, WarmDirectory
 
-BY_POOL = "pool"
-
 # What an honest cluster shows as well; the other refusals say that somebody forged something.
 _ORDINARY = {Refusal.DELETING, Refusal.NO_POOL_OWNER, Refusal.POOL_GONE}
-
-
-def pool_of(sandbox: Sandbox) -> list[str]:
-    """Index function: the pool that a sandbox's owner names, uid not yet compared."""
-    owner = pool_owner(sandbox)
-    return [f"{sandbox.metadata.namespace}/{owner.name}"] if owner else []
 
 
 class WarmIndex:
@@ -58,7 +51,7 @@ class WarmIndex:
         if old is not None and new is not None and old.metadata.uid == new.metadata.uid:
             return
         pool = new or old
-        members = self._sandboxes.by_index(BY_POOL, str(pool.metadata.key)) if pool else ()
+        members = self._sandboxes.by_index(BY_OWNING_POOL, str(pool.metadata.key)) if pool else ()
         # Oldest first: arrival numbers are given here when the pool is seen after its members.
         by_age = sorted(members, key=lambda s: (s.metadata.creation_timestamp, s.metadata.name))
         for sandbox in by_age:

@@ -89,7 +89,7 @@ class Manager:
     async def _lead(self) -> None:
         for part in self._before_leading:
             await part()
-        _log.info("leading", extra={"parts": sorted(self._leader)})
+        _log.info("leading", extra={"parts": ",".join(sorted(self._leader))})
         async with asyncio.TaskGroup() as parts:
             for name, part in self._leader.items():
                 parts.create_task(_run(part), name=name)

@@ -1,0 +1,38 @@
+"""The named indexes of the caches, so that no pass reads a whole kind."""
+
+from __future__ import annotations
+
+from warmclaim.api.claim import Claim
+from warmclaim.api.meta import Object
+from warmclaim.api.pool import Pool
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.eligibility import pool_owner
+
+BY_OWNER_UID = "owner-uid"
+BY_OWNING_POOL = "owning-pool"
+BY_ASKED_POOL = "asked-pool"
+BY_TEMPLATE = "template"
+
+
+def owner_uid_of(obj: Object) -> list[str]:
+    """Uid of the controlling owner, whatever its kind."""
+    owner = obj.metadata.controller_owner()
+    return [owner.uid] if owner else []
+
+
+def owning_pool_of(sandbox: Sandbox) -> list[str]:
+    """The pool that a sandbox's owner names; its uid is not compared yet."""
+    owner = pool_owner(sandbox)
+    return [f"{sandbox.metadata.namespace}/{owner.name}"] if owner else []
+
+
+def asked_pool_of(claim: Claim) -> list[str]:
+    """The pool that a claim asks for as long as it has no sandbox."""
+    if claim.published or claim.metadata.is_deleting:
+        return []
+    return [f"{claim.metadata.namespace}/{claim.spec.warm_pool_ref.name}"]
+
+
+def template_of(pool: Pool) -> list[str]:
+    """The template that a pool uses."""
+    return [f"{pool.metadata.namespace}/{pool.spec.sandbox_template_ref.name}"]
