@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from warmclaim.errors import (
     ApiError,
@@ -21,11 +21,13 @@ _READS: Final = frozenset(("get", "list", "watch"))
 
 PAUSE_S_MAX: Final = 30.0
 
+R = TypeVar("R", Response, ByteStream)
+
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One finished request. `outcome` is the HTTP status in digits, or one of `not_sent`,
-    `no_answer`, `bad_answer` (an answer that is none of Kubernetes) and `cancelled`.
+    `no_answer`, `bad_answer` (a status that no API server sends) and `cancelled`.
     For a watch `duration_s` ends with the response head."""
 
     verb: Verb
@@ -70,19 +72,7 @@ class Exchange:
 
     async def send(self, call: Call) -> Response:
         """The answer, if it is a success with a body to read."""
-        request = await self._after_pause(call)
-        began, outcome = self._clock.monotonic(), "cancelled"
-        try:
-            response = await self._transport.request(request)
-            outcome = str(response.status) if _is_usual(response.status) else "bad_answer"
-        except NotSentError:
-            outcome = "not_sent"
-            raise
-        except UnknownOutcomeError as error:
-            outcome = "no_answer"
-            raise _unanswered(call, error) from error
-        finally:
-            self._record(call, outcome, began)
+        response = await self._attempt(call, self._transport.request)
         if 200 <= response.status < 300:
             return response
         if response.status < 400:
@@ -91,11 +81,15 @@ class Exchange:
 
     async def open(self, call: Call) -> ByteStream:
         """The stream, whatever its status."""
+        return await self._attempt(call, self._transport.stream)
+
+    async def _attempt(self, call: Call, send: Callable[[Request], Awaitable[R]]) -> R:
         request = await self._after_pause(call)
         began, outcome = self._clock.monotonic(), "cancelled"
         try:
-            stream = await self._transport.stream(request)
-            outcome = str(stream.status) if _is_usual(stream.status) else "bad_answer"
+            answer = await send(request)
+            is_usual = 200 <= answer.status < 300 or answer.status >= 400
+            outcome = str(answer.status) if is_usual else "bad_answer"
         except NotSentError:
             outcome = "not_sent"
             raise
@@ -104,7 +98,7 @@ class Exchange:
             raise _unanswered(call, error) from error
         finally:
             self._record(call, outcome, began)
-        return stream
+        return answer
 
     def refusal(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
         """The typed error of a status >= 400; a 429 with Retry-After pauses its class."""
@@ -143,10 +137,6 @@ class Exchange:
         self._observer(
             RequestRecord(call.verb, call.resource, call.subresource, channel, outcome, duration_s)
         )
-
-
-def _is_usual(status: int) -> bool:
-    return 200 <= status < 300 or status >= 400
 
 
 def _unanswered(

@@ -51,7 +51,7 @@ class Sharer:
 
     def _shared(self, value: Any) -> Any:
         """The one copy of `value`. A hit on a whole part ends the descent into it."""
-        kind: type = type(value)
+        kind: type[Any] = value.__class__
         if kind is str:
             return self._recent.get(value) or self._remembered(value, value)
         if kind is dict:
