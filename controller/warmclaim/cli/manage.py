@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from warmclaim.app import App, Outside
-from warmclaim.cli.run import StopSignals, identity, lease_namespace
-from warmclaim.kube.config import load_connection
+from warmclaim.app.election import LeaseElection
+from warmclaim.cli.run import StopSignals, identity
+from warmclaim.kube.config import Connection
 from warmclaim.kube.transport import HttpTransport, TransportSettings
 from warmclaim.runtime.health import Probes, Serving
-from warmclaim.runtime.watchdog import Heartbeat
+from warmclaim.runtime.watchdog import Heartbeat, StallWatchdog
 from warmclaim.seams import SystemClock, SystemRng
 from warmclaim.settings import ApiSettings, Settings
 from warmclaim.telemetry.exposition import exposition
 from warmclaim.telemetry.logs import LogHandler
 
-_log = logging.getLogger(__name__)
 
-
-async def manage(settings: Settings, logs: LogHandler, stop: StopSignals) -> bool:
+async def manage(
+    settings: Settings,
+    connection: Connection,
+    namespace: str,
+    logs: LogHandler,
+    stop: StopSignals,
+) -> bool:
     """Run the manager until `stop`; False if work was still under way after the time for that.
 
-    Raises UsageError where the cluster or an address cannot be had, and the error of a part that
-    failed.
+    `namespace` is that of the lease. Raises UsageError where an address cannot be had, and the
+    error of a part that failed.
     """
     clock, rng = SystemClock(), SystemRng()
-    namespace = lease_namespace(settings, os.environ)
-    connection = load_connection(settings.api.kubeconfig, environ=os.environ, clock=clock)
     transport = HttpTransport(connection, settings=_connections(settings.api))
     outside = Outside(transport, clock, rng, identity(rng), namespace, connection.server_url)
     app = App(settings, outside)
@@ -40,7 +43,8 @@ async def manage(settings: Settings, logs: LogHandler, stop: StopSignals) -> boo
     app.manager.add("serving", serving.run)
     stop.install()
     try:
-        return await _stopped(app, stop.requested, settings.serving.shutdown_s_max)
+        with _watched(settings, app, heartbeat):
+            return await _stopped(app, stop.requested, settings.serving.shutdown_s_max)
     finally:
         await serving.close()
         await transport.close()
@@ -58,7 +62,29 @@ def _serving(settings: Settings, app: App, heartbeat: Heartbeat) -> Serving:
     probes = Probes()
     probes.add_live("event loop", heartbeat.problem)
     probes.add_ready("caches", app.not_ready)
+    if isinstance(app.election, LeaseElection):
+        elector = app.election.elector
+        probes.add_ready("lease", lambda: elector.problem)
     return Serving(settings.serving, probes, lambda: exposition(app.metrics.registry))
+
+
+@contextmanager
+def _watched(settings: Settings, app: App, heartbeat: Heartbeat) -> Generator[None]:
+    """End the process if its loop stalls while it leads, before another may take the Lease."""
+    if not isinstance(app.election, LeaseElection):
+        yield
+        return
+    elector = app.election.elector
+    watchdog = StallWatchdog(
+        heartbeat,
+        limit_s=settings.lease.renew_deadline_s,
+        is_armed=lambda: elector.is_working,
+    )
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.stop()
 
 
 async def _stopped(app: App, requested: asyncio.Event, stop_s_max: float) -> bool:
