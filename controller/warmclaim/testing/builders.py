@@ -3,6 +3,7 @@
     sandbox = a_sandbox("w1", pool="web", node="n2")
     as_view(sandbox, Sandbox)                  # decoded as from the wire
     server.cluster.put(sandbox)                # or stored, status and all
+    as_sent(sandbox)                           # or as the body of a create
 
 Names and uids follow from the arguments, so a test can say what it expects: the uid of "w1" is
 "w1-uid". `merge` adds, overwrites or (null) removes fields as a merge patch does:
@@ -24,6 +25,7 @@ V = TypeVar("V")
 
 T0 = "2026-01-01T00:00:00Z"
 NAMESPACE = "default"
+_SET_BY_THE_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp")
 IMAGE = "registry.example/sandbox:1"
 
 
@@ -203,6 +205,12 @@ def an_owner(resource: Resource[object], name: str, *, uid: str | None = None) -
 def as_view(value: Json, view: type[V]) -> V:
     """`value` as a typed view, by way of JSON: parts that views keep as JSON need it."""
     return msgspec.json.decode(msgspec.json.encode(value), type=view)
+
+
+def as_sent(value: Json, **metadata: object) -> Json:
+    """`value` as a client sends it: without what the server sets, with `metadata` added."""
+    kept = {n: v for n, v in value["metadata"].items() if n not in _SET_BY_THE_SERVER}
+    return {**value, "metadata": {**kept, **metadata}}
 
 
 def _merged(value: Json, merge: Json | None) -> Json:

@@ -148,7 +148,9 @@ def list_page(cache: WatchCache, target: Target, matches: Matches | None, o: Rea
     try:
         found = cache.store.scan(target.kind.resource, prefix=prefix, after=start, at=pinned)
         matching = (c for c in found if matches is None or matches(c.object))
-        return _cut(matching, pinned, o.limit, counts=matches is None)
+        # The watch cache, which answers for "0", knows no pages: the real one does not cut either.
+        limit = 0 if o.version == "0" else o.limit
+        return _cut(matching, pinned, limit, counts=matches is None)
     except CompactedError as error:
         if o.continue_token:
             raise refusals.gone(_EXPIRED, continue_token=_token(0, start)) from error

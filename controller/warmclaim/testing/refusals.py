@@ -50,7 +50,7 @@ class Refusal(Exception):
         details = dict(self.details or {})
         if self.retry_after_s is not None:
             details["retryAfterSeconds"] = self.retry_after_s
-        if details:
+        if details or self.details is not None:
             status["details"] = details
         status["code"] = self.code
         return status
@@ -124,7 +124,8 @@ def not_found(resource: str, name: str) -> Refusal:
 
 
 def no_such_resource() -> Refusal:
-    return Refusal(404, "NotFound", "the server could not find the requested resource")
+    message = "the server could not find the requested resource"
+    return Refusal(404, "NotFound", message, details={})
 
 
 def no_such_path() -> Refusal:
@@ -136,6 +137,7 @@ def method_not_allowed() -> Refusal:
         405,
         "MethodNotAllowed",
         "the server does not allow this method on the requested resource",
+        details={},
     )
 
 
@@ -248,7 +250,7 @@ def version_too_large(asked: int, current: int) -> Refusal:
     return Refusal(
         504,
         "Timeout",
-        f"Too large resource version: {asked}, current: {current}",
+        f"Timeout: Too large resource version: {asked}, current: {current}",
         details={"causes": causes},
         retry_after_s=1,
     )
