@@ -82,7 +82,7 @@ class Sharer:
         return self._remembered(parts, parts)
 
     def _shared_dict(self, value: dict[Any, Any]) -> Any:
-        key = tuple(value.items())
+        key = (dict, *value.items())  # a tuple of the same pairs is something else
         try:
             known = self._recent.get(key)
         except TypeError:
