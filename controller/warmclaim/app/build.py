@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
@@ -30,6 +31,7 @@ from warmclaim.runtime.reconciler import Reconciler
 from warmclaim.settings import Settings
 from warmclaim.telemetry.metrics import BuildInfo, Metrics
 from warmclaim.telemetry.observers import PassMetrics, RequestMetrics
+from warmclaim.telemetry.tracing import Span, no_spans
 from warmqueue import Backoff, Lane, WaitingLine, WarmDirectory, Workqueue
 
 # Names that dashboards know (the label `controller`).
@@ -42,10 +44,15 @@ class App:
     """One controller manager. Building it sends no request; `run` does."""
 
     def __init__(
-        self, settings: Settings, outside: Outside, registry: CollectorRegistry | None = None
+        self,
+        settings: Settings,
+        outside: Outside,
+        registry: CollectorRegistry | None = None,
+        spans: Callable[[str], Span] = no_spans,
     ) -> None:
         self.settings = settings
         self._outside = outside
+        self._spans = spans
         self.metrics = Metrics(registry or CollectorRegistry())
         self.metrics.set_build_info(BuildInfo(__version__))
         self.client = ApiClient(
@@ -151,7 +158,13 @@ class App:
         )
         queue = AsyncWorkqueue(core, clock)
         controller = Controller(
-            name, reconciler, queue, workers=workers, clock=clock, observer=self._passes
+            name,
+            reconciler,
+            queue,
+            workers=workers,
+            clock=clock,
+            observer=self._passes,
+            span=self._spans(name),
         )
         self._controllers[name] = controller
         self._passes.add_controller(name, workers=workers)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
 from warmclaim.errors import InvariantError, PermanentError, ThrottledError, WarmclaimError
@@ -38,7 +39,8 @@ class Controller(Generic[K]):
 
     A pass that raises is tried again: after the server's own Retry-After, after a minute where
     the request can never succeed, else with the key's exponential back-off. No exception of a
-    pass ends a worker: one poison object must not stop its kind.
+    pass ends a worker: one poison object must not stop its kind. `span` is entered around each
+    pass, with its key.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Controller(Generic[K]):
         workers: int,
         clock: Clock,
         observer: PassObserver,
+        span: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext(),
     ) -> None:
         self.name = name
         self.queue = queue
@@ -57,6 +60,7 @@ class Controller(Generic[K]):
         self._workers = workers
         self._clock = clock
         self._observer = observer
+        self._span = span
         self._active: Counter[Lane] = Counter()
 
     def active(self, lane: Lane) -> int:
@@ -82,7 +86,8 @@ class Controller(Generic[K]):
     async def _one_pass(self, work: Work[K]) -> None:
         started = self._clock.monotonic()
         try:
-            result = await self._reconciler.reconcile(work.key)
+            with self._span(str(work.key)):
+                result = await self._reconciler.reconcile(work.key)
         except Exception as error:
             self._failed(work, error)
             word = "error"
