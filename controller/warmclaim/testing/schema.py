@@ -144,13 +144,13 @@ class Structure:
         return value
 
     def problems(self, value: Any, old: Any = None, path: str = "") -> list[Problem]:
-        """The broken rules, in document order; none for parts that are those of `old`."""
+        """The broken rules, in document order; none for parts that are as they were in `old`."""
         return [] if self._surely_fits(value, old) else list(self._problems(value, old, path))
 
     def _surely_fits(self, value: Any, old: Any) -> bool:
         """The quick look that nearly every object passes: `_problems` without the words for what
         is wrong. False means no more than "look closely"."""
-        if value is old:
+        if value is old and old is not None:
             return True
         if self.types and type(value) not in self.types:
             return False
@@ -202,7 +202,9 @@ class Structure:
         return result if changed else value
 
     def _problems(self, value: Any, old: Any, path: str) -> Iterator[Problem]:
-        if value is old or (value is None and self.nullable):
+        # No old value and an old null look alike; neither excuses a null.
+        is_old = old is not None and same_json(value, old)
+        if is_old or (value is None and self.nullable):
             return
         if self.types and not _is_a(value, self.types):
             yield _wrong_type(value, self.word or "integer or string", path)
