@@ -162,14 +162,30 @@ def test_a_published_sandbox_that_is_not_owned_is_told() -> None:
     assert told[verdict.ONCE] == ["claim c2 published 's3' and owns ''"]
 
 
+def uneven(*newcomers: float) -> list[str]:
+    """What is said of s0..s5 on n0..n2, two each, of which n0 loses two and n1 one at 5 s, after
+    members became Ready at these times."""
+    ledger = Ledger()
+    for number in range(6):
+        ledger.sandbox_event("ADDED", sandbox(f"s{number}", node=f"n{number % 3}"), 0.1)
+    start = Start.of(ledger, POOL)
+    for number, ready_s in enumerate(newcomers):
+        ledger.sandbox_event("ADDED", sandbox(f"x{number}", node="n0"), ready_s)
+    for number, name in enumerate(("s0", "s3", "s1")):
+        one = sandbox(name, owner=to_claim(f"c{number}"), node=f"n{number % 3}")
+        ledger.sandbox_event("MODIFIED", one, 5.0)
+    assert used_per_node(ledger, start) == {"n0": 2, "n1": 1, "n2": 0}
+    return judge(ledger, [], POOL, 6, start)[verdict.SPREAD]
+
+
 def test_uneven_use_of_nodes_is_told_by_how_many_nodes_lost_how_many() -> None:
-    ledger, start = served(count=4, nodes=2)
-    for number, node in enumerate(("n0", "n1", "n2")):
-        start = Start({**start.nodes, f"uid-x{number}": node})
-        ledger.sandbox_event("ADDED", sandbox(f"x{number}", node=node), 0.1)
-    assert used_per_node(ledger, start) == {"n0": 2, "n1": 2, "n2": 0}
-    (told,) = verdicts(ledger, start, 4, 9)[verdict.SPREAD]
-    assert told == "members of the start that were given, by node: 1 nodes lost 0, 2 nodes lost 2"
+    lost = "1 nodes had 2, lost 0; 1 nodes had 2, lost 1; 1 nodes had 2, lost 2"
+    assert uneven() == [f"members of the start that were given: {lost}; 0 newcomers"]
+
+
+def test_each_member_that_comes_during_the_burst_may_move_one_pick() -> None:
+    assert uneven(4.9) == []
+    assert uneven(5.1)[0].endswith("; 0 newcomers")
 
 
 def test_members_without_a_node_at_the_start_are_told() -> None:

@@ -62,10 +62,14 @@ class SandboxRecord:
     node: str = ""
     launch_type: str = ""
     is_ready: bool = False
+    ready_s: float | None = None
+    """When Ready=True was seen first."""
     is_deleting: bool = False
     is_gone: bool = False
     given_to: str = ""
     """Uid of the first claim that owned it."""
+    given_s: float | None = None
+    """When that was seen first."""
 
 
 class Ledger:
@@ -110,6 +114,8 @@ class Ledger:
         record.node = sandbox.status.node_name or record.node
         record.launch_type = meta.labels.get(LAUNCH_TYPE, "")
         record.is_ready = sandbox.is_ready
+        if record.is_ready and record.ready_s is None:
+            record.ready_s = at_s
         record.is_deleting = meta.deletion_timestamp is not None
         record.is_gone = kind == DELETED
         self._count(record, at_s)
@@ -169,7 +175,8 @@ class Ledger:
 
     def _enter_given(self, record: SandboxRecord, owner: Owner, at_s: float) -> None:
         first = record.given_to
-        record.given_to = first or owner.uid
+        if not first:
+            record.given_to, record.given_s = owner.uid, at_s
         if first and first != owner.uid:
             claims = f"{self._claim_name(first)}, then {owner.name}"
             self._breach(at_s, f"sandbox {record.name} was given to two claims: {claims}")

@@ -73,6 +73,18 @@ def used_per_node(ledger: Ledger, start: Start) -> Counter[str]:
     return used
 
 
+def arrivals(ledger: Ledger, start: Start) -> int:
+    """Members that became Ready after the start and before the last claim got its sandbox.
+
+    Each makes its node the fullest for once, so one pick may fall there that would have fallen
+    elsewhere: an older member of that node goes, and another node keeps one more.
+    """
+    given_s = (one.given_s for one in ledger.sandboxes.values() if one.given_s is not None)
+    last_s = max(given_s, default=0.0)
+    newcomers = (one for uid, one in ledger.sandboxes.items() if uid not in start.nodes)
+    return sum(one.ready_s is not None and one.ready_s < last_s for one in newcomers)
+
+
 def _not_ready(records: Iterable[ClaimRecord]) -> Iterable[str]:
     for record in records:
         if record.ready_s is None:
@@ -116,7 +128,18 @@ def _uneven(ledger: Ledger, start: Start) -> Iterable[str]:
         yield f"{list(start.nodes.values()).count('')} members had no node at the start"
         return
     used = used_per_node(ledger, start)
-    if max(used.values()) - min(used.values()) > 1:
-        nodes = Counter(used.values())
-        told_of = (f"{nodes[count]} nodes lost {count}" for count in sorted(nodes))
-        yield f"members of the start that were given, by node: {', '.join(told_of)}"
+    newcomers = arrivals(ledger, start)
+    if max(used.values()) - min(used.values()) > 1 and _misplaced(used) > newcomers:
+        had = Counter(start.nodes.values())
+        nodes = Counter((had[node], lost) for node, lost in used.items())
+        told_of = (f"{nodes[key]} nodes had {key[0]}, lost {key[1]}" for key in sorted(nodes))
+        yield f"members of the start that were given: {'; '.join(told_of)}; {newcomers} newcomers"
+
+
+def _misplaced(used: Counter[str]) -> int:
+    """How many picks would have to move to another node to make the use even."""
+    least, rest = divmod(used.total(), len(used))
+    most = least + bool(rest)
+    excess = sum(max(0, lost - most) for lost in used.values())
+    deficit = sum(max(0, least - lost) for lost in used.values())
+    return max(excess, deficit)
