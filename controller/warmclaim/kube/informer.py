@@ -18,8 +18,9 @@ from warmclaim.api.resources import Resource
 from warmclaim.kube.answers import plain
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.ladder import ReflectorSettings
-from warmclaim.kube.reflector import Reflector, ReflectorStats
+from warmclaim.kube.reflector import Reflector
 from warmclaim.kube.sharing import Sharer
+from warmclaim.kube.sink import ReflectorStats
 from warmclaim.kube.store import IndexFunction, Store
 from warmclaim.seams import Clock, Rng
 
@@ -104,7 +105,7 @@ class Informer(Generic[T]):
 
     @property
     def last_error(self) -> str:
-        """Why the last list or watch failed, in one line; "" if none did."""
+        """Why the last list or watch failed, in one line; "" after one that did not."""
         return self._reflector.last_error
 
     @property

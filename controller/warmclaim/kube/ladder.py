@@ -155,6 +155,10 @@ class Backoff:
         self._last: float | None = None
         self._refused_since: float | None = None
 
+    def reset(self) -> None:
+        """A stream was healthy: what was before it counts no more."""
+        self._last = self._refused_since = None
+
     def after_progress(self, now: float, chance: float) -> float:
         """A stream that brought something and ended early: the shortest delay, no doubling."""
         self._refused_since, self._last = None, now

@@ -28,8 +28,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.resources import Resource
@@ -42,7 +41,16 @@ from warmclaim.errors import (
 )
 from warmclaim.kube import answers
 from warmclaim.kube.client import ApiClient
-from warmclaim.kube.ladder import Backoff, Ladder, ListStep, ReflectorSettings, Verdict, WatchStep
+from warmclaim.kube.ladder import (
+    Backoff,
+    Ladder,
+    ListStep,
+    ReflectorSettings,
+    Step,
+    Verdict,
+    WatchStep,
+)
+from warmclaim.kube.sink import ReflectorSink, ReflectorStats
 from warmclaim.kube.watch_decoder import (
     Bookmark,
     ErrorEvent,
@@ -55,57 +63,11 @@ from warmclaim.kube.watch_decoder import (
 from warmclaim.seams import ByteStream, Clock, Rng
 
 T = TypeVar("T", bound=Object)
-T_contra = TypeVar("T_contra", bound=Object, contravariant=True)
 
 log = logging.getLogger(__name__)
 
 # What a round can end in. Anything else is a bug of ours and ends the reflector.
 _EXPECTED = (ApiError, NotSentError, StreamError, UnknownOutcomeError)
-
-
-class ReflectorSink(Protocol[T_contra]):
-    """Where a reflector reports. Calls are synchronous and in the server's order."""
-
-    def replace(
-        self,
-        items: Sequence[T_contra],
-        resource_version: str,
-        *,
-        unreadable: Sequence[ObjectKey],
-        is_reset: bool,
-    ) -> None:
-        """This is everything there was at that version. `unreadable` objects exist, but their
-        content is not known. `is_reset`: versions went back; what was known is void."""
-        ...
-
-    def put(self, obj: T_contra) -> None:
-        """An object came or changed."""
-        ...
-
-    def gone(self, key: ObjectKey, uid: str, version: int) -> None:
-        """An object was deleted at that version."""
-        ...
-
-    def bookmark(self, resource_version: str) -> None:
-        """All changes up to that version were reported."""
-        ...
-
-
-@dataclass(slots=True)
-class ReflectorStats:
-    """What happened so far, in times."""
-
-    lists: int = 0
-    watches: int = 0
-    torn_lines: int = 0
-    skipped_objects: int = 0
-    nonsense_events: int = 0
-    repeated_events: int = 0
-    long_lines: int = 0
-    silent_streams: int = 0
-    refused_lists: int = 0
-    resets: int = 0
-    failures: int = 0
 
 
 class _Nonsense(StreamError):
@@ -161,28 +123,40 @@ class Reflector(Generic[T]):
             if isinstance(step, WatchStep):
                 await self._watch(step)
             elif await self._list(step):
+                self.last_error = ""
                 return 0.0
         except _EXPECTED as failure:
             error = failure
             self._failed(step, failure)
+        return self._delay_after(step, self._clock.monotonic() - began, error)
+
+    def _delay_after(self, step: Step, lived_s: float, error: BaseException | None) -> float:
         now, chance = self._clock.monotonic(), self._rng.random()
+        is_stream = isinstance(step, WatchStep) or self._has_progress
+        is_healthy = is_stream and lived_s >= self._settings.healthy_stream_s
+        if is_healthy:
+            self._backoff.reset()
         if isinstance(error, ApiError):
             return self._backoff.after_failure(now, chance, error, error.retry_after_s)
-        is_stream = isinstance(step, WatchStep) or self._has_progress
-        if is_stream and now - began >= self._settings.healthy_stream_s:
+        if is_healthy:
             return 0.0
         if self._has_progress:
             return self._backoff.after_progress(now, chance)
         return self._backoff.after_failure(now, chance, error, None)
 
-    def _failed(self, step: ListStep | WatchStep, error: Exception) -> None:
+    def _failed(self, step: Step, error: Exception) -> None:
         if isinstance(step, ListStep):
             self._ladder.list_failed(error)
         elif isinstance(error, ApiError):
             self._ladder.watch_failed(error, is_in_stream=False)
         self.stats.failures += 1
-        self.last_error = answers.plain(str(error))
-        log.warning("%s: %s", self._resource, self.last_error)
+        # An outage fails the same way each second; that is one line.
+        text = answers.plain(str(error))
+        if self._has_progress:
+            self.last_error = ""
+        level = logging.DEBUG if text == self.last_error else logging.WARNING
+        log.log(level, "%s: %s", self._resource, text)
+        self.last_error = text
 
     # Lists.
 
