@@ -46,6 +46,7 @@ def a_result(*, served: int = 100, warm: int = 100, problems: tuple[str, ...] = 
         burst_s=2.01,
         refill_s=1.8,
         latency_ms=Latency(12.3456, 18.1, 31.9, 33.0) if served else None,
+        post_ms=Latency(2.9, 4.1, 8.0, 9.0),
         served=served,
         warm=warm,
         before=spread_of(nodes * 2, 100),

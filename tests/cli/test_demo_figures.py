@@ -31,6 +31,12 @@ def test_the_default_scenario_is_within_its_limits() -> None:
     Scenario().check()
 
 
+def test_more_sandboxes_than_the_nodes_have_room_for_are_refused() -> None:
+    Scenario(pool=100, burst=10, nodes=1).check()
+    with pytest.raises(UsageError, match="need room for 111 sandboxes, --nodes 1 has it for 110"):
+        Scenario(pool=101, burst=10, nodes=1).check()
+
+
 @pytest.mark.parametrize("option", ["pool", "burst", "nodes", "qps"])
 @pytest.mark.parametrize("number", [0, -1, 100_000])
 def test_a_number_out_of_its_limits_is_refused(option: str, number: int) -> None:
@@ -105,7 +111,9 @@ def test_the_json_is_rounded_and_has_the_warm_and_cold_claims() -> None:
 def test_the_page_fits_and_says_what_was_seen(columns: int) -> None:
     text = text_of(a_result(), columns)
     assert max(map(len, text.splitlines())) <= columns
-    assert "P50 12  P90 18  P99 32 ms" in text
+    assert "P50 12  P90 18  P99 32 ms, from a claim's POST to Ready" in text
+    assert "P50 3  P90 4  P99 8 ms of it" in text
+    assert "Starting a sandbox takes 0.3 to 1 s here" in " ".join(text.split())
     assert "warm, before the burst    2       2    2  2 ████████████████████████ 100 nodes" in text
     assert "1.00  patch sandboxes         hand-over: its owner becomes the claim" in text
     assert "All 100 claims were handed a sandbox that was already running" in text

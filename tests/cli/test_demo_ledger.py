@@ -13,6 +13,7 @@ def served(claim: str, sandbox: str, ledger: Ledger | None = None) -> Ledger:
     ledger = ledger or Ledger()
     ledger.saw_sandbox(a_sandbox_state(sandbox))
     ledger.claim_sent(claim, 1.0)
+    ledger.claim_acked(claim, 1.02)
     ledger.saw_sandbox(a_sandbox_state(sandbox, claim=claim))
     ledger.saw_claim(a_claim_state(claim, sandbox=sandbox), 1.1)
     return ledger
@@ -22,6 +23,7 @@ def test_a_claim_that_got_a_warm_sandbox_is_no_problem() -> None:
     ledger = served("c1", "s1")
     assert ledger.problems() == []
     assert ledger.latencies_s() == pytest.approx([0.1])
+    assert ledger.posts_s() == pytest.approx([0.02])
     assert (ledger.served, ledger.warm_served()) == (1, 1)
     assert [s.name for s in ledger.handed_out()] == ["s1"]
     assert ledger.warm() == []

@@ -22,18 +22,15 @@ from warmclaim.testing.demo.load import USER_AGENT, Load
 from warmclaim.testing.demo.process import DemoFailedError, Manager, running_manager
 from warmclaim.testing.demo.progress import Display, Moment, Stage
 from warmclaim.testing.demo.result import Result, Writes
-from warmclaim.testing.demo.scenario import Scenario
+from warmclaim.testing.demo.scenario import POD_START_S, PODS_PER_NODE, Scenario
 from warmclaim.testing.fake_nodes import FakeNodes
 from warmclaim.testing.http_front import serve
 
 MANAGER_USER_AGENT = "warmclaim/"
 
-POD_START_S = (0.3, 1.0)
-"""How long a fake kubelet takes to have a pod Ready."""
-
-FILL_S_MAX = 60.0
-SERVE_S_MAX = 20.0
-REFILL_S_MAX = 20.0
+# How long to wait: for what goes on at all, and more for each sandbox or claim.
+WAIT_S = 20.0
+WAIT_EACH_S = 0.1
 # What comes after the last sandbox is ready: counts of the pool, merged Events.
 SETTLE_S = 0.5
 LOOK_S = 0.02
@@ -95,6 +92,7 @@ class Run:
             burst_s=burst_s,
             refill_s=refill_s,
             latency_ms=latency_of(self._ledger.latencies_s()),
+            post_ms=latency_of(self._ledger.posts_s()),
             served=self._ledger.served,
             warm=self._ledger.warm_served(),
             before=before,
@@ -124,19 +122,22 @@ class Run:
 
     async def _filled(self) -> float:
         """Seconds from the manager's first sandbox to a full pool."""
-        if not await self._until(lambda: bool(self._ledger.sandboxes), FILL_S_MAX):
-            raise DemoFailedError(f"the manager made no sandbox within {FILL_S_MAX:g} s")
+        if not await self._until(lambda: bool(self._ledger.sandboxes), WAIT_S):
+            raise DemoFailedError(f"the manager made no sandbox within {WAIT_S:g} s")
         began_s, self._stage = self._clock.monotonic(), Stage.FILL
-        if not await self._until(self._is_full, FILL_S_MAX):
-            warm, pool = len(self._ledger.warm()), self._scenario.pool
-            raise DemoFailedError(f"only {warm} of {pool} sandboxes ready after {FILL_S_MAX:g} s")
+        pool = self._scenario.pool
+        limit_s = WAIT_S + pool * WAIT_EACH_S
+        if not await self._until(self._is_full, limit_s):
+            warm = len(self._ledger.warm())
+            raise DemoFailedError(f"only {warm} of {pool} sandboxes ready after {limit_s:g} s")
         return self._clock.monotonic() - began_s
 
     async def _burst(self) -> float:
         """Seconds from the first claim to the last one served, or to the limit."""
         began_s, self._stage = self._clock.monotonic(), Stage.BURST
         await self._load.send_claims()
-        await self._until(lambda: self._ledger.served == self._scenario.burst, SERVE_S_MAX)
+        burst = self._scenario.burst
+        await self._until(lambda: self._ledger.served == burst, WAIT_S + burst * WAIT_EACH_S)
         return self._clock.monotonic() - began_s
 
     async def _refilled(self) -> float | None:
@@ -145,7 +146,7 @@ class Run:
         if self._ledger.served < self._scenario.burst:
             return None
         began_s, self._stage = self._clock.monotonic(), Stage.REFILL
-        is_full = await self._until(self._is_full, REFILL_S_MAX)
+        is_full = await self._until(self._is_full, WAIT_S)
         return self._clock.monotonic() - began_s if is_full else None
 
     def _is_full(self) -> bool:
@@ -173,7 +174,12 @@ async def run_scenario(scenario: Scenario, display: Display, clock: Clock) -> Re
     with TemporaryDirectory(prefix="warmclaim-demo-") as name:
         folder = Path(name)
         server = FakeApiServer()
-        nodes = FakeNodes(server.cluster, count=scenario.nodes, ready_delay_s=POD_START_S)
+        nodes = FakeNodes(
+            server.cluster,
+            count=scenario.nodes,
+            ready_delay_s=POD_START_S,
+            pods_per_node_max=PODS_PER_NODE,
+        )
         async with nodes, serve(server) as front, _client(front.url, clock) as client:
             kubeconfig = front.write_kubeconfig(folder / "kubeconfig")
             async with running_manager(kubeconfig, folder / "manager.log") as manager:

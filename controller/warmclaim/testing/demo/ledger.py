@@ -19,6 +19,7 @@ class ClaimRecord:
     """One claim; times in seconds of one monotonic clock. `given`: sandboxes it ever named."""
 
     sent_s: float
+    acked_s: float | None = None
     uid: str = ""
     ready_s: float | None = None
     given: list[str] = field(default_factory=list[str])
@@ -49,6 +50,10 @@ class Ledger:
     def claim_sent(self, name: str, now_s: float) -> None:
         """The POST of a claim leaves at `now_s`."""
         self.claims[name] = ClaimRecord(now_s)
+
+    def claim_acked(self, name: str, now_s: float) -> None:
+        """The API server answered the POST at `now_s`: the claim is stored."""
+        self.claims[name].acked_s = now_s
 
     def saw_claim(self, claim: Claim, now_s: float) -> None:
         """The watch showed this state of a claim at `now_s`. A claim not sent is ignored."""
@@ -88,6 +93,10 @@ class Ledger:
     def latencies_s(self) -> list[float]:
         """POST to Ready, of the claims that became Ready."""
         return [c.ready_s - c.sent_s for c in self.claims.values() if c.ready_s is not None]
+
+    def posts_s(self) -> list[float]:
+        """POST to its answer: what the API server alone takes."""
+        return [c.acked_s - c.sent_s for c in self.claims.values() if c.acked_s is not None]
 
     def warm_served(self) -> int:
         """Claims that were served from the pool rather than with a sandbox made for them."""

@@ -51,6 +51,7 @@ class Load:
         body = objects.claim(name)
         self._ledger.claim_sent(name, self._clock.monotonic())
         await self._client.create(CLAIM, NAMESPACE, body)
+        self._ledger.claim_acked(name, self._clock.monotonic())
 
     async def watch_claims(self) -> None:
         """Tell the ledger of every change of a claim, until cancelled."""

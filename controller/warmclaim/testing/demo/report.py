@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from warmclaim.testing.demo.figures import Bar, Spread
+from warmclaim.testing.demo.figures import Bar, Latency, Spread
 from warmclaim.testing.demo.result import Result, Writes
+from warmclaim.testing.demo.scenario import POD_START_S
 
 BAR_CELLS = 24
 BARS_MAX = 5
@@ -49,24 +50,25 @@ def _figures(result: Result) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
-    latency = result.latency_ms
-    if latency is not None:
-        text = Text.assemble(
-            ("P50 ", "dim"),
-            (f"{latency.p50:.0f}", "bold green"),
-            ("  P90 ", "dim"),
-            (f"{latency.p90:.0f}", "bold green"),
-            ("  P99 ", "dim"),
-            (f"{latency.p99:.0f}", "bold green"),
-            (" ms, from a claim's POST to Ready", "dim"),
-        )
-        table.add_row("latency", text)
+    if result.latency_ms is not None:
+        text = _percentiles(result.latency_ms, "bold green")
+        table.add_row("latency", text.append(" ms, from a claim's POST to Ready", "dim"))
+    if result.post_ms is not None:
+        text = _percentiles(result.post_ms, "default")
+        table.add_row("  POST", text.append(" ms of it, until the API server answered", "dim"))
     table.add_row("served", f"{result.served} of {result.scenario.burst}, {result.warm} warm")
     table.add_row("pool", f"filled in {result.fill_s:.1f} s{_refill(result)}")
     if result.manager_cpu_s is not None:
         per_claim_ms = 1000 * result.manager_cpu_s / result.scenario.burst
         table.add_row("manager", f"{per_claim_ms:.1f} ms CPU per claim, refill included")
     return table
+
+
+def _percentiles(latency: Latency, style: str) -> Text:
+    text = Text()
+    for name, value in (("P50", latency.p50), ("  P90", latency.p90), ("  P99", latency.p99)):
+        text.append(f"{name} ", "dim").append(f"{value:.0f}", style)
+    return text
 
 
 def _refill(result: Result) -> str:
@@ -148,8 +150,10 @@ def closing(result: Result) -> Text:
     else:
         whence = f"{result.warm} of {burst} claims were handed a sandbox that was already running"
         whence += f", {cold} had to wait for a new one"
+    least_s, longest_s = POD_START_S
+    refilled = "" if result.refill_s is None else " The pool was refilled meanwhile."
     return Text(
-        f"{whence}; half of them had it within {result.latency_ms.p50:.0f} ms. No sandbox was given"
-        f" twice, no node gave more than {result.handed_out.max}, and meanwhile the pool was"
-        f" refilled behind them.",
+        f"{whence}; half of the claims were served within {result.latency_ms.p50:.0f} ms. Starting"
+        f" a sandbox takes {least_s:g} to {longest_s:g} s here. No sandbox was given twice, and no"
+        f" node gave more than {result.handed_out.max}.{refilled}"
     )

@@ -23,7 +23,8 @@ class Writes:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run. Times are seconds, `latency_ms` is from a claim's POST to Ready on the watch.
+    """One run. Times are seconds, `latency_ms` is from a claim's POST to Ready on the watch,
+    `post_ms` from the POST to its answer: what the API server alone makes of it just now.
 
     The writes and `manager_cpu_s` are of the time from the first claim until the pool was full
     again: they have the refill in them. `manager_cpu_s` is None where the system does not tell.
@@ -34,6 +35,7 @@ class Result:
     burst_s: float
     refill_s: float | None
     latency_ms: Latency | None
+    post_ms: Latency | None
     served: int
     warm: int
     before: Spread
@@ -67,6 +69,7 @@ def encoded(result: Result) -> bytes:
             "cold": result.served - result.warm,
         },
         "latency_ms": result.latency_ms,
+        "post_ms": result.post_ms,
         "pool": {
             "fill_s": result.fill_s,
             "burst_s": result.burst_s,

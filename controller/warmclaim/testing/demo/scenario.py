@@ -15,6 +15,10 @@ NAME = "demo"
 
 IMAGE = "sandbox.example/python:3"
 
+PODS_PER_NODE = 110
+POD_START_S = (0.3, 1.0)
+"""Least and longest time that a fake kubelet takes to have a pod Ready."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -36,6 +40,12 @@ class Scenario:
                 raise UsageError(f"--{option} must be from 1 to {most}, not {value}")
         if not (math.isfinite(self.qps) and 1 <= self.qps <= 1000):
             raise UsageError(f"--qps must be from 1 to 1000, not {self.qps:g}")
+        room = PODS_PER_NODE * self.nodes
+        if self.pool + self.burst > room:
+            raise UsageError(
+                f"--pool and --burst need room for {self.pool + self.burst} sandboxes,"
+                f" --nodes {self.nodes} has it for {room}"
+            )
 
     @property
     def claim_names(self) -> tuple[str, ...]:
