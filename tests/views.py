@@ -19,7 +19,7 @@ NOW = "2026-01-01T00:00:10Z"
 
 def a_condition(status: str = "True", **fields: Any) -> Condition:
     """A Ready condition."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "type": READY,
         "reason": "DependenciesReady",
         "message": "Pod is Ready",
@@ -56,8 +56,9 @@ def a_pool(name: str = "pool", *, replicas: int = 3, **meta: Any) -> Pool:
 def a_template(name: str = "template", **spec: Any) -> Template:
     """A template with one container."""
     pod = {"spec": {"containers": [{"name": "main", "image": "sandbox:1"}]}}
+    defaults: dict[str, Any] = {"pod_template": pod, **spec}
     metadata = ObjectMeta(name=name, namespace=NAMESPACE, uid=f"uid-{name}", resource_version="3")
-    return Template(metadata, TemplateSpec(**{"pod_template": pod, **spec}))
+    return Template(metadata, TemplateSpec(**defaults))
 
 
 def owned_by_pool(pool: str = "pool", uid: str | None = None) -> OwnerReference:

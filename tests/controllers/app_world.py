@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -188,7 +188,7 @@ def _path(resource: str, subresource: str) -> str:
 
 
 @asynccontextmanager
-async def running(app: App) -> AsyncIterator[None]:
+async def running(app: App) -> AsyncGenerator[None]:
     """The manager runs, and leads, inside the block; it must stop cleanly after it."""
     stop = asyncio.Event()
     task = asyncio.create_task(app.run(stop), name="app")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -56,7 +56,7 @@ class Scripted:
 @asynccontextmanager
 async def running(
     reconciler: Scripted, workers: int = 1
-) -> AsyncIterator[tuple[AsyncWorkqueue[str], Recorder]]:
+) -> AsyncGenerator[tuple[AsyncWorkqueue[str], Recorder]]:
     core = Workqueue[str](namespace_of=lambda key: key, backoff=Backoff(base_s=0.005, cap_s=1))
     queue, recorder = AsyncWorkqueue(core, SystemClock()), Recorder()
     controller = Controller(

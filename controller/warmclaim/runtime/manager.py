@@ -113,7 +113,9 @@ async def _ended(tasks: list[asyncio.Task[None]], deadline: float) -> bool:
     """Await the tasks until the deadline; whether all ended. `asyncio.wait`, not
     `gather`: a cancelled gather goes on waiting for children that ignore it."""
     left_s = max(deadline - asyncio.get_running_loop().time(), 0.0)
-    ended, pending = await asyncio.wait(tasks, timeout=left_s) if tasks else (set(), set())
+    if not tasks:
+        return True
+    ended, pending = await asyncio.wait(tasks, timeout=left_s)
     for task in ended:
         if not task.cancelled() and task.exception() is not None:
             _log.warning("%s ended with %s", task.get_name(), task.exception())
