@@ -128,14 +128,18 @@ class ClaimReconciler:
         namesake = caches.sandboxes.store.get(key)
         owner = claim_owner(namesake) if namesake else None
         is_alien = namesake is not None and (owner is None or owner.uid != claim.metadata.uid)
+        has_candidate = not claim.published and self._has_candidate(claim)
+        must_wait = not claim.published and not has_candidate
         return ClaimFacts(
             claim=claim,
             owned=self._owned(claim),
             namesake=namesake if is_alien else None,
             pool=pool,
             has_template=pool is not None and self._template_of(pool) is not None,
-            has_candidate=self._has_candidate(claim),
-            wait_left_s=self._wait_left_s(key, pool, record),
+            has_candidate=has_candidate,
+            # Only then: counting what is on its way costs O(batch), 9 % of all CPU when it was
+            # done for every claim.
+            wait_left_s=self._wait_left_s(key, pool, record) if must_wait else 0.0,
             reads=reads,
             is_fresh=caches.sandboxes.staleness_s() < _CACHE_AGE_S_MAX,
             now=rfc3339(self._clock.wall()),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -98,6 +99,7 @@ def rebuilt(pool_name: str, pool_uid: str, names: Iterable[str], replicas: int) 
     return Reservation(first, first, replicas)
 
 
+@lru_cache(maxsize=1024)
 def _uid_part(pool_uid: str) -> str:
     return _base36(int(name_hash(pool_uid)[:6], 16)).rjust(_UID_DIGITS, "0")
 
