@@ -72,6 +72,17 @@ class TestW2NeverTwiceAtOnce:
         queue.done("a/1", 1.0)
         assert take(queue, 1.0).key == "a/1"
 
+    def test_a_key_is_known_to_be_worked_until_done(self) -> None:
+        queue = queue_of("a/1")
+        assert not queue.is_worked("a/1")
+        take(queue, 0.0)
+        assert queue.is_worked("a/1")
+        queue.add("a/1", 0.0)
+        assert queue.is_worked("a/1")
+        queue.done("a/1", 0.0)
+        assert not queue.is_worked("a/1")
+        assert not queue.is_worked("a/2")
+
     def test_other_keys_go_on_meanwhile(self) -> None:
         queue = queue_of("a/1", "a/2")
         assert [take(queue, 0.0).key, take(queue, 0.0).key] == ["a/1", "a/2"]

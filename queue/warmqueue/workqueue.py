@@ -216,6 +216,11 @@ class Workqueue(Generic[K]):
                 return first[0].due_s
         return self._delayed.peekitem(0)[0].due_s if self._delayed else None
 
+    def is_worked(self, key: K) -> bool:
+        """Whether the key was given by `next` and `done` has not followed. O(1)."""
+        item = self._items.get(key)
+        return item is not None and item.state is _State.WORKED
+
     def depth(self, lane: Lane) -> int:
         """Keys waiting in the lane, as of the last moment told. O(1)."""
         return len(self._lanes[lane])

@@ -188,6 +188,26 @@ def test_a_restart_finishes_a_reservation_that_was_not_published() -> None:
     virtual(scenario)
 
 
+def test_what_one_claims_pass_reads_back_is_news_for_the_claim_it_concerns() -> None:
+    async def scenario(world: AppWorld) -> None:
+        stock(world, warm("w1"), warm("w2"))
+        world.put(a_claim("owner", pool="none"))
+        await world.run_for(0.1)
+        stolen: list[str] = []
+
+        async def steal(request: Request) -> None:
+            if request.method == "PATCH" and "/sandboxes/" in request.path and not stolen:
+                stolen.append(request.path.rpartition("/")[2])
+                world.put(a_sandbox(stolen[0], claim="owner", node="n1"))
+
+        world.faults.before = steal
+        world.put(a_claim("c", pool="pool"))
+        await world.served("c")
+        assert (await world.served("owner")).published == stolen[0]
+
+    virtual(scenario)
+
+
 def test_a_deleted_claim_leaves_nothing_behind() -> None:
     async def scenario(world: AppWorld) -> None:
         stock(world, warm("w1"))

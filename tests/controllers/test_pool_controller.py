@@ -178,6 +178,24 @@ def test_a_member_adopted_a_moment_ago_is_never_deleted_by_a_scale_down() -> Non
     virtual(scenario, **POOLS)
 
 
+def test_a_new_target_that_comes_with_the_answer_to_an_own_write_is_not_missed() -> None:
+    async def scenario(world: AppWorld) -> None:
+        Ceiling(world, 6)
+        world.put(a_template("python"), a_pool("pool", template="python", replicas=2))
+        scaled: list[int] = []
+
+        async def scale_under_it(request: Request) -> None:
+            if request.path.endswith("/sandboxwarmpools/pool/status") and not scaled:
+                scaled.append(6)
+                await scale(world, 6)
+
+        world.faults.before = scale_under_it
+        await fills(world, 6, within_s=10)
+        assert scaled
+
+    virtual(scenario, **POOLS)
+
+
 def test_without_its_template_nothing_is_created_until_it_comes() -> None:
     async def scenario(world: AppWorld) -> None:
         world.put(a_pool("pool", template="python", replicas=2))

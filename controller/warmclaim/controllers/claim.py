@@ -39,6 +39,7 @@ from warmclaim.settings import ClaimSettings
 from warmqueue import Lane, PoolKey, WaitingLine, WarmDirectory
 
 _STEPS_MAX = 32  # a pass ends after that many requests, whatever happens
+_RECLAIM_LOOK_S = 1.0
 _CACHE_AGE_S_MAX = 30.0  # older than that, the claim is read before anything is reserved for it
 
 
@@ -200,7 +201,7 @@ class ClaimReconciler:
             case adoption.Reclaim(sandbox):
                 await self._hand_over.reclaim(sandbox)
                 self._telemetry.outcome(Outcome.RECLAIMED)
-                return DONE
+                return again(_RECLAIM_LOOK_S, Lane.STATUS)  # by then the cache shows it going
             case _:
                 await self._write(claim, record, decision, reads)
         return None

@@ -61,13 +61,16 @@ class ClaimEvents:
 
     def _sandbox_changed(self, change: Change[Sandbox]) -> None:
         old, new = change.old, change.new
-        if change.is_own or (old and new and not _matters(old, new)):
+        if old and new and not _matters(old, new):
             return
         for sandbox in (old, new):
             owner = claim_owner(sandbox) if sandbox else None
             if sandbox and owner:
                 key = ObjectKey(sandbox.metadata.namespace, owner.name)
-                self._queue.add(key, lane=Lane.STATUS)
+                # A pass looks again after each of its requests. But what one claim's pass reads
+                # back may be news for another claim, and the watch will not bring it again.
+                if not (change.is_own and self._queue.core.is_worked(key)):
+                    self._queue.add(key, lane=Lane.STATUS)
 
     def _pool_changed(self, change: Change[Pool]) -> None:
         old, new = change.old, change.new

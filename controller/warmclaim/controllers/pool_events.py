@@ -29,8 +29,12 @@ class PoolEvents:
         caches.templates.subscribe(self._template_changed)
 
     def _pool_changed(self, change: Change[Pool]) -> None:
-        pool = change.new or change.old
-        if pool is not None and not change.is_own:
+        old, new = change.old, change.new
+        # The answer to an own write may bring a new target with it.
+        is_same_spec = old and new and old.metadata.generation == new.metadata.generation
+        if change.is_own and is_same_spec:
+            return
+        if pool := new or old:
             self._queue.add(pool.metadata.key, lane=Lane.REFILL)
 
     def _sandbox_changed(self, change: Change[Sandbox]) -> None:
