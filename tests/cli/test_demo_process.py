@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -120,9 +121,10 @@ async def test_processor_time_is_of_the_process_that_was_asked(tmp_path: Path) -
 
 
 def played(monkeypatch: pytest.MonkeyPatch, outcome: Result | Exception) -> None:
-    """Have a run end with `outcome`."""
+    """Have a run log a warning and end with `outcome`."""
 
     def run(*_: object) -> Result:
+        logging.getLogger("warmclaim.test").warning("a request was %s", "odd")
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -130,14 +132,27 @@ def played(monkeypatch: pytest.MonkeyPatch, outcome: Result | Exception) -> None
     monkeypatch.setattr(demo, "_run", run)
 
 
-def test_a_broken_promise_is_a_failure_in_one_line(
+def test_a_broken_promise_is_a_failure_with_what_may_explain_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     played(monkeypatch, a_result(problems=("sandbox s1 was given to 2 claims",)))
     assert demo.run_demo(pool=200, burst=100, qps=50, nodes=100, as_json=True) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["problems"] == ["sandbox s1 was given to 2 claims"]
-    assert err == "warmclaim: the demo failed: sandbox s1 was given to 2 claims\n"
+    assert err.splitlines() == [
+        "warmclaim: the demo failed: sandbox s1 was given to 2 claims",
+        "warmclaim: in this process: a request was odd",
+    ]
+
+
+def test_a_good_run_says_nothing_of_warnings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played(monkeypatch, a_result())
+    assert demo.run_demo(pool=200, burst=100, qps=50, nodes=100, as_json=False) == 0
+    out, err = capsys.readouterr()
+    assert "All 100 claims were handed a sandbox" in out
+    assert err == ""
 
 
 def test_a_run_that_cannot_be_finished_is_a_failure_in_one_line(
@@ -145,7 +160,8 @@ def test_a_run_that_cannot_be_finished_is_a_failure_in_one_line(
 ) -> None:
     played(monkeypatch, DemoFailedError("the manager ended with exit code 1: no"))
     assert demo.run_demo(pool=200, burst=100, qps=50, nodes=100, as_json=False) == 1
-    assert capsys.readouterr() == (
-        "",
-        "warmclaim: the demo failed: the manager ended with exit code 1: no\n",
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[0] == (
+        "warmclaim: the demo failed: the manager ended with exit code 1: no"
     )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
+from collections import deque
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 
 from rich.console import Console
 
@@ -17,6 +21,8 @@ from warmclaim.testing.demo.report import page
 from warmclaim.testing.demo.result import Result, encoded
 from warmclaim.testing.demo.scenario import Scenario
 
+WARNINGS_MAX = 5
+
 
 def run_demo(*, pool: int, burst: int, qps: float, nodes: int, as_json: bool) -> int:
     """Run the demo; the result goes to stdout, with `as_json` everything else to stderr.
@@ -26,15 +32,47 @@ def run_demo(*, pool: int, burst: int, qps: float, nodes: int, as_json: bool) ->
     """
     scenario = Scenario(pool=pool, burst=burst, qps=qps, nodes=nodes)
     scenario.check()
-    try:
-        result = _run(scenario, Console(stderr=as_json))
-    except asyncio.CancelledError:
-        return INTERRUPTED
-    except (DemoFailedError, ApiError, NotSentError, UnknownOutcomeError) as error:
-        print(f"{PROGRAM}: the demo failed: {error}", file=sys.stderr)
-        return FAILED
+    with _held_back() as warnings:
+        try:
+            result = _run(scenario, Console(stderr=as_json))
+        except asyncio.CancelledError:
+            return INTERRUPTED
+        except (DemoFailedError, ApiError, NotSentError, UnknownOutcomeError) as error:
+            return _failed([str(error)], warnings)
     _print(result, as_json=as_json)
-    return OK if result.is_good else FAILED
+    return OK if result.is_good else _failed(result.problems, warnings)
+
+
+def _failed(problems: Iterable[str], warnings: Iterable[str]) -> int:
+    for problem in problems:
+        print(f"{PROGRAM}: the demo failed: {problem}", file=sys.stderr)
+    for warning in warnings:
+        print(f"{PROGRAM}: in this process: {warning}", file=sys.stderr)
+    return FAILED
+
+
+class _HeldBack(logging.Handler):
+    """Keeps the last warnings of the embedded server and the client."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: deque[str] = deque(maxlen=WARNINGS_MAX)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        self.lines.append(record.getMessage() + (f": {error!r}" if error else ""))
+
+
+@contextmanager
+def _held_back() -> Generator[Iterable[str]]:
+    """Warnings logged inside. A server that is stopped in the middle of its work has some, and
+    they tell a user nothing unless the demo failed."""
+    handler = _HeldBack()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield handler.lines
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _run(scenario: Scenario, console: Console) -> Result:
@@ -61,5 +99,3 @@ def _print(result: Result, *, as_json: bool) -> None:
         sys.stdout.flush()
     else:
         Console().print(page(result))
-    for problem in result.problems:
-        print(f"{PROGRAM}: the demo failed: {problem}", file=sys.stderr)
