@@ -48,6 +48,10 @@ def test_next_for_reads_the_oldest_and_leaves_them_in(count: int, expected: str)
     assert line.length(P) == 3
 
 
+def test_next_for_reads_one_unless_told_otherwise() -> None:
+    assert line_of("a", "b").next_for(P) == ["a"]
+
+
 def test_leaving_moves_the_others_up() -> None:
     line = line_of("a", "b", "c")
     assert line.leave("b") is True
