@@ -7,6 +7,7 @@ from tests.controllers.app_world import CLAIM, NAMESPACE, POOL, SANDBOX, AppWorl
 from warmclaim.api import names
 from warmclaim.api.conditions import READY, find
 from warmclaim.api.meta import ObjectKey
+from warmclaim.settings import ClaimSettings
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
 
 
@@ -27,11 +28,26 @@ def test_a_warm_claim_costs_two_writes_and_no_read() -> None:
         claim = await world.served("c")
         await world.run_for(5)
         assert claim.published == "w1"
-        assert world.writes() == ["patch sandboxes 200", "patch sandboxclaims/status 200"]
+        assert world.writes() == [
+            "patch sandboxes 200",
+            "patch sandboxclaims/status 200",
+            "create events 201",  # told after publication
+        ]
         assert world.reads() == 0
         assert world.server.requests.count(verb="list", user_agent="controller") <= 4
 
     virtual(scenario)
+
+
+def test_without_events_there_is_nothing_but_the_two_writes() -> None:
+    async def scenario(world: AppWorld) -> None:
+        stock(world, warm("w1"))
+        world.put(a_claim("c", pool="pool"))
+        await world.served("c")
+        await world.run_for(60)
+        assert world.writes() == ["patch sandboxes 200", "patch sandboxclaims/status 200"]
+
+    virtual(scenario, claims=ClaimSettings(events_disabled=True))
 
 
 def test_the_sandbox_carries_the_claims_marks_and_no_longer_the_pools() -> None:
@@ -183,7 +199,7 @@ def test_a_restart_finishes_a_reservation_that_was_not_published() -> None:
         stock(world, warm("w2"), a_sandbox("w1", claim="c", node="n1"))
         world.put(a_claim("c", pool="pool"))
         assert (await world.served("c")).published == "w1"
-        assert world.writes() == ["patch sandboxclaims/status 200"]
+        assert world.writes()[:1] == ["patch sandboxclaims/status 200"]
 
     virtual(scenario)
 

@@ -11,7 +11,7 @@ from warmclaim import __version__
 from warmclaim.api.meta import ObjectKey
 from warmclaim.app.caches import Caches
 from warmclaim.app.election import LeaseElection
-from warmclaim.app.events import RecordedEvents
+from warmclaim.app.muted_events import MutedEvents
 from warmclaim.app.outside import Outside
 from warmclaim.controllers.claim import ClaimCaches, ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
@@ -24,6 +24,7 @@ from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
 from warmclaim.controllers.warm_index import WarmIndex
 from warmclaim.kube.client import ApiClient
+from warmclaim.kube.event_recorder import EventRecorder
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
 from warmclaim.runtime.controller import Controller
 from warmclaim.runtime.manager import Manager, NoElection
@@ -71,8 +72,15 @@ class App:
             else NoElection()
         )
         self.manager = Manager(self.election)
-        self._events = RecordedEvents(self.client, outside, self.metrics)
         self._gate = RefillGate(outside.clock, self._is_serving_claims)
+        self._events = EventRecorder(
+            self.client,
+            clock=outside.clock,
+            rng=outside.rng,
+            instance=outside.identity,
+            gate=self._gate.turn,
+            on_drop=self.metrics.events_dropped.inc,
+        )
         self._build()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -94,7 +102,7 @@ class App:
                 build()
         for name, informer in self.caches.informers.items():
             self.manager.add(f"watch {name}", informer.run)
-        self.manager.add("events", self._events.run)
+        self.manager.add_leader("events", self._events.run)
         self.manager.before_leading(self.caches.wait_synced)
         self.metrics.watch_staleness_s.read_from(self.caches.staleness_rows)
         self.metrics.workqueue_depth.read_from(self._depth_rows)
@@ -106,7 +114,8 @@ class App:
         )
         waiting: WaitingLine[ObjectKey] = WaitingLine()
         hand_over = HandOver(self.client, caches.claims, caches.sandboxes)
-        events = self._events.of("sandboxclaim-controller", muted=settings.events_disabled)
+        reporter = self._events.of("sandboxclaim-controller")
+        events = MutedEvents() if settings.events_disabled else reporter
         telemetry = ClaimTelemetry(self.metrics, events, clock)
         reconciler = ClaimReconciler(
             caches, hand_over, self.warm, waiting, telemetry, clock, settings
