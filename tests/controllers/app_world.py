@@ -15,7 +15,7 @@ from warmclaim.api.resources import CLAIM, POOL, SANDBOX, Resource
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.app import App, Outside
 from warmclaim.domain.eligibility import claim_owner
-from warmclaim.errors import NotFoundError
+from warmclaim.errors import NotFoundError, NotSentError
 from warmclaim.kube.client import ApiClient
 from warmclaim.seams import ByteStream, Request, Response
 from warmclaim.settings import LeaseSettings, Settings
@@ -36,13 +36,15 @@ async def no_fault(_: Request) -> None:
 
 
 class Faults:
-    """A transport with two places to break: before the server hears, and after it answered."""
+    """A transport with two places to break: before the server hears, and after it answered.
+    `refused_streams`: end of the paths for which no watch can be had."""
 
     def __init__(self, inner: InProcessTransport) -> None:
         self._inner = inner
         self.before: Fault = no_fault
         self.after: Fault = no_fault
         self.seen: list[Request] = []
+        self.refused_streams = ""
 
     async def request(self, request: Request) -> Response:
         self.seen.append(request)
@@ -56,6 +58,8 @@ class Faults:
         return late or answer
 
     async def stream(self, request: Request) -> ByteStream:
+        if self.refused_streams and request.path.endswith(self.refused_streams):
+            raise NotSentError("connection refused")
         return await self._inner.stream(request)
 
     async def close(self) -> None:

@@ -50,6 +50,31 @@ def test_without_events_there_is_nothing_but_the_two_writes() -> None:
     virtual(scenario, claims=ClaimSettings(events_disabled=True))
 
 
+def test_b7_on_a_quiet_cluster_a_claim_still_costs_no_read() -> None:
+    async def scenario(world: AppWorld) -> None:
+        stock(world, warm("w1"))
+        await world.run_for(50)  # the server says nothing for up to a minute
+        world.put(a_claim("c", pool="pool"))
+        await world.served("c", within_s=1)
+        assert world.reads() == 0
+
+    virtual(scenario)
+
+
+def test_b7_with_a_watch_that_cannot_be_had_a_claim_is_read_before_it_is_given_anything() -> None:
+    async def scenario(world: AppWorld) -> None:
+        stock(world, warm("w1"))
+        await world.run_for(1)
+        world.faults.refused_streams = "/sandboxes"
+        world.server.end_watches()
+        await world.run_for(40)
+        world.put(a_claim("c", pool="pool"))
+        await world.served("c", within_s=1)
+        assert world.reads() == 1
+
+    virtual(scenario)
+
+
 def test_the_sandbox_carries_the_claims_marks_and_no_longer_the_pools() -> None:
     async def scenario(world: AppWorld) -> None:
         stock(world, warm("w1"))

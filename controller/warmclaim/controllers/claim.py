@@ -40,7 +40,7 @@ from warmqueue import Lane, PoolKey, WaitingLine, WarmDirectory
 
 _STEPS_MAX = 32  # a pass ends after that many requests, whatever happens
 _RECLAIM_LOOK_S = 1.0
-_CACHE_AGE_S_MAX = 30.0  # older than that, the claim is read before anything is reserved for it
+_CACHE_AGE_S_MAX = 30.0  # unwatched for longer, the claim is read before it gets anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class ClaimReconciler:
             # done for every claim.
             wait_left_s=self._wait_left_s(key, pool, record) if must_wait else 0.0,
             reads=reads,
-            is_fresh=caches.sandboxes.staleness_s() < _CACHE_AGE_S_MAX,
+            is_fresh=caches.sandboxes.unwatched_s() < _CACHE_AGE_S_MAX,
             now=rfc3339(self._clock.wall()),
         )
 

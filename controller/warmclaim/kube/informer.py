@@ -121,6 +121,11 @@ class Informer(Generic[T]):
         heard_at = self._reflector.heard_at
         return float("inf") if heard_at is None else self._clock.monotonic() - heard_at
 
+    def unwatched_s(self) -> float:
+        """Seconds for which changes may have been missed: 0 while a watch is open, however quiet
+        the cluster is; infinite before the first."""
+        return 0.0 if self._reflector.is_following else self.staleness_s()
+
     def subscribe(self, handler: Callable[[Change[T]], None]) -> None:
         """Have `handler` called for every change from now on. It must not await or block.
 

@@ -105,6 +105,7 @@ class Reflector(Generic[T]):
         self._has_progress = False
         self.stats = ReflectorStats()
         self.heard_at: float | None = None
+        self.is_following = False
         self.last_error = ""
 
     async def run(self) -> None:
@@ -248,11 +249,13 @@ class Reflector(Generic[T]):
         """Read the stream to its end, or until it has been silent for too long."""
         reader = asyncio.create_task(self._read(stream, initial))
         watchdog = asyncio.create_task(self._until_silent())
+        self.is_following = True
         try:
             await asyncio.wait((reader, watchdog), return_when=asyncio.FIRST_COMPLETED)
             if reader.done():
                 return reader.result()
         finally:
+            self.is_following = False
             reader.cancel()
             watchdog.cancel()
             await asyncio.gather(reader, watchdog, return_exceptions=True)
