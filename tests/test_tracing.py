@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from warmclaim.telemetry.tracing import SERVICE_NAME, Tracing, no_spans
+from warmclaim.errors import UsageError
+from warmclaim.telemetry.tracing import SERVICE_NAME, Tracing, no_spans, otlp_exporter
 
 
 def test_a_pass_has_a_span_with_the_name_that_dashboards_know() -> None:
@@ -38,3 +41,12 @@ def test_pools_have_no_span_as_in_the_controller_that_this_one_replaces() -> Non
         pass
     tracing.close()
     assert exporter.get_finished_spans() == ()
+
+
+def test_without_the_extra_the_flag_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(UsageError, match=r"pip install warmclaim\[tracing\]"):
+        otlp_exporter()

@@ -126,6 +126,7 @@ class ServingSettings:
     metrics_address: str = ":8080"
     probe_address: str = ":8081"
     shutdown_s_max: float = 30.0
+    traces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,6 @@ class CompatSettings:
     webhook_key_name: str = "tls.key"
     webhook_service_name: str = "agent-sandbox-webhook-service"
     webhook_namespace: str = "agent-sandbox-system"
-    tracing: bool = False
     pprof: bool = False
     pprof_debug: bool = False
     pprof_block_profile_rate: int = 1_000_000
@@ -300,3 +300,5 @@ def _check_scope(s: Settings) -> None:
     for flag, namespace in (*(("namespaces", n) for n in s.namespaces), *named):
         if not _NAMESPACE.fullmatch(namespace):
             raise _fail(flag, f"must be a namespace name, not {namespace!r}")
+    if len(s.namespaces) > 1:
+        raise _fail("namespaces", "takes one namespace in this version, or none for all")

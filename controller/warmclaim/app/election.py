@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.app.outside import Outside
+from warmclaim.errors import WarmclaimError
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.lease import LeaderElector, LeadershipLost, LeaseTiming, lease_name
 from warmclaim.settings import Settings
@@ -38,11 +39,17 @@ class LeaseElection:
         metrics.lease_margin_s.read_from(lambda: [((name,), self.elector.deadline_left_s)])
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run `work` in each term; returns or raises when `work` itself does."""
+        """Run `work` in each term; returns or raises when `work` itself does.
+
+        A term lost to a fault of ours in the renewals ends the process (C7): standing by with it
+        would hide it.
+        """
         while True:
             try:
                 return await self.elector.run(work)
             except LeadershipLost as error:
+                if error.__cause__ and not isinstance(error.__cause__, WarmclaimError):
+                    raise
                 _log.warning("leadership lost, standing by: %s", error)
 
     async def release(self) -> None:

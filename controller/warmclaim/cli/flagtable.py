@@ -69,7 +69,7 @@ FLAGS: tuple[Flag, ...] = (
         Kind.NAMES,
         _WHAT,
         "namespaces",
-        "Watch only these namespaces; then Roles are enough, no ClusterRole is needed. Empty: the "
+        "Watch only this namespace; then Roles are enough, no ClusterRole is needed. Empty: the "
         "whole cluster.",
     ),
     Flag(
@@ -308,6 +308,14 @@ FLAGS: tuple[Flag, ...] = (
         "serving.shutdown_s_max",
         "Longest time for a clean stop after SIGTERM.",
     ),
+    Flag(
+        "enable-tracing",
+        Kind.BOOL,
+        _SERVING,
+        "serving.traces",
+        "Send a span for each pass over OTLP/gRPC, where the OTEL_EXPORTER_OTLP_* variables say. "
+        "Needs the extra `tracing`.",
+    ),
     Flag("zap-encoder", Kind.TEXT, _SERVING, "logs.encoder", "Log as json, or for the console."),
     Flag(
         "zap-log-level",
@@ -334,7 +342,6 @@ FLAGS: tuple[Flag, ...] = (
     _unused("webhook-key-name", Kind.TEXT, "webhook_key_name", _NO_WEBHOOK),
     _unused("webhook-service-name", Kind.TEXT, "webhook_service_name", _NO_WEBHOOK),
     _unused("webhook-namespace", Kind.TEXT, "webhook_namespace", _NO_WEBHOOK),
-    _unused("enable-tracing", Kind.BOOL, "tracing", "No traces are sent."),
     _unused("enable-pprof", Kind.BOOL, "pprof", _NO_PPROF),
     _unused("enable-pprof-debug", Kind.BOOL, "pprof_debug", _NO_PPROF),
     _unused("pprof-block-profile-rate", Kind.INT, "pprof_block_profile_rate", _NO_PPROF),

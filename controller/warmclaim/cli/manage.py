@@ -17,6 +17,7 @@ from warmclaim.seams import SystemClock, SystemRng
 from warmclaim.settings import ApiSettings, Settings
 from warmclaim.telemetry.exposition import exposition
 from warmclaim.telemetry.logs import LogHandler
+from warmclaim.telemetry.tracing import Tracing, no_spans, otlp_exporter
 
 
 async def manage(
@@ -34,7 +35,8 @@ async def manage(
     clock, rng = SystemClock(), SystemRng()
     transport = HttpTransport(connection, settings=_connections(settings.api))
     outside = Outside(transport, clock, rng, identity(rng), namespace, connection.server_url)
-    app = App(settings, outside)
+    tracing = Tracing(otlp_exporter()) if settings.serving.traces else None
+    app = App(settings, outside, spans=tracing.spans if tracing else no_spans)
     logs.on_drop = app.metrics.log_records_dropped.inc
     heartbeat = Heartbeat(clock, on_lag=app.metrics.loop_lag_s.observe)
     serving = _serving(settings, app, heartbeat)
@@ -48,6 +50,8 @@ async def manage(
     finally:
         await serving.close()
         await transport.close()
+        if tracing is not None:
+            tracing.close()
 
 
 def _connections(api: ApiSettings) -> TransportSettings:
