@@ -68,6 +68,15 @@ async def test_a_run_ends_with_its_result_as_json_and_leaves_nothing_behind() ->
     assert b"filling the pool" in err
 
 
+async def test_a_burst_larger_than_the_pool_is_served_to_the_last_claim() -> None:
+    async with started("--burst", "20", "--qps", "500", "-o", "json") as process:
+        async with asyncio.timeout(50):
+            out, err = await process.communicate()
+    result = json.loads(out)
+    assert result["problems"] == [], err.decode()
+    assert result["claims"]["served"] == 20
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("of_all", [True, False], ids=["terminal", "one"])
 async def test_a_signal_ends_the_manager_too(number: signal.Signals, of_all: bool) -> None:

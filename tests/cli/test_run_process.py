@@ -102,6 +102,27 @@ async def test_a_signal_ends_it_cleanly_within_5_seconds(
         assert program.plain == []
 
 
+async def test_a_signal_ends_it_though_the_server_never_answers(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        front = serve(FakeApiServer(), port=silent.getsockname()[1])
+        kubeconfig = front.write_kubeconfig(tmp_path / "kubeconfig")
+        flags = (*NO_SERVING, "--leader-election-namespace=default")
+        async with started(*flags, kubeconfig=kubeconfig) as program:
+            await program.logs("starting")
+            await asyncio.sleep(1.5)  # for its requests to be under way, or it is a start cut short
+            program.process.terminate()
+            async with asyncio.timeout(6):
+                assert await program.ended() == 0
+
+
+async def test_a_signal_during_the_start_ends_it_too(kubeconfig: Path) -> None:
+    async with started(*ALONE, kubeconfig=kubeconfig) as program:
+        await program.logs("starting")
+        program.process.terminate()
+        assert await program.ended() == 0
+        assert program.plain == []
+
+
 async def test_it_works_while_it_runs(server: FakeApiServer, kubeconfig: Path) -> None:
     server.cluster.put(a_template())
     server.cluster.put(a_pool(replicas=3))
