@@ -127,6 +127,8 @@ class FakeApiServer:
             return Answer(Response(200, b"ok", {"content-type": "text/plain; charset=utf-8"}))
         if request.method == "POST" and self.reviews.serves(path):
             return _answer(201, msgspec.json.encode(self.reviews.answer(path, _body(request))))
+        if path.count("/") > discovery.PATH_PARTS_MAX:
+            return None
         document = discovery.document(self.cluster.kinds, path)
         if document is None:
             return None

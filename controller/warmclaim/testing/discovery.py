@@ -16,6 +16,7 @@ VERSION: Json = {
     "compiler": "",
     "platform": "",
 }
+PATH_PARTS_MAX = 3
 HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
 
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]

@@ -52,9 +52,8 @@ def tidied(metadata: Any) -> Json:
     for name in ("name", "namespace", "uid", "resourceVersion", "generateName"):
         if not isinstance(metadata.get(name) or "", str):
             raise refusals.bad_request(f"metadata.{name} must be a string")
-    if all(name in _KEPT and value not in (None, "", {}, []) for name, value in metadata.items()):
-        return metadata
-    return {n: v for n, v in metadata.items() if n in _KEPT and v not in (None, "", {}, [])}
+    kept = {name: value for name, value in metadata.items() if value and name in _KEPT}
+    return metadata if len(kept) == len(metadata) else kept
 
 
 def carried_over(kind: Kind, given: Json, old: Json) -> Json:

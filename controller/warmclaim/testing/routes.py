@@ -16,7 +16,9 @@ def target_of(kinds: Kinds, path: str) -> Target:
 
     Refuses (404) a path that leads to nothing, in the words of the real server.
     """
-    parts = [unquote(part) for part in path.strip("/").split("/")]
+    parts = path.strip("/").split("/")
+    if "%" in path:
+        parts = [unquote(part) for part in parts]
     if parts[0] == "api" and len(parts) >= 3:
         group, version, rest = "", parts[1], parts[2:]
     elif parts[0] == "apis" and len(parts) >= 4:

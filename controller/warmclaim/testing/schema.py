@@ -56,11 +56,11 @@ class Structure:
 
     __slots__ = (
         "additional",
-        "any_of",
         "checks",
         "default",
         "defaulted",
         "is_leaf",
+        "is_plain",
         "is_root",
         "items",
         "nullable",
@@ -79,6 +79,7 @@ class Structure:
         self.open = False
         self.is_root = False
         self.is_leaf = False
+        self.is_plain = False
         self.properties: dict[str, Structure] = {}
         self.defaulted: tuple[str, ...] = ()
         self.additional: Structure | None = None
@@ -87,7 +88,6 @@ class Structure:
         self.default: Any = _NONE
         self.checks: tuple[Callable[[Any, str], Problem | None], ...] = ()
         self.rules: tuple[Rule, ...] = ()
-        self.any_of: tuple[Structure, ...] = ()
 
     @classmethod
     def compiled(cls, schema: Json, *, is_root: bool = False) -> Structure:
@@ -123,6 +123,7 @@ class Structure:
             known_rule(r["rule"], r.get("message", ""))
             for r in schema.get("x-kubernetes-validations", ())
         )
+        node.is_plain = node.is_leaf and not node.checks and not node.rules
         return node
 
     def admitted(self, value: Any, old: Any = None) -> Any:
@@ -171,7 +172,9 @@ class Structure:
                 return False
         for name, member in value.items():
             inner = self.properties.get(name, self.additional)
-            if inner is not None and not inner._surely_fits(member, old.get(name)):
+            if inner is None or (inner.is_plain and type(member) in inner.types):
+                continue
+            if not inner._surely_fits(member, old.get(name)):
                 return False
         return True
 
