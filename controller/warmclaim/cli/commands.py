@@ -80,7 +80,7 @@ def demo(
     """Fill a warm pool, send a burst of claims, show the latency.
 
     The controller manager is the real one, in a process of its own, and talks HTTP to an embedded
-    API server on loopback. Nodes and kubelets are imitated. Takes some 15 seconds.
+    API server on loopback. Nodes and kubelets are imitated. Takes some 10 seconds.
     """
     from warmclaim.cli.demo import run_demo
 
