@@ -49,6 +49,15 @@ def _is_anything_left(group: int) -> bool:
     return True
 
 
+async def _says(process: asyncio.subprocess.Process, word: bytes) -> None:
+    """Wait for a line of its output with this word."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    while word not in (line := await process.stdout.readline()):
+        if not line:
+            pytest.fail(f"ended without {word!r}: {(await process.stderr.read()).decode()}")
+
+
 async def test_a_run_ends_with_its_result_as_json_and_leaves_nothing_behind() -> None:
     async with started("-o", "json") as process, asyncio.timeout(50):
         out, err = await process.communicate()
@@ -81,9 +90,7 @@ async def test_a_burst_larger_than_the_pool_is_served_to_the_last_claim() -> Non
 @pytest.mark.parametrize("of_all", [True, False], ids=["terminal", "one"])
 async def test_a_signal_ends_the_manager_too(number: signal.Signals, of_all: bool) -> None:
     async with started() as process, asyncio.timeout(50):
-        assert process.stdout is not None
-        while b"filling" not in await process.stdout.readline():
-            pass
+        await _says(process, b"filling")
         if of_all:
             os.killpg(process.pid, number)
         else:
