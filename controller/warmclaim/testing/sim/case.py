@@ -1,0 +1,86 @@
+"""What a run is made of, as plain values that JSON can hold.
+
+Times are virtual seconds, `x` is a number in [0, 1) that its reader scales.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Leaders = Literal["one", "elected", "two"]
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What one seed draws before it begins.
+
+    `leaders`: one manager; two with leader election; or two that both lead, for the whole of the
+    safety phase. `rates`: probability of each request fault that is on, for each request it may
+    strike. `acts`: how often each kind of action happens, expected number for the whole run.
+    """
+
+    seed: int
+    leaders: Leaders
+    namespaces: int
+    replicas: tuple[int, ...]
+    claims: int
+    span_s: float
+    burst: float
+    claim_workers: int
+    pool_workers: int
+    sandbox_workers: int
+    batch_items_max: int
+    claim_wait_s: float
+    page_items: int
+    watch_list: bool
+    lease_s: tuple[float, float, float]
+    shuffled: bool
+    nodes: int
+    ready_s: tuple[float, float]
+    collector_s: tuple[float, float]
+    rates: dict[str, float]
+    acts: dict[str, float]
+
+
+class Action(msgspec.Struct, frozen=True):
+    """Something that happens at a moment, whatever the managers do."""
+
+    at: float
+    do: str
+    target: str = ""
+    x: float = 0.0
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What becomes of one request. `name` is the class and its variant, such as "A8.applied"."""
+
+    name: str
+    x: float
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A whole run. `faults` None: drawn from the options' rates; else these and no others, by
+    the key of the request they strike."""
+
+    options: Options
+    actions: tuple[Action, ...]
+    faults: dict[str, Fault] | None = None
+
+
+class Regression(msgspec.Struct, frozen=True):
+    """A run that failed once. `finding` is what it showed; `open` why it still does, or ""."""
+
+    finding: str
+    case: Case
+    open: str = ""
+
+
+def encoded(value: Case | Regression) -> bytes:
+    """As indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def read_regression(raw: bytes) -> Regression:
+    """The inverse of `encoded`. Raises msgspec.DecodeError for anything else."""
+    return msgspec.json.decode(raw, type=Regression)

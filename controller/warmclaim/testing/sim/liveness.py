@@ -1,0 +1,100 @@
+"""L1-L5 after the last fault: what is still not as it should be.
+
+The statement is Anvil's ESR: eventually everything is as desired, and then it stays so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from warmclaim.api.resources import CLAIM, POOL, SANDBOX
+from warmclaim.testing.json_values import Json
+from warmclaim.testing.sim.objects import (
+    controller_of,
+    is_deleting,
+    part,
+    published_by,
+    ready_of,
+)
+from warmclaim.testing.store import ObjectStore
+
+CONVERGE_S: Final = 120.0
+QUIET_S: Final = 600.0
+
+
+class Liveness:
+    """Looks at the store; each look costs O(claims + pools + sandboxes)."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def problems(self) -> list[str]:
+        """Everything that is not yet as it should be, each with its promise."""
+        sandboxes = self._objects(SANDBOX)
+        by_owner: dict[str, list[Json]] = {}
+        for sandbox in sandboxes.values():
+            owner = controller_of(sandbox)
+            by_owner.setdefault(owner.uid if owner else "", []).append(sandbox)
+        claims, pools = self._objects(CLAIM), self._objects(POOL)
+        return [
+            *self._claims(claims, sandboxes, by_owner),
+            *self._pools(pools, by_owner),
+            *self._orphans(sandboxes, claims, pools),
+        ]
+
+    def _objects(self, resource: Any) -> dict[str, Json]:
+        return {commit.key: commit.object for commit in self._store.scan(str(resource))}
+
+    def _claims(
+        self, claims: dict[str, Json], sandboxes: dict[str, Json], by_owner: dict[str, list[Json]]
+    ) -> Iterator[str]:
+        for key, claim in claims.items():
+            owned = by_owner.get(claim["metadata"]["uid"], [])
+            name = published_by(claim)
+            if len(owned) > 1:
+                names = ", ".join(s["metadata"]["name"] for s in owned)
+                yield f"L3 {key} has more than one sandbox: {names}"
+            if not name:
+                if not _is_squatted(claim, sandboxes.get(key)):
+                    yield f"L1 {key} has no sandbox: {ready_of(claim)}"
+                continue
+            sandbox = next((s for s in owned if s["metadata"]["name"] == name), None)
+            if sandbox is None or is_deleting(sandbox):
+                yield f"L1 {key} shows {name}, which is not there"
+            elif ready_of(sandbox).status != "True" or ready_of(claim)[:2] != ready_of(sandbox)[:2]:
+                yield f"L1 {key} shows {ready_of(claim)}, its sandbox {name} {ready_of(sandbox)}"
+
+    def _pools(self, pools: dict[str, Json], by_owner: dict[str, list[Json]]) -> Iterator[str]:
+        for key, pool in pools.items():
+            members = by_owner.get(pool["metadata"]["uid"], [])
+            wanted = int(pool["spec"].get("replicas") or 0)
+            if len(members) != wanted:
+                yield f"L4 {key} has {len(members)} members, {wanted} wanted"
+            ready = sum(ready_of(member).status == "True" for member in members)
+            shown = int(part(pool, "status", "readyReplicas") or 0)
+            if shown != ready:
+                yield f"L4 {key} shows {shown} ready members of {ready}"
+
+    def _orphans(
+        self, sandboxes: dict[str, Json], claims: dict[str, Json], pools: dict[str, Json]
+    ) -> Iterator[str]:
+        uids = {o["metadata"]["uid"] for o in (*claims.values(), *pools.values())}
+        for key, sandbox in sandboxes.items():
+            owner = controller_of(sandbox)
+            if owner is not None and owner.uid not in uids:
+                yield f"L5 {key} has lost its owner {owner.kind} {owner.name}"
+
+
+def _is_squatted(claim: Json, namesake: Json | None) -> bool:
+    """Whether somebody else's sandbox has the claim's name: then a cold start is impossible."""
+    owner = controller_of(namesake)
+    return namesake is not None and (owner is None or owner.uid != claim["metadata"]["uid"])
+
+
+def summary(problems: list[str]) -> str:
+    """The first few, and how many of each promise."""
+    counts = Counter(text.split()[0] for text in problems)
+    words = ", ".join(f"{number} x {promise}" for promise, number in sorted(counts.items()))
+    return f"{words}: " + "; ".join(problems[:3])

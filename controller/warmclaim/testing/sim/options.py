@@ -1,0 +1,102 @@
+"""Swarm options: each seed turns on some of the faults and leaves out the others.
+
+Rare combinations are reached that way, where a uniform mix of everything would drown them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from warmclaim.testing.sim.case import Options
+from warmclaim.testing.sim.dice import Dice
+from warmclaim.testing.sim.faults import REQUEST_FAULTS
+
+RATE_MIN, RATE_MAX = 0.002, 0.08
+_CRASH_SHARE: Final = 0.1  # a crash costs a whole start
+_WATCH_RATE_FACTOR: Final = 8.0  # few watches are opened, and each may break once
+
+ACTS: Final = {
+    # who and what, and the largest expected number for a whole run
+    "claim.delete": 12.0,
+    "claim.recreate": 10.0,
+    "pool.scale": 8.0,
+    "pool.renew": 2.0,
+    "template.edit": 3.0,
+    "template.renew": 1.5,
+    "sandbox.delete": 8.0,
+    "pod.delete": 6.0,
+    "pod.flap": 8.0,
+    "node.lose": 2.0,
+    "clock.step": 3.0,
+    "lease.delete": 2.0,
+    "api.outage": 2.0,
+    "api.restart": 3.0,
+    "store.compact": 3.0,
+    "manager.kill": 3.0,
+    "manager.stop": 2.0,
+    "manager.cut": 2.0,
+    "hostile.label": 3.0,
+    "hostile.owner": 3.0,
+    "hostile.stranger": 3.0,
+    "hostile.strip": 4.0,
+    "hostile.orphan": 3.0,
+    "hostile.second": 3.0,
+    "hostile.status": 3.0,
+    "hostile.clear": 3.0,
+    "hostile.squat": 2.0,
+    "hostile.batch": 3.0,
+}
+_LEASES: Final = ((15.0, 10.0, 2.0), (60.0, 40.0, 10.0), (6.0, 4.0, 1.0))
+
+
+def drawn_options(seed: int) -> Options:
+    """What this seed is about."""
+    dice = Dice(seed)
+    pools = dice.whole("pools", 1, 4)
+    slow = dice.log_between("ready", 0.05, 5.0)
+    return Options(
+        seed=seed,
+        leaders=dice.pick("leaders", ("one", "one", "elected", "two")),
+        namespaces=min(dice.whole("namespaces", 1, 3), pools),
+        replicas=tuple(_replicas(dice, number) for number in range(pools)),
+        claims=1 + int(59 * dice.unit("claims") ** 0.8),
+        span_s=round(dice.log_between("span", 4.0, 40.0), 3),
+        burst=dice.pick("burst", (1.0, 2.0, 4.0)),
+        claim_workers=dice.whole("claim workers", 1, 16),
+        pool_workers=dice.whole("pool workers", 1, 3),
+        sandbox_workers=dice.whole("sandbox workers", 1, 16),
+        batch_items_max=dice.pick("batch", (1, 3, 10, 300)),
+        claim_wait_s=dice.pick("wait", (0.0, 0.3, 2.0, 2.0)),
+        page_items=dice.pick("page", (3, 20, 500)),
+        watch_list=dice.chance("watch list", 0.5),
+        lease_s=dice.pick("lease", _LEASES),
+        shuffled=dice.chance("shuffled", 0.5),
+        nodes=dice.whole("nodes", 1, 6),
+        ready_s=(round(slow / 4, 4), round(slow, 4)),
+        collector_s=(0.0, round(dice.log_between("collector", 0.01, 8.0), 4)),
+        rates=_rates(dice),
+        acts={
+            name: round(dice.between(f"often {name}", 0.5, most), 3)
+            for name, most in ACTS.items()
+            if dice.chance(f"act {name}", 0.5)
+        },
+    )
+
+
+def _replicas(dice: Dice, number: int) -> int:
+    """0 to 30, small ones more often: their faults are found as well and they cost less."""
+    return int(31 ** dice.unit(f"replicas {number}")) - dice.whole(f"less {number}", 0, 1)
+
+
+def _rates(dice: Dice) -> dict[str, float]:
+    rates: dict[str, float] = {}
+    for name in REQUEST_FAULTS:
+        if not dice.chance(f"fault {name}", 0.5):
+            continue
+        rate = dice.log_between(f"rate {name}", RATE_MIN, RATE_MAX)
+        if name.startswith("C1."):
+            rate *= _CRASH_SHARE
+        if name.startswith("B"):
+            rate = min(rate * _WATCH_RATE_FACTOR, 0.2)
+        rates[name] = round(rate, 6)
+    return rates

@@ -1,0 +1,262 @@
+"""One run: a safety phase with faults, then a liveness phase without."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from warmclaim.testing.api import FakeApiServer
+from warmclaim.testing.crds import agent_sandbox_crds
+from warmclaim.testing.fake_nodes import FakeNodes
+from warmclaim.testing.garbage_collector import GarbageCollector
+from warmclaim.testing.refusals import Refusal
+from warmclaim.testing.resources import LEASE
+from warmclaim.testing.sim.case import Action, Case, Fault
+from warmclaim.testing.sim.dice import Dice
+from warmclaim.testing.sim.errors import watching_errors
+from warmclaim.testing.sim.faults import FaultPlan
+from warmclaim.testing.sim.hands import Hands, SimCluster
+from warmclaim.testing.sim.judge import Breach, Judge
+from warmclaim.testing.sim.liveness import CONVERGE_S, QUIET_S, Liveness, summary
+from warmclaim.testing.sim.options import drawn_options
+from warmclaim.testing.sim.replica import Replica, settings_of
+from warmclaim.testing.sim.trace import Attribution, Trace
+from warmclaim.testing.sim.transport import Line
+from warmclaim.testing.sim.workload import drawn_actions
+from warmclaim.testing.virtual_loop import SeededRng, World, run_virtual
+
+_CRDS = agent_sandbox_crds()
+_DRAIN_S = 5.0
+_LOOK_EVERY_S = 2.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to. `breach` None: every promise held. Times in virtual seconds."""
+
+    case: Case
+    breach: Breach | None = None
+    digest: str = ""
+    faults: Counter[str] = field(default_factory=Counter[str])
+    struck: dict[str, Fault] = field(default_factory=dict[str, Fault])
+    commits: int = 0
+    claims: int = 0
+    converged_s: float = 0.0
+    lines: list[str] = field(default_factory=list[str])
+
+
+def drawn_case(seed: int) -> Case:
+    """The run of a seed."""
+    options = drawn_options(seed)
+    return Case(options, drawn_actions(options))
+
+
+def run_case(case: Case, *, has_words: bool = False) -> Outcome:
+    """Run it. `has_words` keeps every line of the trace, not only the last ones.
+
+    Raises nothing that the manager does wrong; what this folder does wrong, it does raise.
+    """
+    outcome = Outcome(case)
+
+    async def main(world: World) -> None:
+        await _Run(case, world, outcome, has_words).run()
+
+    run_virtual(main, seed=case.options.seed, shuffled=case.options.shuffled)
+    return outcome
+
+
+class _Run:
+    """The parts of one run."""
+
+    def __init__(self, case: Case, world: World, outcome: Outcome, has_words: bool) -> None:
+        self._case, self._clock, self._outcome = case, world.clock, outcome
+        options = case.options
+        self._loop = world.loop
+        self._attribution = Attribution()
+        self._trace = Trace(world.clock, self._attribution, has_words=has_words)
+        self._cluster = SimCluster(
+            clock=world.clock, rng=SeededRng(f"cluster {options.seed}"), crds=_CRDS
+        )
+        store = self._cluster.store
+        self._judge = Judge(store, self._attribution, world.clock)
+        self._judge.on_breach = self._on_breach
+        store.observers += [self._trace.on_commit, self._judge]
+        self._server = FakeApiServer(self._cluster)
+        self._plan = FaultPlan(Dice(options.seed), options.rates, case.faults)
+        self._line = Line(self._server, self._plan, self._trace, self._attribution, world.clock)
+        self._hands = Hands(
+            self._cluster, self._attribution, options, SeededRng(options.seed), self._after
+        )
+        settings = settings_of(options)
+        count = 1 if options.leaders == "one" else 2
+        self._replicas = [
+            Replica(
+                self._line,
+                f"m{number}",
+                settings,
+                world.clock,
+                SeededRng(f"m{number} {options.seed}"),
+                self._on_failure,
+            )
+            for number in range(count)
+        ]
+        self._over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Both phases; ends early at the first breach."""
+        with watching_errors(self._on_failure):
+            try:
+                phases = asyncio.create_task(self._phases(), name="phases")
+                over = asyncio.create_task(self._over.wait(), name="over")
+                await asyncio.wait((phases, over), return_when=asyncio.FIRST_COMPLETED)
+                over.cancel()
+                if phases.done():
+                    phases.result()
+                phases.cancel()
+                await asyncio.gather(phases, over, return_exceptions=True)
+            finally:
+                for replica in self._replicas:
+                    await replica.retire()
+        self._report()
+
+    def _report(self) -> None:
+        outcome, trace = self._outcome, self._trace
+        outcome.digest = trace.digest
+        outcome.struck = dict(self._plan.struck)
+        outcome.faults = self._plan.counts() + Counter(
+            action.do for action in self._case.actions if action.do != "claim.create"
+        )
+        outcome.commits = sum(trace.commits.values())
+        outcome.claims = self._hands.claims_made
+        outcome.lines = list(trace.lines)
+
+    async def _phases(self) -> None:
+        options = self._case.options
+        nodes = FakeNodes(
+            self._cluster,
+            count=options.nodes,
+            ready_delay_s=options.ready_s,
+            stop_delay_s=(0.0, options.ready_s[1]),
+        )
+        collector = GarbageCollector(self._cluster, delay_s=options.collector_s)
+        async with nodes, collector:
+            self._hands.found_world()
+            for replica in self._replicas:
+                replica.start()
+            await self._safety()
+            await self._heal()
+            await self._liveness()
+
+    # ------------------------------------------------------------ the phases
+
+    async def _safety(self) -> None:
+        for action in self._case.actions:
+            await self._until(action.at)
+            self._trace.say(f"{action.do} {action.target} {action.x}")
+            self._do(action)
+        await self._until(self._case.options.span_s)
+        await self._clock.sleep(_DRAIN_S)
+
+    async def _heal(self) -> None:
+        """The last fault: from here on the world is sound, and one manager leads."""
+        self._trace.say("healed")
+        self._plan.is_on = False
+        self._line.down_until_s = 0.0
+        for replica in self._replicas:
+            if replica.transport is not None:
+                replica.transport.cut_until_s = 0.0
+        if self._case.options.leaders == "two":
+            await self._replicas.pop().retire()
+        await self._clock.sleep(6.0)  # what was to come back has come
+        self._hands.found_world()
+
+    async def _liveness(self) -> None:
+        began = self._clock.monotonic()
+        liveness = Liveness(self._cluster.store)
+        while problems := liveness.problems():
+            if self._clock.monotonic() - began >= CONVERGE_S:
+                self._fail("liveness", summary(problems))
+                return
+            await self._clock.sleep(_LOOK_EVERY_S)
+        self._outcome.converged_s = self._clock.monotonic() - began
+        await self._until(began + CONVERGE_S)
+        before = self._trace.manager_writes["other"]
+        await self._clock.sleep(QUIET_S)
+        if problems := liveness.problems():
+            self._fail("stability", summary(problems))
+        elif writes := self._trace.manager_writes["other"] - before:
+            self._fail("L2", f"{writes} writes in {QUIET_S:g} quiet seconds")
+        for replica in self._replicas:
+            if replica.app is not None:
+                replica.app.warm.check()
+
+    # ------------------------------------------------------------ the actions
+
+    def _do(self, action: Action) -> None:
+        if self._hands.does(action):
+            self._hands.act(action)
+            return
+        now, x = self._clock.monotonic(), action.x
+        match action.do:
+            case "clock.step":
+                self._clock.wall_offset_s += (x - 0.5) * 7200
+            case "lease.delete":
+                self._delete_leases()
+            case "api.outage":
+                self._line.down_until_s = now + x * 12
+                self._server.end_watches()
+            case "api.restart":
+                self._server.end_watches()
+            case "store.compact":
+                self._cluster.store.compact()
+            case _:
+                self._do_to_manager(action)
+
+    def _do_to_manager(self, action: Action) -> None:
+        number = int(action.target[1:])
+        replica = self._replicas[min(number, len(self._replicas) - 1)]
+        match action.do:
+            case "manager.kill":
+                replica.kill()
+            case "manager.stop":
+                replica.stop()
+            case "manager.cut":
+                if replica.transport is not None:
+                    replica.transport.cut_until_s = self._clock.monotonic() + action.x * 25
+            case _:
+                raise ValueError(f"no such action: {action.do}")
+
+    def _delete_leases(self) -> None:
+        for commit in list(self._cluster.store.scan(LEASE.resource)):
+            try:
+                self._cluster.store.delete(LEASE.resource, commit.key)
+            except Refusal:
+                continue
+
+    # -------------------------------------------------------------- helpers
+
+    async def _until(self, moment: float) -> None:
+        left_s = moment - self._clock.monotonic()
+        if left_s > 0:
+            await self._clock.sleep(left_s)
+
+    def _after(self, seconds: float, work: Callable[[], None]) -> None:
+        self._loop.call_later(seconds, work)
+
+    def _on_breach(self, breach: Breach) -> None:
+        if self._outcome.breach is None:
+            self._outcome.breach = breach
+            self._over.set()
+
+    def _on_failure(self, text: str) -> None:
+        self._fail("crash", text)
+
+    def _fail(self, promise: str, text: str) -> None:
+        at_s = round(self._clock.monotonic(), 6)
+        self._on_breach(Breach(promise, text, self._cluster.store.rv, at_s))
+
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())

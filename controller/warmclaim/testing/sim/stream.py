@@ -1,0 +1,112 @@
+"""Watch streams that end, tear, fall silent, repeat themselves, or come late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from warmclaim.seams import ByteStream, Clock, Response
+from warmclaim.testing.api import Answer
+from warmclaim.testing.sim.case import Fault
+
+LATE_S_MAX: Final = 8.0
+PIECES_MAX: Final = 12
+_STREAM_GONE: Final = msgspec.json.encode(
+    {
+        "type": "ERROR",
+        "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"},
+    }
+)
+
+
+def refused_stream(fault: Fault) -> ByteStream | None:
+    """The answer of a server that opens no stream, or None if it does."""
+    if fault.name == "B4.http":
+        return _no(410, "Expired")
+    if fault.name == "B7.watch":
+        return _no(*((429, "TooManyRequests"), (503, "ServiceUnavailable"))[int(fault.x * 2)])
+    return None
+
+
+def _no(code: int, reason: str) -> Answer:
+    status = {"kind": "Status", "code": code, "reason": reason, "message": "simulated"}
+    headers = {"content-type": "application/json"} | ({"retry-after": "1"} if code == 429 else {})
+    return Answer(Response(code, msgspec.json.encode(status), headers))
+
+
+class FaultyStream:
+    """A watch with one fault, after as many pieces as the fault says.
+
+    When `is_on` says that the faults are over, a stream that has not broken yet is sound; a silent
+    one stays silent, as a dead connection does.
+    """
+
+    def __init__(
+        self, inner: ByteStream, fault: Fault | None, clock: Clock, is_on: Callable[[], bool]
+    ) -> None:
+        self._inner = inner
+        self._fault = fault.name if fault else ""
+        x = fault.x if fault else 0.0
+        self._left = int(x * PIECES_MAX)
+        self._late_s = x * LATE_S_MAX
+        self._clock = clock
+        self._is_on = is_on
+        self._is_over = False
+        self._last = b""
+        self._closed = asyncio.Event()
+
+    @property
+    def status(self) -> int:
+        return self._inner.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._inner.headers
+
+    async def read(self) -> bytes:
+        """The next piece, or what the fault makes of it."""
+        if not self._fault:
+            return await self._inner.read()
+        if self._is_over:
+            return b""
+        piece = await self._inner.read()
+        if not self._is_on():
+            self._fault = ""
+            return piece
+        if self._fault == "B9.late":
+            if piece:
+                await self._clock.sleep(self._late_s)
+            return piece
+        if self._fault == "B10.again":
+            again, self._last = self._last, piece
+            return piece + again if piece else piece
+        if self._left > 0 or not piece:
+            self._left -= 1
+            return piece
+        return await self._broken(piece)
+
+    async def close(self) -> None:
+        """End it; may be called twice."""
+        self._closed.set()
+        await self._inner.close()
+
+    async def _broken(self, piece: bytes) -> bytes:
+        match self._fault:
+            case "B2.torn":
+                self._is_over = True
+                return piece[: len(piece) // 2]
+            case "B3.silence":
+                await self._closed.wait()
+                return b""
+            case "B4.stream":
+                self._is_over = True
+                return _STREAM_GONE + b"\n"
+            case "B8.nonsense":
+                self._fault = ""
+                return b'{"type":"WEIRD","object":{}}\n' + piece
+            case _:
+                self._is_over = True
+                return b""

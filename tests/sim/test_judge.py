@@ -1,0 +1,331 @@
+"""The judge is judged: each promise is broken once by hand, and once nearly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from warmclaim.api.names import ANNOTATION_RESERVATION
+from warmclaim.api.resources import CLAIM, POOL
+from warmclaim.domain.reservation import member_name
+from warmclaim.testing import builders
+from warmclaim.testing.json_values import Json
+from warmclaim.testing.sim.judge import CLAIMS, LAG_S_MAX, POOLS, SANDBOXES, Judge
+from warmclaim.testing.sim.trace import Attribution
+from warmclaim.testing.store import ObjectStore
+
+MANAGER, TENANT = "m0", "tenant"
+DELETED = {"metadata": {"deletionTimestamp": builders.T0}}
+
+
+class _Time:
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def wall(self) -> float:
+        return self.now_s
+
+    async def sleep(self, delay_s: float) -> None:
+        self.now_s += delay_s
+
+
+class Court:
+    """A store, its judge, and short words for commits. Objects are in ns-0 unless they say so."""
+
+    def __init__(self) -> None:
+        self.store = ObjectStore()
+        self.attribution = Attribution()
+        self.time = _Time()
+        self.judge = Judge(self.store, self.attribution, self.time)
+        self.store.observers.append(self.judge)
+
+    @property
+    def promises(self) -> list[str]:
+        return [breach.promise for breach in self.judge.breaches]
+
+    def _put(self, who: str, resource: str, value: Json) -> None:
+        metadata = value["metadata"]
+        self.attribution.who = who
+        self.store.put(resource, f"{metadata['namespace']}/{metadata['name']}", value)
+
+    def pool(self, replicas: int = 3, batch: str | None = None, who: str = TENANT) -> None:
+        merge = {"metadata": {"annotations": {ANNOTATION_RESERVATION: batch}}} if batch else None
+        pool = builders.a_pool("pool", replicas=replicas, namespace="ns-0", merge=merge)
+        self._put(who, POOLS, pool)
+
+    def reserve(self, first: int, end: int, replicas: int) -> None:
+        text = f'{{"first":{first},"end":{end},"replicas":{replicas}}}'
+        self.pool(replicas, text, MANAGER)
+
+    def member(self, ordinal: int, who: str = MANAGER, merge: Json | None = None) -> str:
+        name = member_name("pool", "pool-uid", ordinal)
+        self._put(who, SANDBOXES, builders.a_sandbox(name, namespace="ns-0", merge=merge))
+        return name
+
+    def adopt(
+        self, name: str, claim: str, who: str = MANAGER, *, merge: Json | None = None
+    ) -> None:
+        value = builders.a_sandbox(name, claim=claim, namespace="ns-0", merge=merge)
+        self._put(who, SANDBOXES, value)
+
+    def claim(self, name: str, shows: str | None = None, who: str = MANAGER) -> None:
+        self._put(who, CLAIMS, builders.a_claim(name, namespace="ns-0", sandbox=shows))
+
+    def delete(self, resource: str, name: str, who: str = MANAGER) -> None:
+        self.attribution.who = who
+        self.store.delete(resource, f"ns-0/{name}")
+
+    def handed_over(self) -> str:
+        """A sound hand-over: pool, member, claim c, reservation, publication."""
+        self.pool()
+        self.reserve(0, 3, 3)
+        name = self.member(0)
+        self.claim("c", who=TENANT)
+        self.adopt(name, "c")
+        self.claim("c", shows=name)
+        return name
+
+
+def test_a_sound_hand_over_breaks_nothing() -> None:
+    court = Court()
+    court.handed_over()
+    assert court.promises == []
+
+
+def _s1_to_another_claim(court: Court) -> None:
+    court.adopt(court.handed_over(), "d")
+
+
+def _s1_back_to_the_pool(court: Court) -> None:
+    court.handed_over()
+    court.member(0)
+
+
+def _s1_without_an_owner(court: Court) -> None:
+    bare = builders.a_sandbox("bare", pool=None, namespace="ns-0")
+    court.store.put(SANDBOXES, "ns-0/none", bare)
+    court.attribution.who = MANAGER
+    court.store.put(SANDBOXES, "ns-0/bare", bare)
+
+
+def _s2_over_another(court: Court) -> None:
+    court.handed_over()
+    second = court.member(1)
+    court.adopt(second, "c")
+    court.claim("c", shows=second)
+
+
+def _s2_taken_back(court: Court) -> None:
+    court.handed_over()
+    court.claim("c")
+
+
+def _s3_never_owned(court: Court) -> None:
+    court.pool()
+    court.reserve(0, 3, 3)
+    court.claim("c", who=TENANT)
+    court.claim("c", shows=court.member(0))
+
+
+def _s3_of_another_claim(court: Court) -> None:
+    name = court.handed_over()
+    court.claim("d", who=TENANT)
+    court.claim("d", shows=name)
+
+
+def _s3_deleted_by_ourselves(court: Court) -> None:
+    court.pool()
+    court.reserve(0, 3, 3)
+    name = court.member(0)
+    court.claim("c", who=TENANT)
+    court.adopt(name, "c")
+    court.delete(SANDBOXES, name)
+    court.claim("c", shows=name)
+
+
+def _s3_lost_long_ago(court: Court) -> None:
+    court.pool()
+    court.reserve(0, 3, 3)
+    name = court.member(0)
+    court.claim("c", who=TENANT)
+    court.adopt(name, "c")
+    court.delete(SANDBOXES, name, TENANT)
+    court.time.now_s += LAG_S_MAX + 1
+    court.claim("c", shows=name)
+
+
+def _s4_deleted(court: Court) -> None:
+    court.delete(SANDBOXES, court.handed_over())
+
+
+def _s4_marked(court: Court) -> None:
+    court.adopt(court.handed_over(), "c", merge=DELETED)
+
+
+def _s5_another_namespace(court: Court) -> None:
+    court.pool()
+    court.reserve(0, 3, 3)
+    name = court.member(0)
+    court.attribution.who = TENANT
+    court.store.put(CLAIMS, "ns-1/c", builders.a_claim("c", namespace="ns-1"))
+    court.adopt(name, "c")
+
+
+def _s6_above_the_target(court: Court) -> None:
+    court.pool(1)
+    court.reserve(0, 1, 1)
+    court.member(0)
+    court.member(1)
+
+
+def _s6_the_same_ordinal_again(court: Court) -> None:
+    court.pool(1)
+    court.reserve(0, 1, 1)
+    first = court.member(0)
+    court.claim("c", who=TENANT)
+    court.adopt(first, "c")
+    court.reserve(1, 2, 1)
+    court.member(1)
+    court.delete(SANDBOXES, first, TENANT)
+    court.member(0)
+
+
+def _s6_past_a_lowered_target(court: Court) -> None:
+    court.pool(2)
+    court.reserve(0, 2, 2)
+    names = [court.member(0), court.member(1)]
+    court.pool(1)
+    court.delete(SANDBOXES, names[0])
+    court.reserve(2, 3, 1)
+    court.member(2)
+
+
+def _s7_a_pool_that_never_was(court: Court) -> None:
+    court.pool()
+    owner = builders.an_owner(POOL, "pool", uid="another-uid")
+    name = court.member(0, TENANT, {"metadata": {"ownerReferences": [owner]}})
+    court.claim("c", who=TENANT)
+    court.adopt(name, "c")
+
+
+def _s7_a_pool_long_gone(court: Court) -> None:
+    court.pool()
+    court.reserve(0, 3, 3)
+    name = court.member(0)
+    court.claim("c", who=TENANT)
+    court.delete(POOLS, "pool", TENANT)
+    court.time.now_s += LAG_S_MAX + 1
+    court.adopt(name, "c")
+
+
+def _s7_while_it_ends(court: Court) -> None:
+    court.pool()
+    court.reserve(0, 3, 3)
+    name = court.member(0)
+    court.claim("c", who=TENANT)
+    court.member(0, TENANT, DELETED)
+    court.adopt(name, "c", merge=DELETED)
+
+
+BREAKING: list[Callable[[Court], None]] = [
+    _s1_to_another_claim,
+    _s1_back_to_the_pool,
+    _s1_without_an_owner,
+    _s2_over_another,
+    _s2_taken_back,
+    _s3_never_owned,
+    _s3_of_another_claim,
+    _s3_deleted_by_ourselves,
+    _s3_lost_long_ago,
+    _s4_deleted,
+    _s4_marked,
+    _s5_another_namespace,
+    _s6_above_the_target,
+    _s6_the_same_ordinal_again,
+    _s6_past_a_lowered_target,
+    _s7_a_pool_that_never_was,
+    _s7_a_pool_long_gone,
+    _s7_while_it_ends,
+]
+
+
+@pytest.mark.parametrize("breaks", BREAKING, ids=lambda breaks: breaks.__name__.strip("_"))
+def test_a_planted_breach_is_found(breaks: Callable[[Court], None]) -> None:
+    court = Court()
+    breaks(court)
+    assert breaks.__name__[1:3].upper() in court.promises
+
+
+def test_the_same_by_a_third_party_is_no_breach() -> None:
+    court = Court()
+    name = court.handed_over()
+    court.adopt(name, "d", TENANT)
+    court.claim("c", shows="elsewhere", who=TENANT)
+    court.claim("c", who=TENANT)
+    court.delete(SANDBOXES, name, TENANT)
+    assert court.promises == []
+
+
+def test_a_publication_just_after_a_third_party_deleted_the_sandbox_is_no_breach() -> None:
+    court = Court()
+    court.pool()
+    court.reserve(0, 3, 3)
+    name = court.member(0)
+    court.claim("c", who=TENANT)
+    court.adopt(name, "c")
+    court.delete(SANDBOXES, name, TENANT)
+    court.time.now_s += 1
+    court.claim("c", shows=name)
+    assert court.promises == []
+
+
+def test_a_name_may_be_taken_back_when_its_sandbox_is_gone_and_another_given() -> None:
+    court = Court()
+    name = court.handed_over()
+    court.delete(SANDBOXES, name, TENANT)
+    court.claim("c")
+    second = court.member(1)
+    court.adopt(second, "c")
+    court.claim("c", shows=second)
+    assert court.promises == []
+
+
+def test_an_unconfirmed_create_may_land_after_the_target_was_lowered() -> None:
+    court = Court()
+    court.pool(3)
+    court.reserve(0, 3, 3)
+    court.member(0)
+    court.pool(0)
+    court.member(1)
+    court.member(2)
+    assert court.promises == []
+
+
+def test_sandboxes_of_others_are_no_breach_of_the_ceiling() -> None:
+    court = Court()
+    court.pool(1)
+    court.reserve(0, 1, 1)
+    forged = builders.a_sandbox("forged", namespace="ns-0")
+    court.attribution.who = TENANT
+    court.store.put(SANDBOXES, "ns-0/forged", forged)
+    court.member(0)
+    assert court.promises == []
+
+
+def test_a_claim_deleted_and_made_again_is_another_claim() -> None:
+    court = Court()
+    name = court.handed_over()
+    court.delete(CLAIMS, "c", TENANT)
+    court.attribution.who = TENANT
+    again = builders.a_claim("c", namespace="ns-0", merge={"metadata": {"uid": "c-uid-2"}})
+    court.store.put(CLAIMS, "ns-0/c", again)
+    court.delete(SANDBOXES, name)
+    assert court.promises == []
+    shows = {"sandbox": {"name": name}}
+    court.attribution.who = MANAGER
+    court.store.put(CLAIMS, "ns-0/c", {**again, "status": shows})
+    assert court.promises == ["S3"]
+    assert CLAIM.kind in str(again["kind"])
