@@ -172,7 +172,7 @@ def uneven(*newcomers: float) -> list[str]:
     for number, ready_s in enumerate(newcomers):
         ledger.sandbox_event("ADDED", sandbox(f"x{number}", node="n0"), ready_s)
     for number, name in enumerate(("s0", "s3", "s1")):
-        one = sandbox(name, owner=to_claim(f"c{number}"), node=f"n{number % 3}")
+        one = sandbox(name, owner=to_claim(f"c{number}"), node=start.nodes[f"uid-{name}"])
         ledger.sandbox_event("MODIFIED", one, 5.0)
     assert used_per_node(ledger, start) == {"n0": 2, "n1": 1, "n2": 0}
     return judge(ledger, [], POOL, 6, start)[verdict.SPREAD]
