@@ -251,6 +251,16 @@ def test_e6_reset_believes_the_server_against_all_memory(rig: Rig) -> None:
     assert rig.cached() == "a5 b1"
 
 
+def test_e6_reset_keeps_no_state_of_an_unreadable_object(rig: Rig) -> None:
+    rig.listed(widget("b", 2), rv=4, is_reset=True, unreadable="a")
+    assert rig.cached() == "b2"
+
+
+def test_e6_reset_replaces_an_object_whose_version_was_given_out_twice(rig: Rig) -> None:
+    rig.listed(widget("a", 3, x="y"), rv=4, is_reset=True)
+    assert rig.told() == ["b5>", "a3>a3"]
+
+
 def test_subscriber_that_fails_is_counted_and_the_others_still_hear() -> None:
     rig = Rig(do_handlers_raise=False)
     heard: list[str] = []

@@ -187,13 +187,15 @@ class Informer(Generic[T]):
         """Make the store what the list says, then tell of each difference, oldest object first.
 
         Kept all the same: objects observed at versions newer than the list, and the last readable
-        state of those that are there but cannot be read.
+        state of those that are there but cannot be read. Not over a reset: versions of before it
+        would outlive whatever comes after it.
         """
         version = int(resource_version)
-        keep = set(unreadable)
+        keep: set[ObjectKey] = set()
         if is_reset:
             self._gone_uids.clear()
         else:
+            keep.update(unreadable)
             keep.update(o.metadata.key for o in self.store.values() if o.metadata.version > version)
             items = [o for o in items if o.metadata.uid not in self._gone_uids]
         listed = {obj.metadata.key: obj for obj in items}
@@ -252,7 +254,7 @@ class Informer(Generic[T]):
             self.store.remove(obj.metadata.key)
             self.store.put(obj)
             return [Change(cached, None), Change(None, obj)]
-        if cached.metadata.resource_version == obj.metadata.resource_version:
+        if cached == obj:
             return []
         self.store.put(obj)
         return [Change(cached, obj, is_own=is_own)]
