@@ -45,7 +45,7 @@ async def test_a_delete_whose_precondition_fails_is_a_conflict(
 ) -> None:
     reply = await api.delete(f"{CLAIMS}/claim", {"preconditions": conditions})
     assert (reply.code, reply.reason) == (409, "Conflict")
-    assert "Precondition failed" in reply.message
+    assert "in the precondition" in reply.message
     right = {n: claim["metadata"][n] for n in ("uid", "resourceVersion")}
     assert (await api.delete(f"{CLAIMS}/claim", {"preconditions": right})).code == 200
 

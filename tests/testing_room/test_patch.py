@@ -89,7 +89,7 @@ def test_json_patch_agrees_with_editing_a_deep_copy(
     for part in path[:-1]:
         parent = parent[part]
     last = path[-1]
-    if path == ("new",) and operation != "add":
+    if path == ("new",) and operation == "remove":
         with pytest.raises(PatchFailedError):
             json_patch(target, [{"op": operation, "path": "/new", "value": value}])
         return
@@ -125,9 +125,10 @@ def test_a_test_passes_on_what_is_there_and_fails_on_anything_else(
         ([{"op": "move", "from": "/b/x", "path": "/a/0"}], {"a": [1, 1, 2], "b": {}}),
         ([{"op": "add", "path": "/a/-", "value": 3}], {"a": [1, 2, 3], "b": {"x": 1}}),
         ([{"op": "replace", "path": "/a/-1", "value": 9}], {"a": [1, 9], "b": {"x": 1}}),
+        ([{"op": "replace", "path": "/n", "value": 1}], {"a": [1, 2], "b": {"x": 1}, "n": 1}),
         ([{"op": "add", "path": "/n", "value": None}], {"a": [1, 2], "b": {"x": 1}, "n": None}),
     ],
-    ids=["copy", "move", "append", "negative index", "add null"],
+    ids=["copy", "move", "append", "negative index", "replace of nothing", "add null"],
 )
 def test_json_patch_operations(operations: list[Any], expected: dict[str, Any]) -> None:
     assert json_patch({"a": [1, 2], "b": {"x": 1}}, operations) == expected
@@ -158,7 +159,10 @@ def test_values_of_different_json_types_are_not_the_same(a: Any, b: Any) -> None
     "operation",
     [
         {"op": "remove", "path": "/x"},
-        {"op": "replace", "path": "/x", "value": 1},
+        {"op": "replace", "path": "/x/y", "value": 1},
+        {"op": "put", "path": "/ok"},
+        {"op": "add", "value": 1},
+        {"op": "move", "path": "/ok"},
         {"op": "add", "path": "/x/y", "value": 1},
         {"op": "add", "path": "/list/3", "value": 1},
         {"op": "add", "path": "/list/one", "value": 1},
@@ -179,7 +183,7 @@ def test_an_operation_that_does_not_fit_fails_the_whole_patch(operation: Any) ->
 
 @pytest.mark.parametrize(
     "patch",
-    [{}, ["add"], [{"op": "add"}], [{"op": "put", "path": "/a"}], [{"op": "move", "path": "/a"}]],
+    [{}, "add", None, ["add"], [[]]],
     ids=str,
 )
 def test_what_is_no_patch_is_malformed(patch: Any) -> None:

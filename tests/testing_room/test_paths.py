@@ -27,7 +27,8 @@ async def claim(api: Probe) -> Json:
     [
         ("POST", f"{CLAIMS}/claim", 405),
         ("POST", "/api/v1/pods", 405),
-        ("PUT", CLAIMS, 405),
+        ("PUT", CLAIMS, 400),
+        ("PUT", LEASES, 405),
         ("PATCH", CLAIMS, 405),
         ("POST", "/version", 405),
         ("GET", "/api/v1/nothings", 404),
@@ -43,9 +44,11 @@ async def test_paths_that_lead_nowhere(api: Probe, method: Any, path: str, code:
     assert reply.code == code
 
 
-async def test_a_name_in_a_path_is_unescaped_once(api: Probe) -> None:
+async def test_a_path_is_unescaped_once_before_it_is_cut(api: Probe) -> None:
     reply = await api.get(f"{CLAIMS}/a%2Fb")
-    assert reply.message == f'{CLAIM_RESOURCE} "a/b" not found'
+    assert reply.message == f'{CLAIM_RESOURCE} "a" not found'
+    reply = await api.get(f"{CLAIMS}/a%2541")
+    assert reply.message == f'{CLAIM_RESOURCE} "a%41" not found'
 
 
 async def test_an_error_of_the_server_itself_is_a_500_with_its_traceback_in_the_log(

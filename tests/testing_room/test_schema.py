@@ -14,7 +14,8 @@ from warmclaim.testing.api import FakeApiServer
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template, as_sent
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.probe import Probe
-from warmclaim.testing.schema import Structure, known_rule
+from warmclaim.testing.schema import Structure
+from warmclaim.testing.schema_checks import known_rule
 
 _STRING: Json = {"type": "string"}
 

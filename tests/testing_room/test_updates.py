@@ -46,8 +46,9 @@ async def test_a_put_of_a_custom_object_must_carry_a_version_and_one_of_a_pod_ne
     bare = {**claim, "metadata": {"name": "claim"}}
     reply = await api.put(f"{CLAIMS}/claim", bare)
     assert (reply.code, "must be specified for an update" in reply.message) == (422, True)
-    await api.post(PODS, _pod())
-    assert (await api.put(f"{PODS}/p", _pod(labels={"a": "b"}))).code == 200
+    pod = (await api.post(PODS, _pod())).body
+    free = {**pod, "metadata": {"name": "p", "labels": {"a": "b"}}}
+    assert (await api.put(f"{PODS}/p", free)).code == 200
 
 
 async def test_a_put_with_another_uid_is_a_conflict(api: Probe, claim: Json) -> None:

@@ -22,7 +22,7 @@ from warmclaim.testing import discovery, reading, refusals, reviews, scale
 from warmclaim.testing import patch as patches
 from warmclaim.testing.alarm import Alarm
 from warmclaim.testing.audit import AuditEntry, RequestLog
-from warmclaim.testing.cluster import Cluster, Target
+from warmclaim.testing.cluster import Cluster
 from warmclaim.testing.crds import agent_sandbox_crds
 from warmclaim.testing.deletion import DeleteOptions
 from warmclaim.testing.json_values import Json, is_object
@@ -30,6 +30,7 @@ from warmclaim.testing.reading import ReadOptions
 from warmclaim.testing.refusals import Refusal
 from warmclaim.testing.routes import target_of
 from warmclaim.testing.store import Commit
+from warmclaim.testing.target import Target
 from warmclaim.testing.watch import Watch, WatchCache, WatchScope
 
 BODY_MAX_BYTES = 3 * 1024 * 1024
@@ -38,7 +39,8 @@ WATCH_TIMEOUT_MIN_S = 1800.0
 
 _log = logging.getLogger(__name__)
 _JSON = {"content-type": "application/json"}
-_PATCHES = (patches.JSON_PATCH, patches.MERGE_PATCH)
+_PATCHES = (patches.JSON_PATCH, patches.MERGE_PATCH, patches.APPLY_PATCH)
+_BODIES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,10 @@ class FakeApiServer:
             return await self._read(target, query, audit)
         audit.verb = _write_verb(request, target)
         dry_run = query.get("dryRun") == "All"
+        if request.method == "DELETE":
+            return self._delete(target, query, request)
         if target.subresource == "scale":
             return _answer(200, scale.write(self.cluster, target, request, dry_run=dry_run))
-        if request.method == "DELETE":
-            return self._delete(target, query, request, dry_run)
         commit = self._write(target, request, dry_run)
         code = 201 if request.method == "POST" else 200
         return _answer(code, target.kind.encoded(commit, target.version))
@@ -126,7 +128,9 @@ class FakeApiServer:
         if path.startswith(discovery.HEALTH_PATHS):
             return Answer(Response(200, b"ok", {"content-type": "text/plain; charset=utf-8"}))
         if request.method == "POST" and self.reviews.serves(path):
-            return _answer(201, msgspec.json.encode(self.reviews.answer(path, _body(request))))
+            return _answer(
+                201, msgspec.json.encode(self.reviews.answer(path, _body(request, "review")))
+            )
         if path.count("/") > discovery.PATH_PARTS_MAX:
             return None
         document = discovery.document(self.cluster.kinds, path)
@@ -139,7 +143,7 @@ class FakeApiServer:
     # ------------------------------------------------------------------ reads
 
     async def _read(self, target: Target, query: Mapping[str, str], audit: _Audit) -> ByteStream:
-        options = ReadOptions.parsed(query)
+        options = ReadOptions.parsed(target, query)
         audit.verb = "watch" if options.is_watch else "get" if target.name else "list"
         if options.is_watch:
             return await self._watch(target, query, options)
@@ -162,8 +166,7 @@ class FakeApiServer:
         # Without a wish, the server draws one, so that not all watches end at once.
         timeout_s = options.timeout_s or WATCH_TIMEOUT_MIN_S * (1 + self.cluster.rng.random())
         plan = reading.watch_plan(self.cache, target, matches, options, timeout_s)
-        prefix = f"{target.namespace}/" if target.kind.namespaced and target.namespace else ""
-        scope = WatchScope(target.kind, target.version, prefix, matches)
+        scope = WatchScope(target.kind, target.version, target.prefix, matches)
         watch = Watch(self.cache, self.cluster.clock, scope, plan, on_close=self._forget)
         self._watches[id(watch)] = watch
         return watch
@@ -193,18 +196,26 @@ class FakeApiServer:
         if request.method == "PATCH":
             if request.content_type not in _PATCHES:
                 raise refusals.unsupported_media_type(_PATCHES)
-            patch = _body(request)
+            patch = _body(request, "error decoding patch")
             return self.cluster.patch(target, request.content_type, patch, dry_run=dry_run)
-        if request.content_type != "application/json":
-            raise refusals.unsupported_media_type(["application/json"])
+        if request.content_type != _BODIES[0]:
+            raise refusals.unsupported_media_type(_BODIES)
+        kind = target.kind.kind
+        body = _body(
+            request,
+            f"the object provided is unrecognized (must be of type {kind}): couldn't get "
+            "version/kind; json parse error",
+        )
         if request.method == "PUT":
-            return self.cluster.replace(target, _body(request), dry_run=dry_run)
-        return self.cluster.create(target, _body(request), dry_run=dry_run)
+            return self.cluster.replace(target, body, dry_run=dry_run)
+        return self.cluster.create(target, body, dry_run=dry_run)
 
-    def _delete(
-        self, target: Target, query: Mapping[str, str], request: Request, dry_run: bool
-    ) -> Answer:
-        options = _delete_options(query, _body(request) if request.body else {})
+    def _delete(self, target: Target, query: Mapping[str, str], request: Request) -> Answer:
+        empty: Json = {}
+        unread = "couldn't get version/kind; json parse error"
+        body = _body(request, unread) if request.body else empty
+        options = _delete_options(query, body)
+        dry_run = query.get("dryRun") == "All" or body.get("dryRun") == ["All"]
         if not target.name:
             return self._delete_collection(target, query, options, dry_run)
         deleted = self.cluster.delete(target, options, dry_run=dry_run)
@@ -291,15 +302,20 @@ def _write_verb(request: Request, target: Target) -> str:
             return "patch"
         case "DELETE" if not target.subresource:
             return "deletecollection" if is_collection else "delete"
+        case "PUT" if target.kind.custom:
+            raise refusals.bad_request("name must be provided")
+        case "POST" | "DELETE" if target.kind.custom and target.subresource:
+            verb = "create" if request.method == "POST" else "delete"
+            raise refusals.verb_not_supported(verb, target.kind.resource)
         case _:
             raise refusals.method_not_allowed()
 
 
-def _body(request: Request) -> Any:
+def _body(request: Request, unread: str) -> Any:
     try:
         return msgspec.json.decode(request.body or b"")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise refusals.bad_request(f"the body of the request is not JSON: {error}") from error
+        raise refusals.bad_request(f"{unread}: {error}") from error
 
 
 def _delete_options(query: Mapping[str, str], body: Any) -> DeleteOptions:
@@ -309,8 +325,13 @@ def _delete_options(query: Mapping[str, str], body: Any) -> DeleteOptions:
     conditions: Json = body.get("preconditions") or {}
     grace = given.get("gracePeriodSeconds")
     policy = given.get("propagationPolicy") or "Background"
-    if policy not in ("Background", "Foreground", "Orphan"):
-        raise refusals.bad_request(f"propagationPolicy {policy!r} is not known")
+    if policy not in ("Foreground", "Background", "Orphan"):
+        said = (
+            f'Unsupported value: "{policy}": supported values: "Foreground", "Background", '
+            '"Orphan", "nil"'
+        )
+        found = refusals.cause("FieldValueNotSupported", said, "propagationPolicy")
+        raise refusals.invalid("DeleteOptions", "meta.k8s.io", "", [found])
     return DeleteOptions(
         uid=str(conditions.get("uid") or ""),
         resource_version=str(conditions.get("resourceVersion") or ""),

@@ -12,44 +12,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from warmclaim.seams import Clock, Rng, SystemClock, SystemRng
-from warmclaim.testing import defaults, deletion, object_rules, refusals
+from warmclaim.testing import (
+    bodies,
+    defaults,
+    deletion,
+    object_rules,
+    refusals,
+    schema_rules,
+    updates,
+)
 from warmclaim.testing import patch as patches
 from warmclaim.testing.deletion import Deleted, DeleteOptions
-from warmclaim.testing.json_values import Json, is_object
+from warmclaim.testing.json_values import Json
 from warmclaim.testing.patch import same_json
 from warmclaim.testing.refusals import cause
 from warmclaim.testing.resources import CRD, NAMESPACE, Kind, Kinds, kind_from_crd
 from warmclaim.testing.store import Commit, ObjectStore, TooLargeError, Verb
+from warmclaim.testing.target import Target
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+__all__ = ["Cluster", "DeleteOptions", "Deleted", "Target"]
+
 GENERATE_ATTEMPTS_MAX = 8
 
 # The server's alphabet for generated names: no vowels, so no words.
 _NOT_OF_THE_CLIENT = ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds")
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a request is about. `version` "" is the stored one; `name` "" all of them."""
-
-    kind: Kind
-    namespace: str = ""
-    name: str = ""
-    version: str = ""
-    subresource: str = ""
-
-    @property
-    def key(self) -> str:
-        return self.kind.key(self.namespace, self.name)
-
-    @property
-    def api_version(self) -> str:
-        return self.kind.api_version(self.version)
 
 
 class Cluster:
@@ -100,13 +92,13 @@ class Cluster:
 
     # ----------------------------------------------------------------- writes
 
-    def create(self, target: Target, body: Json, *, dry_run: bool = False) -> Commit:
+    def create(self, target: Target, body: Any, *, dry_run: bool = False) -> Commit:
         """Adds an object: 409 AlreadyExists, 404/403 by its namespace, 422 by its schema."""
         kind = target.kind
-        body = self._decoded(target, body)
-        metadata = object_rules.tidied(body["metadata"])
-        target, metadata = self._located(target, metadata)
-        self._require_namespace(target)
+        body = bodies.sent(target, body)
+        metadata = bodies.in_namespace(target, body["metadata"])
+        self._require_namespace(target, metadata.get("name", ""))
+        target, metadata = self._named(target, metadata)
         metadata = {
             **{n: v for n, v in metadata.items() if n not in _NOT_OF_THE_CLIENT},
             "uid": self.new_uid(),
@@ -119,24 +111,21 @@ class Cluster:
             value.pop("status", None)
         value = defaults.completed(kind.resource, value, self.now())
         object_rules.validate(kind, value["metadata"])
-        value = self._admitted(target, value, None)
+        value = schema_rules.admitted(target, value, None)
+        schema_rules.validate(target, value, None)
         if self.store.get(kind.resource, target.key) is not None:
             raise refusals.already_exists(kind.resource, target.name)
-        return self._commit(target, value, dry_run)
+        return self._commit(target, kind.converted(value, kind.version), dry_run)
 
-    def replace(self, target: Target, body: Json, *, dry_run: bool = False) -> Commit:
+    def replace(self, target: Target, body: Any, *, dry_run: bool = False) -> Commit:
         """PUT: 409 on a stale metadata.resourceVersion or another uid, else as an update."""
+        kind = target.kind
+        body = bodies.sent(target, body)
+        bodies.require_name(target, body["metadata"])
         current = self.get(target)
-        body = self._decoded(target, body)
-        given = body["metadata"]
-        if (given.get("name") or target.name) != target.name:
-            raise refusals.bad_request(
-                f"the name of the object ({given['name']}) does not match the name on the URL "
-                f"({target.name})"
-            )
-        uid = current.object["metadata"]["uid"]
-        if (given.get("uid") or uid) != uid:
-            raise refusals.wrong_uid(target.kind.resource, target.name, given["uid"], uid)
+        given, uid = body["metadata"].get("uid"), current.object["metadata"]["uid"]
+        if given and given != uid:
+            raise refusals.wrong_uid(kind.resource, target.key, target.name, given, uid)
         return self._update(target, current, body, dry_run)
 
     def patch(
@@ -144,22 +133,9 @@ class Cluster:
     ) -> Commit:
         """PATCH: 422 if it does not fit or changes the uid, 409 on another resourceVersion."""
         current = self.get(target)
-        value = target.kind.converted(current.object, target.version or target.kind.version)
-        try:
-            if content_type == patches.JSON_PATCH:
-                patched = patches.json_patch(value, patch)
-            elif content_type == patches.MERGE_PATCH:
-                patched = patches.merge_patch(value, patch)
-            else:
-                accepted = (patches.JSON_PATCH, patches.MERGE_PATCH)
-                raise refusals.unsupported_media_type(accepted)
-        except patches.PatchFailedError as error:
-            raise refusals.patch_failed(str(error)) from error
-        except patches.MalformedPatchError as error:
-            raise refusals.bad_request(str(error)) from error
-        except patches.TooManyOperationsError as error:
-            raise refusals.too_large_body(str(error)) from error
-        return self._update(target, current, self._decoded(target, patched), dry_run)
+        value = target.kind.converted(current.object, target.in_version)
+        patched = patches.applied(content_type, value, patch)
+        return self._update(target, current, bodies.patched(target, patched), dry_run)
 
     def delete(
         self, target: Target, options: DeleteOptions | None = None, *, dry_run: bool = False
@@ -202,45 +178,10 @@ class Cluster:
 
     # ---------------------------------------------------------------- insides
 
-    def _decoded(self, target: Target, body: Any) -> Json:
-        """The body of a write, with kind and apiVersion checked against the path."""
-        if not is_object(body):
-            raise refusals.bad_request("the body of the request must be an object")
-        kind = target.kind
-        wanted = {"apiVersion": target.api_version, "kind": kind.kind}
-        if kind.custom and not body.get("kind"):
-            raise refusals.bad_request("Object 'Kind' is missing")
-        if (body.get("kind") or kind.kind) != kind.kind:
-            raise refusals.bad_request(
-                f"{kind.kind} in version {target.version or kind.version!r} cannot be handled as a "
-                f"{body['kind']}"
-            )
-        if (body.get("apiVersion") or target.api_version) != target.api_version:
-            raise refusals.bad_request(
-                f"the API version in the data ({body['apiVersion']}) does not match the expected "
-                f"API version ({target.api_version})"
-            )
-        empty: Json = {}
-        metadata: Any = empty if body.get("metadata") is None else body["metadata"]
-        if not is_object(metadata):
-            raise refusals.bad_request("metadata must be an object")
-        return {**body, **wanted, "metadata": metadata}
-
-    def _located(self, target: Target, metadata: Json) -> tuple[Target, Json]:
-        """The namespace and name of a new object; a name is drawn for generateName."""
-        if target.kind.namespaced:
-            namespace = metadata.get("namespace", target.namespace)
-            if namespace != target.namespace:
-                raise refusals.bad_request(
-                    "the namespace of the provided object does not match the namespace sent on "
-                    "the request"
-                )
-            metadata = {**metadata, "namespace": namespace}
-        elif "namespace" in metadata:
-            metadata = {n: v for n, v in metadata.items() if n != "namespace"}
-        if not metadata.get("name"):
-            metadata = {**metadata, "name": self._generated_name(target, metadata)}
-        return replace(target, name=metadata["name"]), metadata
+    def _named(self, target: Target, metadata: Json) -> tuple[Target, Json]:
+        """The name of a new object; one is drawn for generateName."""
+        name = metadata.get("name") or self._generated_name(target, metadata)
+        return replace(target, name=name), {**metadata, "name": name}
 
     def _generated_name(self, target: Target, metadata: Json) -> str:
         prefix: str = metadata.get("generateName", "")
@@ -256,55 +197,41 @@ class Cluster:
                 return name
         raise refusals.already_exists(kind.resource, prefix)
 
-    def _require_namespace(self, target: Target) -> None:
+    def _require_namespace(self, target: Target, name: str) -> None:
         if not target.kind.namespaced:
             return
         found = self.store.get(NAMESPACE.resource, target.namespace)
         if found is None:
             raise refusals.not_found(NAMESPACE.resource, target.namespace)
         if "deletionTimestamp" in found.object["metadata"]:
-            raise refusals.namespace_terminating(
-                target.kind.resource, target.name, target.namespace
-            )
+            raise refusals.namespace_terminating(target.kind.resource, name, target.namespace)
 
     def _update(self, target: Target, current: Commit, body: Json, dry_run: bool) -> Commit:
-        kind, old = target.kind, current.object
-        given = object_rules.tidied(body["metadata"])
-        self._require_version(target, given.get("resourceVersion", ""), old)
-        metadata = object_rules.carried_over(kind, given, old["metadata"])
-        object_rules.validate(kind, metadata, old["metadata"])
-        # Pruned and checked in the version it came in; the old object is seen in that, too.
-        value = self._admitted(target, {**body, "metadata": metadata}, old)
+        kind, given = target.kind, body["metadata"]
+        self._require_version(target, given.get("resourceVersion", ""), current)
+        # All in the version that the body came in; the old object is seen in that, too.
+        old = kind.converted(current.object, target.in_version)
+        value = schema_rules.admitted(target, body, old)
         if target.subresource == "status":
-            value = _with_status(kind, value, old)
-        elif kind.has_status:
-            value = _with(value, "status", old.get("status"))
-        if kind.has_generation and _spec_differs(kind, value, old):
-            raised = {**value["metadata"], "generation": old["metadata"].get("generation", 0) + 1}
-            value = {**value, "metadata": raised}
-        return self._commit_change(target, current, value, dry_run)
+            value = updates.of_status(kind, value, old)
+        else:
+            value = updates.of_main(kind, value, old)
+        object_rules.validate(kind, value["metadata"], old["metadata"])
+        schema_rules.validate(target, value, old)
+        value = updates.with_generation(kind, value, old)
+        return self._commit_change(target, current, kind.converted(value, kind.version), dry_run)
 
-    def _require_version(self, target: Target, given: str, old: Json) -> None:
+    def _require_version(self, target: Target, given: str, current: Commit) -> None:
         kind = target.kind
         if not given and kind.needs_version:
             said = "Invalid value: 0: must be specified for an update"
             found = cause("FieldValueInvalid", said, "metadata.resourceVersion")
-            raise refusals.invalid(kind.kind, kind.group, target.name, [found])
-        if given and given != old["metadata"]["resourceVersion"]:
+            # The one refusal of this kind that names the resource, not the kind.
+            raise refusals.invalid(kind.plural, kind.group, target.name, [found])
+        if given and not given.isdigit():
+            raise refusals.unparsed_version(given)
+        if given and given != str(current.rv):
             raise refusals.conflict(kind.resource, target.name)
-
-    def _admitted(self, target: Target, value: Json, old: Json | None) -> Json:
-        """`value` after its schema, in the stored version."""
-        kind = target.kind
-        version = target.version or kind.version
-        if (structure := kind.structures.get(version)) is not None:
-            before = None if old is None else kind.converted(old, version)
-            value = structure.admitted(value, before)
-            problems = structure.problems(value, before)
-            if problems:
-                causes = [problem.cause for problem in problems]
-                raise refusals.invalid(kind.kind, kind.group, target.name, causes)
-        return kind.converted(value, kind.version)
 
     def _commit_change(self, target: Target, current: Commit, value: Json, dry_run: bool) -> Commit:
         """Stores an update: nothing if it changes nothing, a removal if nothing holds it."""
@@ -334,34 +261,6 @@ class Cluster:
             self.kinds.register(kind)
         else:
             self.kinds.remove(kind.group, kind.plural)
-
-
-def _with_status(kind: Kind, value: Json, old: Json) -> Json:
-    """A write to the status subresource: of a custom object only the status is taken; of a
-    built-in one also metadata, without the owners."""
-    if kind.custom:
-        return _with(old, "status", value.get("status"))
-    owners = old["metadata"].get("ownerReferences")
-    metadata = _with(value["metadata"], "ownerReferences", owners)
-    return _with({**old, "metadata": metadata}, "status", value.get("status"))
-
-
-def _with(value: Json, name: str, member: Any) -> Json:
-    """`value` with that member, or without it if None; `value` itself where that is so already."""
-    if value.get(name) is member and (member is not None or name not in value):
-        return value
-    if member is None:
-        return {n: v for n, v in value.items() if n != name}
-    return {**value, name: member}
-
-
-def _spec_differs(kind: Kind, new: Json, old: Json) -> bool:
-    """Whether the generation moves: any change outside metadata and a separate status."""
-    if not kind.custom:
-        return not same_json(new.get("spec"), old.get("spec"))
-    ignored = {"metadata", "status"} if kind.has_status else {"metadata"}
-    names = (new.keys() | old.keys()) - ignored
-    return not all(same_json(new.get(n), old.get(n)) for n in names)
 
 
 def _ordered(kind: Kind, value: Json) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from warmclaim.testing import refusals
@@ -16,12 +17,43 @@ from warmclaim.testing.resources import (
     kind_from_crd,
 )
 
+_TOLERATED = ("not-ready", "unreachable")
 _POD_SPEC: Json = {
     "restartPolicy": "Always",
     "terminationGracePeriodSeconds": 30,
     "dnsPolicy": "ClusterFirst",
+    "serviceAccountName": "default",
+    "serviceAccount": "default",
+    "securityContext": {},
     "schedulerName": "default-scheduler",
+    "tolerations": [
+        {
+            "key": f"node.kubernetes.io/{trouble}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 300,
+        }
+        for trouble in _TOLERATED
+    ],
+    "priority": 0,
+    "enableServiceLinks": True,
+    "preemptionPolicy": "PreemptLowerPriority",
 }
+_CONTAINER: Json = {
+    "resources": {},
+    "terminationMessagePath": "/dev/termination-log",
+    "terminationMessagePolicy": "File",
+    "imagePullPolicy": "IfNotPresent",
+}
+_SERVICE_SPEC: Json = {
+    "type": "ClusterIP",
+    "sessionAffinity": "None",
+    "ipFamilies": ["IPv4"],
+    "ipFamilyPolicy": "SingleStack",
+    "internalTrafficPolicy": "Cluster",
+}
+# Go's MicroTime takes six digits, no fewer and no more.
+_MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)\Z")
 
 
 def completed(resource: str, value: Json, now: str) -> Json:
@@ -52,14 +84,30 @@ def _pod(value: Json, now: str) -> Json:
     if not is_object(spec) or not spec.get("containers"):
         found = cause("FieldValueRequired", "Required value", "spec.containers")
         raise refusals.invalid("Pod", "", value["metadata"]["name"], [found])
-    spec = {**_POD_SPEC, **spec}
+    containers = [{**_CONTAINER, **container} for container in spec["containers"]]
+    spec = {**_POD_SPEC, **spec, "containers": containers}
     return {**value, "spec": spec, "status": {"phase": "Pending", "qosClass": "BestEffort"}}
 
 
 def _service(value: Json, now: str) -> Json:
     del now
-    spec = {"type": "ClusterIP", "sessionAffinity": "None", **value.get("spec", {})}
+    spec: Json = {**_SERVICE_SPEC, **value.get("spec", {})}
+    if spec.get("clusterIP") == "None":
+        spec["clusterIPs"] = ["None"]
+    elif not spec.get("ports"):
+        found = cause("FieldValueRequired", "Required value", "spec.ports")
+        raise refusals.invalid("Service", "", value["metadata"]["name"], [found])
     return {**value, "spec": spec, "status": {"loadBalancer": {}}}
+
+
+def require_micro_times(lease: Json) -> None:
+    """Refuses (400) a Lease whose times have not exactly six digits after the second."""
+    spec: Json = lease.get("spec") or {}
+    for name in ("acquireTime", "renewTime"):
+        text = spec.get(name)
+        if text is not None and not _MICRO_TIME.match(str(text)):
+            why = f'parsing time "{text}" as "2006-01-02T15:04:05.000000Z07:00"'
+            raise refusals.undecodable("Lease", "Lease", "v1", why)
 
 
 def _claim(value: Json, now: str) -> Json:

@@ -36,10 +36,12 @@ class Deleted:
 def require_preconditions(kind: Kind, name: str, metadata: Json, options: DeleteOptions) -> None:
     """Refuses (409) where the object is not the one that was meant."""
     uid, version = metadata["uid"], metadata["resourceVersion"]
-    if options.uid and options.uid != uid:
-        raise refusals.wrong_uid(kind.resource, name, options.uid, uid)
-    if options.resource_version and options.resource_version != version:
-        raise refusals.wrong_version(kind.resource, name, options.resource_version, version)
+    for field, wanted, actual in (
+        ("UID", options.uid, uid),
+        ("ResourceVersion", options.resource_version, version),
+    ):
+        if wanted and wanted != actual:
+            raise refusals.precondition_failed(kind.kind, kind.group, name, field, wanted, actual)
 
 
 def grace_s(kind: Kind, value: Json, options: DeleteOptions) -> int:

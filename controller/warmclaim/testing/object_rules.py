@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from warmclaim.testing import refusals
 from warmclaim.testing.json_values import Json, is_array, is_object
 from warmclaim.testing.refusals import cause
@@ -37,21 +39,59 @@ _KEPT = frozenset(
         "finalizers",
     }
 )
-_SERVER_OWN = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_SERVER_OWN = (
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+)
+_TEXTS = ("name", "namespace", "uid", "resourceVersion", "generateName")
+_OWNER = "v1.OwnerReference"
+_GO_TYPES = {dict: "object", list: "array", str: "string", bool: "bool"}
+
+_LABEL_TEXT = (
+    "alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric"
+)
+_NAME_PART = (
+    f"name part must consist of {_LABEL_TEXT} character (e.g. 'MyName',  or 'my.name',  or "
+    "'123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+_LABEL_WORD = (
+    f"a valid label must be an empty string or consist of {_LABEL_TEXT} character (e.g. "
+    "'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+_DNS_NAMES = {
+    False: (
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+        "'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex "
+        "used for validation is "
+        r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+    ),
+    True: (
+        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
+        "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex "
+        "used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+    ),
+}
 
 
-def tidied(metadata: Any) -> Json:
-    """metadata as the server would read it: known fields, nothing empty. Refuses wrong types."""
+def tidied(kind: Kind, metadata: Any) -> Json:
+    """metadata as the server would read it: known fields, nothing empty. Refuses (400) members of
+    the wrong type."""
     if not is_object(metadata):
-        raise refusals.bad_request("metadata must be an object")
+        raise _undecodable(kind, metadata, "Go value of type v1.ObjectMeta")
     for name in ("labels", "annotations"):
-        _require_text_map(name, metadata.get(name))
-    for name in ("finalizers", "ownerReferences"):
-        if not is_array(metadata.get(name) or []):
-            raise refusals.bad_request(f"metadata.{name} must be an array")
-    for name in ("name", "namespace", "uid", "resourceVersion", "generateName"):
+        _require_text_map(kind, name, metadata.get(name))
+    _require_array(kind, "finalizers", metadata.get("finalizers"), str, "string")
+    _require_array(kind, "ownerReferences", metadata.get("ownerReferences"), dict, _OWNER)
+    for name in _TEXTS:
         if not isinstance(metadata.get(name) or "", str):
-            raise refusals.bad_request(f"metadata.{name} must be a string")
+            where = f"Go struct field ObjectMeta.{name} of type string"
+            raise _undecodable(kind, metadata[name], where)
     kept = {name: value for name, value in metadata.items() if value and name in _KEPT}
     return metadata if len(kept) == len(metadata) else kept
 
@@ -59,31 +99,30 @@ def tidied(metadata: Any) -> Json:
 def carried_over(kind: Kind, given: Json, old: Json) -> Json:
     """The metadata of an update: `given` with what only the server sets taken from `old`.
 
-    Refuses another name, namespace or uid, and new finalizers on an object under deletion.
+    Refuses (422) another uid, a deletionTimestamp of the client's own, and new finalizers on an
+    object under deletion.
     """
+    causes: list[Json] = []
+    if (given.get("uid") or old["uid"]) != old["uid"]:
+        causes.append(_immutable("uid", given["uid"]))
     if "deletionTimestamp" in given and "deletionTimestamp" not in old:
-        said = f'Invalid value: "{given["deletionTimestamp"]}": field is immutable'
-        found = cause("FieldValueInvalid", said, "metadata.deletionTimestamp")
-        raise refusals.invalid(kind.kind, kind.group, old["name"], [found])
-    metadata = {**given, **{n: old[n] for n in _SERVER_OWN if n in old}}
-    for name in _SERVER_OWN:
-        if name not in old:
-            metadata.pop(name, None)
-    for name in ("name", "namespace", "uid"):
-        if name in old and metadata.setdefault(name, old[name]) != old[name]:
-            said = f'Invalid value: "{metadata[name]}": field is immutable'
-            found = cause("FieldValueInvalid", said, f"metadata.{name}")
-            raise refusals.invalid(kind.kind, kind.group, old["name"], [found])
+        causes.append(_immutable("deletionTimestamp", given["deletionTimestamp"]))
     kept = old.get("finalizers", ())
-    added = [word for word in metadata.get("finalizers", ()) if word not in kept]
+    added = [word for word in given.get("finalizers", ()) if word not in kept]
     if added and "deletionTimestamp" in old:
+        quoted = ", ".join(f'"{word}"' for word in added)
         said = (
             "Forbidden: no new finalizers can be added if the object is being deleted, "
-            f"found new finalizers {added}"
+            f"found new finalizers []string{{{quoted}}}"
         )
-        found = cause("FieldValueForbidden", said, "metadata.finalizers")
-        raise refusals.invalid(kind.kind, kind.group, old["name"], [found])
-    return metadata
+        causes.append(cause("FieldValueForbidden", said, "metadata.finalizers"))
+    if causes:
+        # Custom kinds check this twice, and say it twice.
+        twice = causes * 2 if kind.custom else causes
+        raise refusals.invalid(kind.kind, kind.group, old["name"], twice)
+    own = {name: old[name] for name in _SERVER_OWN if name in old}
+    rest = {name: value for name, value in given.items() if name not in _SERVER_OWN}
+    return {**rest, **own}
 
 
 def validate(kind: Kind, metadata: Json, old: Json | None = None) -> None:
@@ -103,85 +142,95 @@ def validate(kind: Kind, metadata: Json, old: Json | None = None) -> None:
         raise refusals.invalid(kind.kind, kind.group, metadata["name"], causes)
 
 
-def _require_text_map(name: str, value: Any) -> None:
+def _require_text_map(kind: Kind, name: str, value: Any) -> None:
     if value is None:
         return
-    is_map = is_object(value)
-    if not is_map or not all(isinstance(text, str) for text in value.values()):
-        raise refusals.bad_request(f"metadata.{name} must be an object with text values")
+    if not is_object(value):
+        where = f"Go struct field ObjectMeta.{name} of type map[string]string"
+        raise _undecodable(kind, value, where)
+    for text in value.values():
+        if not isinstance(text, str):
+            raise _undecodable(kind, text, f"Go struct field ObjectMeta.{name} of type string")
+
+
+def _require_array(kind: Kind, name: str, value: Any, of: type, go_type: str) -> None:
+    if value is None:
+        return
+    if not is_array(value):
+        raise _undecodable(kind, value, f"Go struct field ObjectMeta.{name} of type []{go_type}")
+    for item in value:
+        if not isinstance(item, of):
+            raise _undecodable(kind, item, f"Go struct field ObjectMeta.{name} of type {go_type}")
+
+
+def _undecodable(kind: Kind, value: object, where: str) -> refusals.Refusal:
+    word = next((name for type_, name in _GO_TYPES.items() if isinstance(value, type_)), "number")
+    why = f"json: cannot unmarshal {word} into {where}"
+    return refusals.undecodable(kind.kind, kind.kind, kind.version, why)
+
+
+def _immutable(name: str, given: str) -> Json:
+    said = f'Invalid value: "{given}": field is immutable'
+    return cause("FieldValueInvalid", said, f"metadata.{name}")
+
+
+def _invalid(value: str, said: str, field: str) -> Json:
+    return cause("FieldValueInvalid", f'Invalid value: "{value}": {said}', f"metadata.{field}")
 
 
 def _bad_name(kind: Kind, name: str) -> list[Json]:
     is_short = kind.resource in _SHORT_NAMES
     pattern, longest = (_DNS_LABEL, 63) if is_short else (_SUBDOMAIN, 253)
     if len(name) > longest:
-        said = f'Invalid value: "{name}": must be no more than {longest} bytes'
-        return [cause("FieldValueInvalid", said, "metadata.name")]
-    if not pattern.match(name):
-        sort = "label" if is_short else "subdomain"
-        also = "" if is_short else " or '.'"
-        said = (
-            f'Invalid value: "{name}": a lowercase RFC 1123 {sort} must consist of lower case '
-            f"alphanumeric characters, '-'{also}, and must start and end with an alphanumeric "
-            "character"
-        )
-        return [cause("FieldValueInvalid", said, "metadata.name")]
-    return []
+        return [_invalid(name, f"must be no more than {longest} bytes", "name")]
+    return [] if pattern.match(name) else [_invalid(name, _DNS_NAMES[is_short], "name")]
 
 
 def _bad_labels(labels: Json) -> list[Json]:
     causes: list[Json] = []
     for key, value in labels.items():
         if not _is_qualified(key):
-            said = f'Invalid value: "{key}": name part must consist of alphanumeric characters'
-            causes.append(cause("FieldValueInvalid", said, "metadata.labels"))
-        if len(value) > 63 or not _LABEL_VALUE.match(value):
-            said = f'Invalid value: "{value}": a valid label must be an empty string or consist of '
-            said += "alphanumeric characters, '-', '_' or '.', no more than 63 of them"
-            causes.append(cause("FieldValueInvalid", said, "metadata.labels"))
+            causes.append(_invalid(key, _NAME_PART, "labels"))
+        if len(value) > 63:
+            causes.append(_invalid(value, "must be no more than 63 bytes", "labels"))
+        elif not _LABEL_VALUE.match(value):
+            causes.append(_invalid(value, _LABEL_WORD, "labels"))
     return causes
 
 
 def _bad_annotations(annotations: Json) -> list[Json]:
-    causes: list[Json] = []
-    total = 0
-    for key, value in annotations.items():
-        total += len(key.encode()) + len(value.encode())
-        if not _is_qualified(key.lower()):
-            said = f'Invalid value: "{key}": name part must consist of alphanumeric characters'
-            causes.append(cause("FieldValueInvalid", said, "metadata.annotations"))
+    keys = [key for key in annotations if not _is_qualified(key.lower())]
+    causes = [_invalid(key, _NAME_PART, "annotations") for key in keys]
+    total = sum(len(k.encode()) + len(v.encode()) for k, v in annotations.items())
     if total > ANNOTATIONS_MAX_BYTES:
         said = f"Too long: may not be more than {ANNOTATIONS_MAX_BYTES} bytes"
         causes.append(cause("FieldValueTooLong", said, "metadata.annotations"))
     return causes
 
 
-def _bad_owners(owners: list[Any]) -> list[Json]:
-    field = "metadata.ownerReferences"
+def _bad_owners(owners: list[Json]) -> list[Json]:
+    field = "ownerReferences"
     causes: list[Json] = []
-    controllers: list[str] = []
     for owner in owners:
-        if not is_object(owner):
-            raise refusals.bad_request(f"{field} must hold objects")
-        for name in ("apiVersion", "kind", "name", "uid"):
+        if not owner.get("apiVersion"):
+            causes.append(_invalid("", "version must not be empty", f"{field}.apiVersion"))
+        for name in ("kind", "name", "uid"):
             if not owner.get(name):
-                said = f'Invalid value: "": {name} must not be empty'
-                causes.append(cause("FieldValueInvalid", said, f"{field}.{name}"))
-        if owner.get("controller"):
-            controllers.append(f"{owner.get('kind')}/{owner.get('name')}")
+                causes.append(_invalid("", "must not be empty", f"{field}.{name}"))
+    controllers = [f"{o.get('kind')}/{o.get('name')}" for o in owners if o.get("controller")]
     if len(controllers) > 1:
-        said = f"Invalid value: Only one reference can have Controller set to true: {controllers}"
-        causes.append(cause("FieldValueInvalid", said, field))
+        shown = msgspec.json.encode(owners).decode()
+        said = (
+            f"Invalid value: {shown}: Only one reference can have Controller set to true. "
+            f'Found "true" in references for {controllers[0]} and {controllers[1]}'
+        )
+        causes.append(cause("FieldValueInvalid", said, f"metadata.{field}"))
     return causes
 
 
-def _bad_finalizers(finalizers: list[Any]) -> list[Json]:
-    field = "metadata.finalizers"
-    return [
-        cause("FieldValueInvalid", f'Invalid value: "{word}": must be a qualified name', field)
-        for word in finalizers
-        if not isinstance(word, str) or not _is_qualified(word)
-    ]
+def _bad_finalizers(finalizers: list[str]) -> list[Json]:
+    bad = [word for word in finalizers if not _is_qualified(word)]
+    return [_invalid(word, _NAME_PART, "finalizers") for word in bad]
 
 
 def _is_qualified(text: str) -> bool:

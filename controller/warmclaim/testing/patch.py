@@ -2,7 +2,8 @@
 
 Neither changes its input: the result shares all unchanged parts with it. Where the server's
 library departs from the RFC, the server is followed: a `test` for null passes on a missing member
-of an existing parent, and a negative index counts from the end of an array.
+of an existing parent, a `replace` of one adds it, and a negative index counts from the end of an
+array.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from warmclaim.testing import refusals
 from warmclaim.testing.json_values import Json, is_array, is_object
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 OPERATIONS_MAX = 10_000
 
 _INDEX = re.compile(r"-?\d+\Z")
@@ -31,6 +34,25 @@ class PatchFailedError(Exception):
 
 class TooManyOperationsError(Exception):
     """More than OPERATIONS_MAX operations: 413."""
+
+
+def applied(content_type: str, value: Json, patch: Any) -> Json:
+    """`value` after a patch of that media type. Refuses (400, 413, 415, 422) what does not fit."""
+    try:
+        if content_type == JSON_PATCH:
+            return json_patch(value, patch)
+        if content_type == MERGE_PATCH and is_object(patch):
+            merged: Json = merge_patch(value, patch)
+            return merged
+        if content_type == MERGE_PATCH:
+            raise MalformedPatchError("cannot unmarshal the patch into an object")
+        raise refusals.unsupported_media_type((JSON_PATCH, MERGE_PATCH, APPLY_PATCH))
+    except PatchFailedError as error:
+        raise refusals.patch_failed() from error
+    except MalformedPatchError as error:
+        raise refusals.bad_request(f"error decoding patch: {error}") from error
+    except TooManyOperationsError as error:
+        raise refusals.too_large_body(str(error)) from error
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -63,7 +85,7 @@ def json_patch(target: Json, operations: Any) -> Json:
     path, which are copied.
     """
     if not is_array(operations):
-        raise MalformedPatchError("a JSON patch is an array of operations")
+        raise MalformedPatchError("cannot unmarshal the patch into an array of operations")
     if len(operations) > OPERATIONS_MAX:
         raise TooManyOperationsError(
             f"The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, "
@@ -91,8 +113,10 @@ def same_json(a: Any, b: Any) -> bool:
 
 
 def _apply(document: Any, operation: Any) -> Any:
-    if not is_object(operation) or not isinstance(operation.get("path"), str):
-        raise MalformedPatchError("an operation is an object with a path")
+    if not is_object(operation):
+        raise MalformedPatchError("cannot unmarshal an operation that is no object")
+    if not isinstance(operation.get("path"), str):
+        raise PatchFailedError("an operation needs a path")
     path = _pointer(operation["path"])
     value = operation.get("value")
     match operation.get("op"):
@@ -112,13 +136,13 @@ def _apply(document: Any, operation: Any) -> Any:
             moved = _get(document, source)
             return _edit(_edit(document, source, None, "remove"), path, moved, "add")
         case other:
-            raise MalformedPatchError(f"unexpected kind of operation: {other}")
+            raise PatchFailedError(f"unexpected kind of operation: {other}")
 
 
 def _source(operation: Json) -> list[str]:
     source = operation.get("from")
     if not isinstance(source, str):
-        raise MalformedPatchError("copy and move need a from")
+        raise PatchFailedError("copy and move need a from")
     return _pointer(source)
 
 
@@ -164,7 +188,7 @@ def _edit(container: Any, path: Sequence[str], value: Any, how: str) -> Any:
     if not is_object(container):
         raise PatchFailedError(f"path {_text(path)} is missing")
     name = path[0]
-    if name not in container and (len(path) > 1 or how != "add"):
+    if name not in container and (len(path) > 1 or how == "remove"):
         raise PatchFailedError(f"{how} operation: path {_text(path)} is missing")
     copy: dict[str, Any] = dict(container)
     if len(path) == 1 and how == "remove":

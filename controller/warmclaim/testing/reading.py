@@ -18,14 +18,14 @@ from itertools import islice
 import msgspec
 
 from warmclaim.testing import refusals
-from warmclaim.testing.cluster import Target
 from warmclaim.testing.refusals import Refusal, cause
 from warmclaim.testing.selectors import Matches, selector
 from warmclaim.testing.store import Commit, CompactedError, ObjectStore
+from warmclaim.testing.target import Target
 from warmclaim.testing.watch import WatchCache, WatchPlan
 
 EXACT, NOT_OLDER_THAN = "Exact", "NotOlderThan"
-_TRUE = frozenset({"true", "1", "True", "t", "T", "TRUE"})
+_TOKEN_FORM = "meta.k8s.io/v1"
 
 _EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can "
@@ -47,30 +47,39 @@ class ReadOptions:
     timeout_s: int | None = None
     bookmarks: bool = False
     is_watch: bool = False
+    is_get: bool = False
     initial_events: bool | None = None
 
     @classmethod
-    def parsed(cls, query: Mapping[str, str]) -> ReadOptions:
+    def parsed(cls, target: Target, query: Mapping[str, str]) -> ReadOptions:
         """Refuses (400, 422) what the server would not take."""
-        initial = query.get("sendInitialEvents")
-        timeout = query.get("timeoutSeconds")
+        is_watch = bool(_flag(query, "watch"))
         options = cls(
             version=query.get("resourceVersion", ""),
             match=query.get("resourceVersionMatch", ""),
-            limit=_number("limit", query.get("limit") or "0"),
+            limit=max(0, _number(query.get("limit", ""))),
             continue_token=query.get("continue", ""),
-            timeout_s=_number("timeoutSeconds", timeout) if timeout else None,
-            bookmarks=query.get("allowWatchBookmarks") in _TRUE,
-            is_watch=query.get("watch") in _TRUE,
-            initial_events=None if initial is None else initial in _TRUE,
+            timeout_s=_number(query.get("timeoutSeconds", "")) or None,
+            bookmarks=bool(_flag(query, "allowWatchBookmarks")),
+            is_watch=is_watch,
+            is_get=bool(target.name) and not is_watch,
+            initial_events=_flag(query, "sendInitialEvents"),
         )
-        if options.version:
-            _number("resourceVersion", options.version)
         options._require_sense()
         return options
 
     @property
     def rv(self) -> int:
+        """The version as a number, 0 for none. Refuses (400; 500 for a get) what is none."""
+        # int() would also take signs, spaces and underscores.
+        if self.version and not (self.version.isascii() and self.version.isdigit()):
+            said = (
+                f'resourceVersion: Invalid value: "{self.version}": '
+                f'strconv.ParseUint: parsing "{self.version}": invalid syntax'
+            )
+            if self.is_get:
+                raise refusals.Refusal(500, "", said)
+            raise refusals.bad_request(f"invalid resource version: {said}")
         return int(self.version or 0)
 
     def _require_sense(self) -> None:
@@ -98,7 +107,9 @@ class ReadOptions:
         if self.continue_token:
             raise _forbidden(field, f"{field} is forbidden when continue is provided")
         if self.match not in (EXACT, NOT_OLDER_THAN):
-            said = f'Unsupported value: "{self.match}": supported values: "Exact", "NotOlderThan"'
+            said = (
+                f'Unsupported value: "{self.match}": supported values: "Exact", "NotOlderThan", ""'
+            )
             raise _invalid(cause("FieldValueNotSupported", said, field))
         if self.match == EXACT and self.version == "0":
             raise _forbidden(field, f'{field} "exact" is forbidden for resourceVersion "0"')
@@ -117,10 +128,10 @@ class Page:
         """The list as JSON; the objects in it were encoded at their commits."""
         kind, version = target.kind, target.version or target.kind.version
         metadata: dict[str, object] = {"resourceVersion": str(self.rv)}
-        if self.next_token:
+        if self.next_token or kind.custom:
             metadata["continue"] = self.next_token
-            if self.remaining is not None:
-                metadata["remainingItemCount"] = self.remaining
+        if self.remaining is not None:
+            metadata["remainingItemCount"] = self.remaining
         # Items of a built-in kind carry neither apiVersion nor kind.
         cut = 0 if kind.custom else len(kind.head(version))
         opening = b"{" if cut else b""
@@ -144,9 +155,8 @@ def list_page(cache: WatchCache, target: Target, matches: Matches | None, o: Rea
     else:
         rv, start = _list_version(cache, o), ""
     pinned = rv or cache.store.rv
-    prefix = f"{target.namespace}/" if target.kind.namespaced and target.namespace else ""
     try:
-        found = cache.store.scan(target.kind.resource, prefix=prefix, after=start, at=pinned)
+        found = cache.store.scan(target.kind.resource, prefix=target.prefix, after=start, at=pinned)
         matching = (c for c in found if matches is None or matches(c.object))
         # The watch cache, which answers for "0", knows no pages: the real one does not cut either.
         limit = 0 if o.version == "0" else o.limit
@@ -198,8 +208,7 @@ def scope_selector(target: Target, query: Mapping[str, str]) -> Matches | None:
 def _scoped(
     store: ObjectStore, target: Target, matches: Matches | None, at: int
 ) -> Iterator[Commit]:
-    prefix = f"{target.namespace}/" if target.kind.namespaced and target.namespace else ""
-    for commit in store.scan(target.kind.resource, prefix=prefix, at=at):
+    for commit in store.scan(target.kind.resource, prefix=target.prefix, at=at):
         if matches is None or matches(commit.object):
             yield commit
 
@@ -223,22 +232,37 @@ def _cut(matching: Iterator[Commit], rv: int, limit: int, *, counts: bool) -> Pa
 
 
 def _token(rv: int, start: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode({"rv": rv, "start": start})).decode()
+    encoded = msgspec.json.encode({"v": _TOKEN_FORM, "rv": rv, "start": start})
+    return base64.urlsafe_b64encode(encoded).decode().rstrip("=")
 
 
 def _read_token(token: str) -> tuple[int, str]:
     try:
-        read = msgspec.json.decode(base64.urlsafe_b64decode(token), type=dict[str, int | str])
+        padded = token.encode() + b"=" * (-len(token) % 4)
+        if "=" in token:
+            raise ValueError("illegal base64 data")
+        decoded = base64.b64decode(padded, altchars=b"-_", validate=True)
+        read = msgspec.json.decode(decoded, type=dict[str, int | str])
+        if read["v"] != _TOKEN_FORM:
+            raise ValueError("incorrect version")
         return int(read["rv"]), str(read["start"])
     except (binascii.Error, msgspec.DecodeError, KeyError, ValueError) as error:
-        raise refusals.bad_request(f"continue key is not valid: {error}") from error
+        why = f"invalid continue token: continue key is not valid: {error}"
+        raise refusals.bad_request(why) from error
 
 
-def _number(name: str, text: str) -> int:
-    # int() would also take signs, spaces and underscores.
-    if not (text.isascii() and text.isdigit()):
-        raise _invalid(cause("FieldValueInvalid", f'Invalid value: "{text}": not a number', name))
-    return int(text)
+def _flag(query: Mapping[str, str], name: str) -> bool | None:
+    """A boolean as the server reads it: there, and neither "false" nor "0"; None if not there."""
+    text = query.get(name)
+    return None if text is None else text.lower() not in ("false", "0")
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text or 0)
+    except ValueError as error:
+        why = f'strconv.ParseInt: parsing "{text}": invalid syntax'
+        raise refusals.bad_request(why) from error
 
 
 def _forbidden(field: str, why: str) -> Refusal:

@@ -98,6 +98,16 @@ def bad_request(message: str) -> Refusal:
     return Refusal(400, "BadRequest", message)
 
 
+def unrecognized(kind: str, why: str) -> Refusal:
+    """400 for a body that is no object at all, or does not say of which kind."""
+    return bad_request(f"the object provided is unrecognized (must be of type {kind}): {why}")
+
+
+def undecodable(given: str, kind: str, version: str, why: str) -> Refusal:
+    """400 for a body with a member of the wrong JSON type."""
+    return bad_request(f'{given} in version "{version}" cannot be handled as a {kind}: {why}')
+
+
 def unauthorized() -> Refusal:
     return Refusal(401, "Unauthorized", "Unauthorized")
 
@@ -132,6 +142,12 @@ def no_such_path() -> Refusal:
     return Refusal(404, "", "404 page not found\n", plain=True)
 
 
+def verb_not_supported(verb: str, resource: str) -> Refusal:
+    """405 as custom kinds word it."""
+    message = f'{verb} is not supported on resources of kind "{resource}"'
+    return Refusal(405, "MethodNotAllowed", message, details=_details(resource))
+
+
 def method_not_allowed() -> Refusal:
     return Refusal(
         405,
@@ -164,17 +180,28 @@ def conflict(resource: str, name: str, why: str = MODIFIED) -> Refusal:
     )
 
 
-def wrong_uid(resource: str, name: str, wanted: str, actual: str) -> Refusal:
-    why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}"
-    return conflict(resource, name, why)
-
-
-def wrong_version(resource: str, name: str, wanted: str, actual: str) -> Refusal:
+def wrong_uid(resource: str, key: str, name: str, wanted: str, actual: str) -> Refusal:
+    """409 for a PUT of an object with another uid."""
+    plural, _, group = resource.partition(".")
+    path = f"/registry/{group}/{plural}/{key}" if group else f"/registry/{plural}/{key}"
     why = (
-        f"Precondition failed: ResourceVersion in precondition: {wanted}, "
-        f"ResourceVersion in object meta: {actual}"
+        f"StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, "
+        f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, "
+        f"UID in object meta: {actual}"
     )
     return conflict(resource, name, why)
+
+
+def precondition_failed(
+    kind: str, group: str, name: str, field: str, wanted: str, actual: str
+) -> Refusal:
+    """409 for a delete; it names the kind where others name the resource."""
+    then = "deleted and then recreated" if field == "UID" else "modified"
+    why = (
+        f"the {field} in the precondition ({wanted}) does not match the {field} in record "
+        f"({actual}). The object might have been {then}"
+    )
+    return conflict(f"{kind}.{group}" if group else kind, name, why)
 
 
 def gone(message: str, *, continue_token: str = "") -> Refusal:
@@ -188,8 +215,8 @@ def too_old(asked: int, oldest: int) -> Refusal:
     return gone(f"too old resource version: {asked} ({oldest})")
 
 
-def too_large_body(message: str = "Request body too large: limit is 3145728") -> Refusal:
-    return Refusal(413, "RequestEntityTooLarge", message)
+def too_large_body(message: str = "limit is 3145728") -> Refusal:
+    return Refusal(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
 
 
 def unsupported_media_type(wanted: Sequence[str]) -> Refusal:
@@ -201,9 +228,8 @@ def unsupported_media_type(wanted: Sequence[str]) -> Refusal:
     )
 
 
-def patch_failed(why: str) -> Refusal:
+def patch_failed() -> Refusal:
     """The server names no object and no reason for a patch that does not apply."""
-    del why
     return Refusal(
         422,
         "Invalid",
@@ -214,13 +240,16 @@ def patch_failed(why: str) -> Refusal:
 
 def invalid(kind: str, group: str, name: str, causes: Sequence[Json]) -> Refusal:
     """422 for an object that breaks its schema or the rules of metadata."""
-    listed = [f"{c['field']}: {c['message']}" if c.get("field") else c["message"] for c in causes]
+    said = [f"{c['field']}: {c['message']}" if c.get("field") else c["message"] for c in causes]
+    # Custom kinds check metadata twice: causes repeat, the message does not.
+    listed = list(dict.fromkeys(said))
     text = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
     qualified = f"{kind}.{group}" if group else kind
     details: Json = {"name": name} if name else {}
     if group:
         details["group"] = group
-    details |= {"kind": kind, "causes": list(causes)}
+    details |= {"kind": kind} if kind else {}
+    details["causes"] = list(causes)
     return Refusal(422, "Invalid", f'{qualified} "{name}" is invalid: {text}', details=details)
 
 
@@ -237,6 +266,11 @@ def internal(message: str) -> Refusal:
         f"Internal error occurred: {message}",
         details={"causes": [{"message": message}]},
     )
+
+
+def unparsed_version(given: str) -> Refusal:
+    """A resourceVersion that is no number, in an update: a 500 without a reason."""
+    return Refusal(500, "", f'strconv.ParseUint: parsing "{given}": invalid syntax')
 
 
 def request_too_large() -> Refusal:

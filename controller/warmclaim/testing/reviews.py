@@ -12,6 +12,8 @@ _TOKEN = "/apis/authentication.k8s.io/v1/tokenreviews"
 _ACCESS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _SELF_ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
+_BAD_TOKEN = "invalid bearer token"
+
 
 class Reviews:
     """Answers reviews. `users` maps a token to its user; `may` is asked with the spec of an access
@@ -30,8 +32,9 @@ class Reviews:
             raise refusals.bad_request("a review needs a spec")
         spec: Json = body["spec"]
         if path != _TOKEN:
-            return {**body, "status": {"allowed": self.may(spec)}}
+            return {**body, "metadata": {}, "status": {"allowed": self.may(spec)}}
         user = self.users.get(str(spec.get("token", "")))
         if user is None:
-            return {**body, "status": {"error": "invalid bearer token"}}
-        return {**body, "status": {"authenticated": True, "user": {"username": user}}}
+            return {**body, "metadata": {}, "status": {"user": {}, "error": _BAD_TOKEN}}
+        status = {"authenticated": True, "user": {"username": user}}
+        return {**body, "metadata": {}, "status": status}

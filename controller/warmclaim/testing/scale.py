@@ -24,7 +24,7 @@ def encoded(target: Target, value: Json) -> bytes:
 def write(cluster: Cluster, target: Target, request: Request, *, dry_run: bool) -> bytes:
     """Carries out a PUT or PATCH of a Scale and returns the new one.
 
-    Refuses as an update of the object would, and (422) what is no number of replicas.
+    Refuses as an update of the object would, and (400) what is no Scale.
     """
     declared = _declared(target)
     current = cluster.get(target)
@@ -38,14 +38,11 @@ def write(cluster: Cluster, target: Target, request: Request, *, dry_run: bool) 
         replicas = given["spec"].get("replicas", 0)
         version = given.get("metadata", {}).get("resourceVersion")
     except patches.PatchFailedError as error:
-        raise refusals.patch_failed(str(error)) from error
+        raise refusals.patch_failed() from error
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
         raise refusals.bad_request(f"not a Scale: {error!r}") from error
-    if not isinstance(replicas, int) or replicas < 0:
-        found = refusals.cause(
-            "FieldValueInvalid", f"Invalid value: {replicas}: must be >= 0", "spec.replicas"
-        )
-        raise refusals.invalid("Scale", "autoscaling", target.name, [found])
+    if not isinstance(replicas, int):
+        raise refusals.bad_request("the replicas of a Scale are a number")
     change: Any = replicas
     for name in reversed(declared.spec):
         change = {name: change}
@@ -63,6 +60,7 @@ def _declared(target: Target) -> Scale:
 
 
 def _scale_of(declared: Scale, value: Json) -> Json:
+    replicas = _at(value, declared.spec)
     status: Json = {"replicas": _at(value, declared.status) or 0}
     if declared.selector and (selector := _at(value, declared.selector)):
         status["selector"] = selector
@@ -70,7 +68,7 @@ def _scale_of(declared: Scale, value: Json) -> Json:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {n: value["metadata"][n] for n in _META if n in value["metadata"]},
-        "spec": {"replicas": _at(value, declared.spec) or 0},
+        "spec": {"replicas": replicas} if replicas else {},
         "status": status,
     }
 

@@ -10,45 +10,23 @@ dict as in the old object is skipped, so an update costs what it touches.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 from warmclaim.testing.json_values import Json, is_array, is_object
 from warmclaim.testing.patch import same_json
+from warmclaim.testing.schema_checks import (
+    TYPES,
+    Check,
+    Problem,
+    Rule,
+    checks_of,
+    known_rule,
+    wrong_type,
+)
 
 _NONE: Any = object()
 _ROOT_FIELDS = ("apiVersion", "kind", "metadata")
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-}
-
-
-class Problem(NamedTuple):
-    """One broken rule. `reason` is the word of a Status cause."""
-
-    field: str
-    reason: str
-    message: str
-
-    @property
-    def cause(self) -> Json:
-        return {"reason": self.reason, "message": self.message, "field": self.field}
-
-
-Transition = Callable[[Any, Any], bool]
-
-
-class Rule(NamedTuple):
-    """One x-kubernetes-validations entry: whether (new, old) passes, and what it says if not."""
-
-    passes: Transition
-    message: str
 
 
 class Structure:
@@ -86,7 +64,7 @@ class Structure:
         self.items: Structure | None = None
         self.required: tuple[str, ...] = ()
         self.default: Any = _NONE
-        self.checks: tuple[Callable[[Any, str], Problem | None], ...] = ()
+        self.checks: tuple[Check, ...] = ()
         self.rules: tuple[Rule, ...] = ()
 
     @classmethod
@@ -101,7 +79,7 @@ class Structure:
         node.open = schema.get("x-kubernetes-preserve-unknown-fields") is True
         node.nullable = schema.get("nullable") is True
         node.word = "" if schema.get("x-kubernetes-int-or-string") else schema.get("type", "")
-        node.types = _TYPES.get(node.word, ())
+        node.types = TYPES.get(node.word, ())
         if schema.get("x-kubernetes-int-or-string"):
             node.types = (int, str)
         node.properties = {
@@ -118,7 +96,7 @@ class Structure:
         node.is_leaf = node.items is None and node.word != "object" and not node.properties
         node.required = tuple(schema.get("required", ()))
         node.default = schema.get("default", _NONE)
-        node.checks = tuple(_checks(schema))
+        node.checks = tuple(checks_of(schema))
         node.rules = tuple(
             known_rule(r["rule"], r.get("message", ""))
             for r in schema.get("x-kubernetes-validations", ())
@@ -145,7 +123,7 @@ class Structure:
         return value
 
     def problems(self, value: Any, old: Any = None, path: str = "") -> list[Problem]:
-        """The broken rules, in document order; none for parts that are as they were in `old`."""
+        """The broken rules, by name of the field; none for parts that are as they were in `old`."""
         return [] if self._surely_fits(value, old) else list(self._problems(value, old, path))
 
     def _surely_fits(self, value: Any, old: Any) -> bool:
@@ -210,7 +188,7 @@ class Structure:
         if is_old or (value is None and self.nullable):
             return
         if self.types and not _is_a(value, self.types):
-            yield _wrong_type(value, self.word or "integer or string", path)
+            yield wrong_type(value, self.word or "integer or string", path)
             return
         yield from filter(None, (check(value, path) for check in self.checks))
         if is_object(value):
@@ -222,32 +200,16 @@ class Structure:
                 yield from self.items._problems(item, was, f"{path}[{i}]")
         for rule in self.rules if old is not None else ():
             if not rule.passes(value, old):
-                message = f"Invalid value: {_shown(value)}: {rule.message}"
-                yield Problem(path, "FieldValueInvalid", message)
+                yield Problem(path, "FieldValueInvalid", f"Invalid value: {rule.message}")
 
     def _problems_of_object(self, value: Json, old: Json, path: str) -> Iterator[Problem]:
-        for name in self.required:
-            if name not in value:
-                yield Problem(_join(path, name), "FieldValueRequired", "Required value")
-        for name, member in value.items():
+        for name, member in sorted(value.items()):
             inner = self.properties.get(name, self.additional)
             if inner is not None:
                 yield from inner._problems(member, old.get(name), _join(path, name))
-
-
-def known_rule(rule: str, message: str) -> Rule:
-    """The function for a CEL rule. Only "X is immutable" rules are known: X may not be added,
-    changed or removed after creation. Raises ValueError for any other.
-    """
-    named = re.fullmatch(r"(\w+) is immutable", message)
-    if not named or f"oldSelf.{named[1]}" not in rule:
-        raise ValueError(f"no function for the CEL rule {rule!r}")
-    field = named[1]
-
-    def is_unchanged(new: Any, old: Any) -> bool:
-        return same_json(new.get(field), old.get(field))
-
-    return Rule(is_unchanged, message)
+        for name in sorted(self.required):
+            if name not in value:
+                yield Problem(_join(path, name), "FieldValueRequired", "Required value")
 
 
 def _any_differs(before: list[Any], after: list[Any]) -> bool:
@@ -264,109 +226,3 @@ def _is_a(value: Any, types: tuple[type, ...]) -> bool:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if is_object(value):
-        return '"object"'
-    if is_array(value):
-        return '"array"'
-    return str(value)
-
-
-def _wrong_type(value: Any, wanted: str, path: str) -> Problem:
-    # Booleans are ints to Python: ask for them first.
-    order = ("boolean", "object", "array", "string", "integer")
-    fits = (word for word in order if isinstance(value, _TYPES[word]))
-    actual = "null" if value is None else next(fits, "number")
-    message = f'Invalid value: "{actual}": {path} in body must be of type {wanted}: "{actual}"'
-    return Problem(path, "FieldValueTypeInvalid", message)
-
-
-_Check = Callable[[Any, str], Problem | None]
-
-
-def _checks(schema: Json) -> Iterator[_Check]:
-    if "enum" in schema:
-        yield _enum(schema["enum"])
-    for keyword, make in _MAKERS.items():
-        if keyword in schema:
-            yield make(schema[keyword])
-
-
-def _enum(allowed: list[Any]) -> _Check:
-    listed = ", ".join(_shown(word) for word in allowed)
-
-    def check(value: Any, path: str) -> Problem | None:
-        if any(same_json(value, word) for word in allowed):
-            return None
-        message = f"Unsupported value: {_shown(value)}: supported values: {listed}"
-        return Problem(path, "FieldValueNotSupported", message)
-
-    return check
-
-
-def _pattern(pattern: str) -> _Check:
-    # Schemas have RE2, where `$` is the very end of the text.
-    found = re.compile(re.sub(r"(?<!\\)\$(?=$|\))", r"\\Z", pattern))
-
-    def check(value: Any, path: str) -> Problem | None:
-        if not isinstance(value, str) or found.search(value):
-            return None
-        return _invalid(value, path, f"should match '{pattern}'")
-
-    return check
-
-
-def _bound(said: str, kind: type | tuple[type, ...], breaks: Callable[[Any, Any], bool]) -> Any:
-    def make(limit: Any) -> _Check:
-        def check(value: Any, path: str) -> Problem | None:
-            if not isinstance(value, kind) or isinstance(value, bool) or not breaks(value, limit):
-                return None
-            return _invalid(value, path, said.format(limit))
-
-        return check
-
-    return make
-
-
-def _too_long(limit: int) -> _Check:
-    def check(value: Any, path: str) -> Problem | None:
-        if not isinstance(value, str) or len(value) <= limit:
-            return None
-        return Problem(path, "FieldValueTooLong", f"Too long: may not be more than {limit} bytes")
-
-    return check
-
-
-def _too_many(limit: int) -> _Check:
-    def check(value: Any, path: str) -> Problem | None:
-        if not is_array(value) or len(value) <= limit:
-            return None
-        message = f"Too many: {len(value)}: must have at most {limit} items"
-        return Problem(path, "FieldValueTooMany", message)
-
-    return check
-
-
-def _invalid(value: Any, path: str, said: str) -> Problem:
-    message = f"Invalid value: {_shown(value)}: {path} in body {said}"
-    return Problem(path, "FieldValueInvalid", message)
-
-
-_NUMBER = (int, float)
-_MAKERS: Mapping[str, Callable[[Any], _Check]] = {
-    "minimum": _bound("should be greater than or equal to {}", _NUMBER, lambda v, x: v < x),
-    "maximum": _bound("should be less than or equal to {}", _NUMBER, lambda v, x: v > x),
-    "minLength": _bound("should be at least {} chars long", str, lambda v, x: len(v) < x),
-    "maxLength": _too_long,
-    "pattern": _pattern,
-    "minItems": _bound("should have at least {} items", list, lambda v, x: len(v) < x),
-    "maxItems": _too_many,
-    "minProperties": _bound("should have at least {} properties", dict, lambda v, x: len(v) < x),
-    "maxProperties": _bound("should have at most {} properties", dict, lambda v, x: len(v) > x),
-}
