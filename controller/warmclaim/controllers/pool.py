@@ -114,13 +114,14 @@ class PoolReconciler:
             match decision:
                 case Settled():
                     return
+                case ReserveCreates() | CreateMembers() if not memory.is_sure:
+                    await self._make_sure(pool, memory)
                 case ReserveCreates(reservation):
                     await self._turn()
                     await self._reserve(pool, memory, reservation)
                 case CreateMembers(ordinals):
-                    if blueprint is None or not await self._may_create(pool, memory):
-                        continue
-                    await self._create_all(pool, memory, blueprint, ordinals)
+                    if blueprint is not None:
+                        await self._create_all(pool, memory, blueprint, ordinals)
                 case DeleteMembers(members):
                     await self._delete_all(members)
                     return  # their going wakes the pool
@@ -167,21 +168,38 @@ class PoolReconciler:
             raise
         self._caches.pools.observe(written)
         current_reservation(written, memory, self._caches.sandboxes.store)
-        memory.reserved_here = memory.reservation == wanted
+        memory.is_sure = memory.reservation == wanted
 
-    async def _may_create(self, pool: Pool, memory: PoolMemory) -> bool:
-        """Whether the batch is still the pool's. One that this process did not reserve may have
-        been finished and replaced by another leader: the API server is asked once."""
-        if memory.reserved_here:
-            return True
+    async def _make_sure(self, pool: Pool, memory: PoolMemory) -> None:
+        """Catch up with a reservation that this process did not make itself.
+
+        Whoever made it had seen all members of the batches before; this cache may lack them, if
+        its watch is behind, and would count too few. Read after the reservation, a consistent list
+        has them all; the next reservation of somebody else is another one, and read again. One
+        GET and one list for each pool that is taken over.
+        """
         before = memory.reservation
         await self._read_pool(pool)
         now = self._caches.pools.store.get(pool.metadata.key)
+        sandboxes = self._caches.sandboxes
         if now is None or now.metadata.uid != pool.metadata.uid:
-            return False
-        is_same = current_reservation(now, memory, self._caches.sandboxes.store) == before
-        memory.reserved_here = is_same
-        return is_same
+            return
+        if current_reservation(now, memory, sandboxes.store) != before:
+            return
+        token = ""
+        while True:
+            page = await self._client.list_page(
+                SANDBOX,
+                namespace=pool.metadata.namespace,
+                continue_token=token,
+                channel=Channel.REFILL,
+            )
+            for sandbox in page.items:
+                sandboxes.observe(sandbox)
+            token = page.continue_token
+            if not token:
+                break
+        memory.is_sure = True
 
     async def _read_pool(self, pool: Pool) -> None:
         try:

@@ -20,13 +20,13 @@ class PoolMemory:
     """What this process knows of a pool beyond the caches. Losing it costs requests, no promise.
 
     `seen`: ordinals of the current batch known to exist, to have existed, or to be taken by
-    somebody else. `reserved_here`: the batch was reserved by this process, so nobody else has
-    acted on it before.
+    somebody else. `is_sure`: the caches hold whatever was created under the batches before this
+    one, since this process reserved it, or has read all sandboxes after it.
     """
 
     uid: str
     reservation: Reservation | None = None
-    reserved_here: bool = False
+    is_sure: bool = False
     seen: set[int] = field(default_factory=set[int])
     status_written_s: float = float("-inf")
 
@@ -60,7 +60,7 @@ def current_reservation(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox
         reservation = rebuilt(pool.metadata.name, pool.metadata.uid, taken, replicas)
     if reservation != memory.reservation:
         memory.reservation = reservation
-        memory.reserved_here = False
+        memory.is_sure = False
         memory.seen.clear()
     return reservation
 
