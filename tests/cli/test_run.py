@@ -6,10 +6,12 @@ import asyncio
 import os
 import platform
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 
+from warmclaim.cli.manage import close_within
 from warmclaim.cli.run import StopSignals, identity, lease_namespace
 from warmclaim.errors import UsageError
 from warmclaim.seams import SystemRng
@@ -67,3 +69,11 @@ def test_leader_election_outside_of_a_pod_says_what_to_give() -> None:
     with pytest.raises(UsageError, match=r"--leader-election-namespace, or --leader-elect=false"):
         lease_namespace(settings(), {}, NOWHERE)
     assert lease_namespace(settings(enabled=False), {}, NOWHERE) == ""
+
+
+def test_what_does_not_close_in_time_is_left() -> None:
+    never, closed = threading.Event(), threading.Event()
+    close_within(0.05, never.wait)
+    close_within(5.0, closed.set)
+    assert closed.is_set()
+    never.set()

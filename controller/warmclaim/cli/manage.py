@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+import threading
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from warmclaim.app import App, Outside
@@ -18,6 +19,8 @@ from warmclaim.settings import ApiSettings, Settings
 from warmclaim.telemetry.exposition import exposition
 from warmclaim.telemetry.logs import LogHandler
 from warmclaim.telemetry.tracing import Tracing, no_spans, otlp_exporter
+
+TRACES_CLOSE_S_MAX = 2.0
 
 
 async def manage(
@@ -51,7 +54,15 @@ async def manage(
         await serving.close()
         await transport.close()
         if tracing is not None:
-            tracing.close()
+            close_within(TRACES_CLOSE_S_MAX, tracing.close)
+
+
+def close_within(limit_s: float, close: Callable[[], object]) -> None:
+    """Call `close`, but wait no longer than `limit_s`: a collector that does not answer must not
+    hold up the stop. What is not done by then ends with the process."""
+    closing = threading.Thread(target=close, name="close", daemon=True)
+    closing.start()
+    closing.join(limit_s)
 
 
 def _connections(api: ApiSettings) -> TransportSettings:
