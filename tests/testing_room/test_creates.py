@@ -120,6 +120,30 @@ async def test_a_body_that_is_no_object_is_a_bad_request(api: Probe, body: bytes
     assert (reply.code, reply.reason) == (400, "BadRequest")
 
 
+async def test_a_create_that_says_its_version_is_an_error_of_the_server(api: Probe) -> None:
+    reply = await api.post(CLAIMS, as_sent(a_claim(), resourceVersion="5"))
+    assert (reply.code, reply.reason) == (500, "")
+    assert reply.message == "resourceVersion should not be set on objects to be created"
+
+
+async def test_owners_are_kept_once_and_without_unknown_fields(api: Probe) -> None:
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}
+    sent = as_sent(a_claim(), ownerReferences=[owner, {**owner, "bogus": 1}])
+    assert (await api.post(CLAIMS, sent)).metadata["ownerReferences"] == [owner]
+    event = {**owner, "kind": "Event"}
+    assert (await api.post(CLAIMS, as_sent(a_claim("e"), ownerReferences=[event]))).code == 422
+
+
+async def test_a_null_label_is_an_empty_one(api: Probe) -> None:
+    reply = await api.post(CLAIMS, as_sent(a_claim(), labels={"a": None}))
+    assert reply.metadata["labels"] == {"a": ""}
+
+
+async def test_an_odd_dry_run_is_refused_not_carried_out(api: Probe) -> None:
+    reply = await api.post(CLAIMS, as_sent(a_claim()), dryRun="Some")
+    assert (reply.code, "CreateOptions" in reply.message) == (422, True)
+
+
 async def test_empty_parts_of_metadata_are_not_stored(api: Probe) -> None:
     reply = await api.post(CLAIMS, as_sent(a_claim(), labels={}, finalizers=[], annotations=None))
     assert {"labels", "finalizers", "annotations"}.isdisjoint(reply.metadata)

@@ -77,6 +77,46 @@ async def test_a_propagation_policy_is_a_finalizer(
     assert reply.metadata["finalizers"] == [finalizer]
 
 
+async def test_a_later_delete_may_change_the_policy_or_leave_it(api: Probe) -> None:
+    await api.post(CLAIMS, as_sent(a_claim(), finalizers=["test/a"]))
+    seen: list[list[str]] = []
+    for options in ({"propagationPolicy": "Foreground"}, {}, {"orphanDependents": True}):
+        reply = await api.delete(f"{CLAIMS}/claim", options)
+        seen.append(reply.metadata["finalizers"])
+    last = await api.delete(f"{CLAIMS}/claim", propagationPolicy="Background")
+    foreground = ["test/a", "foregroundDeletion"]
+    assert seen == [foreground, foreground, ["test/a", "orphan"]]
+    assert last.metadata["finalizers"] == ["test/a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"propagationPolicy": "Never"}, 422),
+        ({"propagationPolicy": "Orphan", "orphanDependents": True}, 422),
+        ({"gracePeriodSeconds": "x"}, 400),
+        ([], 400),
+    ],
+    ids=str,
+)
+async def test_delete_options_that_make_no_sense_are_refused(
+    api: Probe, claim: Json, options: Any, code: int
+) -> None:
+    assert (await api.delete(f"{CLAIMS}/claim", options)).code == code
+    assert (await api.get(f"{CLAIMS}/claim")).code == 200
+
+
+async def test_a_dry_run_of_a_delete_deletes_nothing(api: Probe, claim: Json) -> None:
+    assert (await api.delete(f"{CLAIMS}/claim", {"dryRun": ["All"]})).code == 200
+    assert (await api.delete(f"{CLAIMS}/claim", dryRun="All")).code == 200
+    assert (await api.get(f"{CLAIMS}/claim")).code == 200
+
+
+async def test_the_first_namespaces_are_immortal(api: Probe) -> None:
+    reply = await api.delete("/api/v1/namespaces/default")
+    assert (reply.code, reply.reason) == (403, "Forbidden")
+
+
 async def test_a_bound_pod_terminates_and_an_unbound_one_goes_at_once(api: Probe) -> None:
     await api.post(PODS, _pod())
     assert (await api.delete(f"{PODS}/p")).body["kind"] == "Pod"

@@ -25,11 +25,16 @@ async def claim(api: Probe) -> Json:
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [
-        ("POST", f"{CLAIMS}/claim", 405),
+        ("POST", f"{LEASES}/l", 405),
+        ("POST", f"{CLAIMS}/claim/status", 405),
+        ("DELETE", f"{CLAIMS}/claim/status", 405),
+        ("POST", CLAIMS.replace("/namespaces/default", ""), 404),
+        ("GET", "/apis/authentication.k8s.io/v1/tokenreviews", 405),
         ("POST", "/api/v1/pods", 405),
         ("PUT", CLAIMS, 400),
         ("PUT", LEASES, 405),
-        ("PATCH", CLAIMS, 405),
+        ("PATCH", CLAIMS, 400),
+        ("PATCH", LEASES, 405),
         ("POST", "/version", 405),
         ("GET", "/api/v1/nothings", 404),
         ("GET", "/apis/nobody.io/v1/things", 404),
@@ -110,7 +115,9 @@ async def test_token_and_access_reviews(api: Probe, server: FakeApiServer) -> No
     for user, allowed in (("prometheus", True), ("eve", False)):
         reply = await api.post(access, {"spec": {"user": user}})
         assert (reply.code, reply.body["status"]) == (201, {"allowed": allowed})
-    assert (await api.post(access, {})).code == 400
+    assert (await api.post(access, {})).code == 422
+    assert (await api.post(tokens, {"spec": {}})).code == 400
+    assert (await api.post(tokens, [])).code == 400
 
 
 async def test_the_request_log_counts_by_verb_resource_and_code(

@@ -123,6 +123,14 @@ async def test_the_main_resource_leaves_the_status_and_the_status_the_rest(
     assert status.body["status"] == {"sandbox": {"name": "x"}}
 
 
+async def test_a_wrong_uid_does_not_stop_a_merge_patch_of_a_custom_status(
+    api: Probe, claim: Json
+) -> None:
+    """As the real server: only a JSON Patch `test` (or a version) guards a status."""
+    change = {"metadata": {"uid": "another"}, "status": {"sandbox": {"name": "w"}}}
+    assert (await api.merge_patch(f"{CLAIMS}/claim/status", change)).code == 200
+
+
 async def test_the_status_of_a_pod_may_carry_labels_but_no_owners(api: Probe) -> None:
     await api.post(PODS, _pod())
     owner = {"apiVersion": "v1", "kind": "X", "name": "x", "uid": "u"}

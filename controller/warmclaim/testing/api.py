@@ -18,14 +18,13 @@ from typing import Any
 import msgspec
 
 from warmclaim.seams import ByteStream, Request, Response
-from warmclaim.testing import discovery, reading, refusals, reviews, scale
-from warmclaim.testing import patch as patches
+from warmclaim.testing import discovery, reading, refusals, reviews, scale, writing
 from warmclaim.testing.alarm import Alarm
 from warmclaim.testing.audit import AuditEntry, RequestLog
 from warmclaim.testing.cluster import Cluster
 from warmclaim.testing.crds import agent_sandbox_crds
 from warmclaim.testing.deletion import DeleteOptions
-from warmclaim.testing.json_values import Json, is_object
+from warmclaim.testing.json_values import Json
 from warmclaim.testing.reading import ReadOptions
 from warmclaim.testing.refusals import Refusal
 from warmclaim.testing.routes import target_of
@@ -39,8 +38,6 @@ WATCH_TIMEOUT_MIN_S = 1800.0
 
 _log = logging.getLogger(__name__)
 _JSON = {"content-type": "application/json"}
-_PATCHES = (patches.JSON_PATCH, patches.MERGE_PATCH, patches.APPLY_PATCH)
-_BODIES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +109,14 @@ class FakeApiServer:
         audit.target = target
         if request.method == "GET":
             return await self._read(target, query, audit)
-        audit.verb = _write_verb(request, target)
-        dry_run = query.get("dryRun") == "All"
+        audit.verb = writing.verb_of(request, target)
         if request.method == "DELETE":
             return self._delete(target, query, request)
+        body, dry_run = writing.body_of(request, target), writing.is_dry_run(request, query)
         if target.subresource == "scale":
-            return _answer(200, scale.write(self.cluster, target, request, dry_run=dry_run))
-        commit = self._write(target, request, dry_run)
+            encoded = scale.write(self.cluster, target, request, body, dry_run=dry_run)
+            return _answer(200, encoded)
+        commit = self._write(target, request, body, dry_run)
         code = 201 if request.method == "POST" else 200
         return _answer(code, target.kind.encoded(commit, target.version))
 
@@ -127,10 +125,11 @@ class FakeApiServer:
         path = request.path.rstrip("/")
         if path.startswith(discovery.HEALTH_PATHS):
             return Answer(Response(200, b"ok", {"content-type": "text/plain; charset=utf-8"}))
-        if request.method == "POST" and self.reviews.serves(path):
-            return _answer(
-                201, msgspec.json.encode(self.reviews.answer(path, _body(request, "review")))
-            )
+        if self.reviews.serves(path):
+            if request.method != "POST":
+                raise refusals.method_not_allowed()
+            body = writing.decoded(request.body, "json parse error")
+            return _answer(201, msgspec.json.encode(self.reviews.answer(path, body)))
         if path.count("/") > discovery.PATH_PARTS_MAX:
             return None
         document = discovery.document(self.cluster.kinds, path)
@@ -192,30 +191,17 @@ class FakeApiServer:
 
     # ----------------------------------------------------------------- writes
 
-    def _write(self, target: Target, request: Request, dry_run: bool) -> Commit:
-        if request.method == "PATCH":
-            if request.content_type not in _PATCHES:
-                raise refusals.unsupported_media_type(_PATCHES)
-            patch = _body(request, "error decoding patch")
-            return self.cluster.patch(target, request.content_type, patch, dry_run=dry_run)
-        if request.content_type != _BODIES[0]:
-            raise refusals.unsupported_media_type(_BODIES)
-        kind = target.kind.kind
-        body = _body(
-            request,
-            f"the object provided is unrecognized (must be of type {kind}): couldn't get "
-            "version/kind; json parse error",
-        )
-        if request.method == "PUT":
-            return self.cluster.replace(target, body, dry_run=dry_run)
-        return self.cluster.create(target, body, dry_run=dry_run)
+    def _write(self, target: Target, request: Request, body: Any, dry_run: bool) -> Commit:
+        match request.method:
+            case "PATCH":
+                return self.cluster.patch(target, request.content_type, body, dry_run=dry_run)
+            case "PUT":
+                return self.cluster.replace(target, body, dry_run=dry_run)
+            case _:
+                return self.cluster.create(target, body, dry_run=dry_run)
 
     def _delete(self, target: Target, query: Mapping[str, str], request: Request) -> Answer:
-        empty: Json = {}
-        unread = "couldn't get version/kind; json parse error"
-        body = _body(request, unread) if request.body else empty
-        options = _delete_options(query, body)
-        dry_run = query.get("dryRun") == "All" or body.get("dryRun") == ["All"]
+        options, dry_run = writing.delete_options(request, query)
         if not target.name:
             return self._delete_collection(target, query, options, dry_run)
         deleted = self.cluster.delete(target, options, dry_run=dry_run)
@@ -230,7 +216,8 @@ class FakeApiServer:
         self, target: Target, query: Mapping[str, str], options: DeleteOptions, dry_run: bool
     ) -> Answer:
         matches = reading.scope_selector(target, query)
-        page = reading.list_page(self.cache, target, matches, ReadOptions())
+        read = ReadOptions.parsed(target, query)
+        page = reading.list_page(self.cache, target, matches, read)
         for commit in page.items:
             metadata = commit.object["metadata"]
             one = Target(
@@ -287,54 +274,3 @@ class _Audit:
 
 def _answer(code: int, body: bytes) -> Answer:
     return Answer(Response(code, body, _JSON))
-
-
-def _write_verb(request: Request, target: Target) -> str:
-    """The audit word of a write; refuses (405) what the path does not offer."""
-    is_collection = not target.name
-    needs_namespace = target.kind.namespaced and not target.namespace
-    match request.method:
-        case "POST" if is_collection and not needs_namespace:
-            return "create"
-        case "PUT" if not is_collection:
-            return "update"
-        case "PATCH" if not is_collection:
-            return "patch"
-        case "DELETE" if not target.subresource:
-            return "deletecollection" if is_collection else "delete"
-        case "PUT" if target.kind.custom:
-            raise refusals.bad_request("name must be provided")
-        case "POST" | "DELETE" if target.kind.custom and target.subresource:
-            verb = "create" if request.method == "POST" else "delete"
-            raise refusals.verb_not_supported(verb, target.kind.resource)
-        case _:
-            raise refusals.method_not_allowed()
-
-
-def _body(request: Request, unread: str) -> Any:
-    try:
-        return msgspec.json.decode(request.body or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise refusals.bad_request(f"{unread}: {error}") from error
-
-
-def _delete_options(query: Mapping[str, str], body: Any) -> DeleteOptions:
-    if not is_object(body):
-        raise refusals.bad_request("the body of a delete must be a DeleteOptions object")
-    given: dict[str, Any] = {**body, **query}
-    conditions: Json = body.get("preconditions") or {}
-    grace = given.get("gracePeriodSeconds")
-    policy = given.get("propagationPolicy") or "Background"
-    if policy not in ("Foreground", "Background", "Orphan"):
-        said = (
-            f'Unsupported value: "{policy}": supported values: "Foreground", "Background", '
-            '"Orphan", "nil"'
-        )
-        found = refusals.cause("FieldValueNotSupported", said, "propagationPolicy")
-        raise refusals.invalid("DeleteOptions", "meta.k8s.io", "", [found])
-    return DeleteOptions(
-        uid=str(conditions.get("uid") or ""),
-        resource_version=str(conditions.get("resourceVersion") or ""),
-        grace_s=None if grace is None else int(grace),
-        policy=policy,
-    )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from warmclaim.testing import defaults, object_rules, refusals
 from warmclaim.testing.json_values import Json, is_object
 from warmclaim.testing.refusals import cause
@@ -38,13 +40,18 @@ def sent(target: Target, body: Any) -> Json:
     return _filled(target, body)
 
 
+def replacing(target: Target, body: Any) -> Json:
+    """The body of a PUT; refuses (400, 422) as `sent` does, and another name or namespace."""
+    return _placed(target, sent(target, body))
+
+
 def patched(target: Target, body: Json) -> Json:
     """What a patch made of an object, checked likewise; refuses (400, 422) another name, too."""
     kind = target.kind
+    if not kind.custom:
+        return _patched_built_in(target, body)
     if not body.get("kind") or not body.get("apiVersion"):
-        missing = "Object 'Kind' is missing in '{}'"
-        found = cause("FieldValueInvalid", f'Invalid value: "{{}}": {missing}', "patch")
-        raise refusals.invalid("", "", "", [found])
+        raise _unfit(body, "Object 'Kind' is missing in '{}'")
     name = _name_in(body)
     if body["kind"] != kind.kind:
         raise _wrong_head(body["kind"], kind.group, name, "kind", body["kind"], kind.kind)
@@ -52,11 +59,34 @@ def patched(target: Target, body: Json) -> Json:
         group = body["apiVersion"].rpartition("/")[0]
         wanted, given = target.api_version, body["apiVersion"]
         raise _wrong_head(kind.kind, group, name, "apiVersion", given, wanted)
-    filled = _filled(target, body)
-    require_name(target, filled["metadata"])
-    if (filled["metadata"].get("namespace") or target.namespace) != target.namespace:
+    return _placed(target, _filled(target, body))
+
+
+def _patched_built_in(target: Target, body: Json) -> Json:
+    head = {"kind": target.kind.kind, "apiVersion": target.api_version}
+    for field, wanted in head.items():
+        if (body.get(field) or wanted) != wanted:
+            raise _unfit(body, f"{field} {body[field]} is not {wanted}")
+    return _placed(target, _filled(target, body))
+
+
+def _placed(target: Target, filled: Json) -> Json:
+    """`filled`, if it is at the path's name and namespace. Refuses (400) otherwise."""
+    metadata = filled["metadata"]
+    require_name(target, metadata)
+    if (
+        target.kind.namespaced
+        and (metadata.get("namespace") or target.namespace) != target.namespace
+    ):
         raise refusals.bad_request(_OTHER_NAMESPACE)
     return filled
+
+
+def _unfit(body: Json, why: str) -> refusals.Refusal:
+    """422 for the result of a patch that is no object of the kind; it names no object."""
+    shown = msgspec.json.encode(msgspec.json.encode(body).decode()).decode()
+    found = cause("FieldValueInvalid", f"Invalid value: {shown}: {why}", "patch")
+    return refusals.invalid("", "", "", [found])
 
 
 def require_name(target: Target, metadata: Json) -> None:

@@ -37,6 +37,7 @@ from warmclaim.testing.target import Target
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 __all__ = ["Cluster", "DeleteOptions", "Deleted", "Target"]
 
+_IMMORTAL = ("default", "kube-system", "kube-public")
 GENERATE_ATTEMPTS_MAX = 8
 
 # The server's alphabet for generated names: no vowels, so no words.
@@ -113,6 +114,8 @@ class Cluster:
         object_rules.validate(kind, value["metadata"])
         value = schema_rules.admitted(target, value, None)
         schema_rules.validate(target, value, None)
+        if body["metadata"].get("resourceVersion", "0") != "0":
+            raise refusals.version_on_create()
         if self.store.get(kind.resource, target.key) is not None:
             raise refusals.already_exists(kind.resource, target.name)
         return self._commit(target, kind.converted(value, kind.version), dry_run)
@@ -120,8 +123,7 @@ class Cluster:
     def replace(self, target: Target, body: Any, *, dry_run: bool = False) -> Commit:
         """PUT: 409 on a stale metadata.resourceVersion or another uid, else as an update."""
         kind = target.kind
-        body = bodies.sent(target, body)
-        bodies.require_name(target, body["metadata"])
+        body = bodies.replacing(target, body)
         current = self.get(target)
         given, uid = body["metadata"].get("uid"), current.object["metadata"]["uid"]
         if given and given != uid:
@@ -146,6 +148,9 @@ class Cluster:
         """
         options = options or DeleteOptions()
         kind, current = target.kind, self.get(target)
+        if kind is NAMESPACE and target.name in _IMMORTAL:
+            why = "this namespace may not be deleted"
+            raise refusals.forbidden(kind.resource, target.name, why)
         deletion.require_preconditions(kind, target.name, current.object["metadata"], options)
         grace = deletion.grace_s(kind, current.object, options)
         time_ = self.now(plus_s=grace)
@@ -223,14 +228,14 @@ class Cluster:
 
     def _require_version(self, target: Target, given: str, current: Commit) -> None:
         kind = target.kind
-        if not given and kind.needs_version:
+        if given in ("", "0") and kind.needs_version:
             said = "Invalid value: 0: must be specified for an update"
             found = cause("FieldValueInvalid", said, "metadata.resourceVersion")
             # The one refusal of this kind that names the resource, not the kind.
             raise refusals.invalid(kind.plural, kind.group, target.name, [found])
         if given and not given.isdigit():
             raise refusals.unparsed_version(given)
-        if given and given != str(current.rv):
+        if given not in ("", "0", str(current.rv)):
             raise refusals.conflict(kind.resource, target.name)
 
     def _commit_change(self, target: Target, current: Commit, value: Json, dry_run: bool) -> Commit:

@@ -43,7 +43,6 @@ _CONTAINER: Json = {
     "resources": {},
     "terminationMessagePath": "/dev/termination-log",
     "terminationMessagePolicy": "File",
-    "imagePullPolicy": "IfNotPresent",
 }
 _SERVICE_SPEC: Json = {
     "type": "ClusterIP",
@@ -84,9 +83,17 @@ def _pod(value: Json, now: str) -> Json:
     if not is_object(spec) or not spec.get("containers"):
         found = cause("FieldValueRequired", "Required value", "spec.containers")
         raise refusals.invalid("Pod", "", value["metadata"]["name"], [found])
-    containers = [{**_CONTAINER, **container} for container in spec["containers"]]
+    containers = [
+        {**_CONTAINER, "imagePullPolicy": _pull_policy(container), **container}
+        for container in spec["containers"]
+    ]
     spec = {**_POD_SPEC, **spec, "containers": containers}
     return {**value, "spec": spec, "status": {"phase": "Pending", "qosClass": "BestEffort"}}
+
+
+def _pull_policy(container: Json) -> str:
+    _, _, tag = str(container.get("image", "")).rpartition("/")[2].partition(":")
+    return "Always" if tag in ("", "latest") else "IfNotPresent"
 
 
 def _service(value: Json, now: str) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warmclaim.testing import refusals
@@ -11,18 +12,20 @@ from warmclaim.testing.store import Commit
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
+POLICIES = ("Foreground", "Background", "Orphan")
 _POLICY_FINALIZERS = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
 _FINISHED = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
-    """`grace_s` None: the kind's own; `policy`: Background, Foreground or Orphan."""
+    """`grace_s` None: the kind's own; `policy`: Background, Foreground, Orphan, or "" to leave it
+    at what finalizers say already."""
 
     uid: str = ""
     resource_version: str = ""
     grace_s: int | None = None
-    policy: str = "Background"
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,12 @@ def grace_s(kind: Kind, value: Json, options: DeleteOptions) -> int:
 def marked(kind: Kind, old: Json, policy: str, grace: int, deletion_time: str) -> Json:
     """`old` under deletion: its time, grace period and the finalizer of the policy."""
     metadata = dict(old["metadata"])
-    own = _POLICY_FINALIZERS.get(policy)
-    if own and own not in metadata.get("finalizers", ()):
-        metadata["finalizers"] = [*metadata.get("finalizers", ()), own]
+    if policy:
+        metadata["finalizers"] = _finalizers(metadata.get("finalizers", ()), policy)
     if "deletionTimestamp" not in metadata:
         metadata["deletionTimestamp"] = deletion_time
-        metadata["deletionGracePeriodSeconds"] = grace
+        if kind is not NAMESPACE:
+            metadata["deletionGracePeriodSeconds"] = grace
         if "generation" in metadata:
             metadata["generation"] += 1
     elif grace < metadata.get("deletionGracePeriodSeconds", 0):
@@ -75,6 +78,13 @@ def marked(kind: Kind, old: Json, policy: str, grace: int, deletion_time: str) -
     if kind is NAMESPACE:
         value["status"] = {"phase": "Terminating"}
     return value
+
+
+def _finalizers(old: Sequence[str], policy: str) -> list[str]:
+    """The finalizers with that of the policy, and without that of any other."""
+    wanted = _POLICY_FINALIZERS.get(policy)
+    kept = [w for w in old if w == wanted or w not in _POLICY_FINALIZERS.values()]
+    return kept if wanted is None or wanted in kept else [*kept, wanted]
 
 
 def is_held(value: Json) -> bool:

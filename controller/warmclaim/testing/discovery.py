@@ -27,6 +27,9 @@ def document(kinds: Kinds, path: str) -> Json | None:
     """The discovery document at `path`, None where there is none."""
     parts = path.strip("/").split("/")
     match parts:
+        case [""]:
+            roots = [f"/apis/{group}" for group in sorted(kinds.groups())]
+            return {"paths": ["/api", "/api/v1", "/apis", *roots, *HEALTH_PATHS, "/version"]}
         case ["version"]:
             return VERSION
         case ["api"]:

@@ -49,7 +49,9 @@ _SERVER_OWN = (
     "generation",
 )
 _TEXTS = ("name", "namespace", "uid", "resourceVersion", "generateName")
+_EVENT = ("v1", "Event")
 _OWNER = "v1.OwnerReference"
+_OWNER_FIELDS = {"apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"}
 _GO_TYPES = {dict: "object", list: "array", str: "string", bool: "bool"}
 
 _LABEL_TEXT = (
@@ -93,7 +95,24 @@ def tidied(kind: Kind, metadata: Any) -> Json:
             where = f"Go struct field ObjectMeta.{name} of type string"
             raise _undecodable(kind, metadata[name], where)
     kept = {name: value for name, value in metadata.items() if value and name in _KEPT}
-    return metadata if len(kept) == len(metadata) else kept
+    for name in ("labels", "annotations"):
+        if name in kept and None in kept[name].values():
+            kept[name] = {key: text or "" for key, text in kept[name].items()}
+    if "ownerReferences" in kept:
+        kept["ownerReferences"] = _distinct_owners(kept["ownerReferences"])
+    return kept
+
+
+def _distinct_owners(owners: list[Json]) -> list[Json]:
+    """Each owner once, with the known fields; the very same list if that changes nothing."""
+    if len(owners) == 1 and owners[0].keys() <= _OWNER_FIELDS:
+        return owners
+    distinct: list[Json] = []
+    for owner in owners:
+        known = {name: value for name, value in owner.items() if name in _OWNER_FIELDS}
+        if known not in distinct:
+            distinct.append(known)
+    return owners if distinct == owners else distinct
 
 
 def carried_over(kind: Kind, given: Json, old: Json) -> Json:
@@ -117,9 +136,8 @@ def carried_over(kind: Kind, given: Json, old: Json) -> Json:
         )
         causes.append(cause("FieldValueForbidden", said, "metadata.finalizers"))
     if causes:
-        # Custom kinds check this twice, and say it twice.
-        twice = causes * 2 if kind.custom else causes
-        raise refusals.invalid(kind.kind, kind.group, old["name"], twice)
+        # The server checks this twice, and says it twice.
+        raise refusals.invalid(kind.kind, kind.group, old["name"], causes * 2)
     own = {name: old[name] for name in _SERVER_OWN if name in old}
     rest = {name: value for name, value in given.items() if name not in _SERVER_OWN}
     return {**rest, **own}
@@ -149,7 +167,7 @@ def _require_text_map(kind: Kind, name: str, value: Any) -> None:
         where = f"Go struct field ObjectMeta.{name} of type map[string]string"
         raise _undecodable(kind, value, where)
     for text in value.values():
-        if not isinstance(text, str):
+        if text is not None and not isinstance(text, str):
             raise _undecodable(kind, text, f"Go struct field ObjectMeta.{name} of type string")
 
 
@@ -183,6 +201,8 @@ def _bad_name(kind: Kind, name: str) -> list[Json]:
     pattern, longest = (_DNS_LABEL, 63) if is_short else (_SUBDOMAIN, 253)
     if len(name) > longest:
         return [_invalid(name, f"must be no more than {longest} bytes", "name")]
+    if is_short and "." in name:
+        return [_invalid(name, "must not contain dots", "name")]
     return [] if pattern.match(name) else [_invalid(name, _DNS_NAMES[is_short], "name")]
 
 
@@ -217,6 +237,11 @@ def _bad_owners(owners: list[Json]) -> list[Json]:
         for name in ("kind", "name", "uid"):
             if not owner.get(name):
                 causes.append(_invalid("", "must not be empty", f"{field}.{name}"))
+    events = [owner for owner in owners if (owner.get("apiVersion"), owner.get("kind")) == _EVENT]
+    for owner in events:
+        shown = msgspec.json.encode(owner).decode()
+        said = f"Invalid value: {shown}: /v1, Kind=Event is disallowed from being an owner"
+        causes.append(cause("FieldValueInvalid", said, f"metadata.{field}"))
     controllers = [f"{o.get('kind')}/{o.get('name')}" for o in owners if o.get("controller")]
     if len(controllers) > 1:
         shown = msgspec.json.encode(owners).decode()

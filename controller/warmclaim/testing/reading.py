@@ -47,13 +47,15 @@ class ReadOptions:
     timeout_s: int | None = None
     bookmarks: bool = False
     is_watch: bool = False
-    is_get: bool = False
+    fails_late: bool = False
     initial_events: bool | None = None
 
     @classmethod
     def parsed(cls, target: Target, query: Mapping[str, str]) -> ReadOptions:
         """Refuses (400, 422) what the server would not take."""
         is_watch = bool(_flag(query, "watch"))
+        # With a name in the path it is a get, whatever the query says.
+        is_watch = is_watch and not target.name
         options = cls(
             version=query.get("resourceVersion", ""),
             match=query.get("resourceVersionMatch", ""),
@@ -62,7 +64,7 @@ class ReadOptions:
             timeout_s=_number(query.get("timeoutSeconds", "")) or None,
             bookmarks=bool(_flag(query, "allowWatchBookmarks")),
             is_watch=is_watch,
-            is_get=bool(target.name) and not is_watch,
+            fails_late=bool(target.name) or is_watch,
             initial_events=_flag(query, "sendInitialEvents"),
         )
         options._require_sense()
@@ -70,14 +72,14 @@ class ReadOptions:
 
     @property
     def rv(self) -> int:
-        """The version as a number, 0 for none. Refuses (400; 500 for a get) what is none."""
+        """The version as a number, 0 for none. Refuses what is no number (400, some 500)."""
         # int() would also take signs, spaces and underscores.
         if self.version and not (self.version.isascii() and self.version.isdigit()):
             said = (
                 f'resourceVersion: Invalid value: "{self.version}": '
                 f'strconv.ParseUint: parsing "{self.version}": invalid syntax'
             )
-            if self.is_get:
+            if self.fails_late:
                 raise refusals.Refusal(500, "", said)
             raise refusals.bad_request(f"invalid resource version: {said}")
         return int(self.version or 0)
@@ -88,10 +90,7 @@ class ReadOptions:
             if not self.is_watch:
                 raise _forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
             if match != NOT_OLDER_THAN:
-                raise _forbidden(
-                    "resourceVersionMatch",
-                    f"sendInitialEvents requires setting resourceVersionMatch to {NOT_OLDER_THAN}",
-                )
+                raise _initial_events_need_match(match)
         if match and self.is_watch and self.initial_events is None:
             raise _forbidden(
                 "resourceVersionMatch",
@@ -263,6 +262,16 @@ def _number(text: str) -> int:
     except ValueError as error:
         why = f'strconv.ParseInt: parsing "{text}": invalid syntax'
         raise refusals.bad_request(why) from error
+
+
+def _initial_events_need_match(match: str) -> Refusal:
+    field = "resourceVersionMatch"
+    needed = f"sendInitialEvents requires setting {field} to {NOT_OLDER_THAN}"
+    causes = [cause("FieldValueForbidden", f"Forbidden: {needed}", field)]
+    if match:
+        said = f'Unsupported value: "{match}": supported values: "{NOT_OLDER_THAN}"'
+        causes.append(cause("FieldValueNotSupported", said, field))
+    return refusals.invalid("ListOptions", "meta.k8s.io", "", causes)
 
 
 def _forbidden(field: str, why: str) -> Refusal:

@@ -273,6 +273,11 @@ def unparsed_version(given: str) -> Refusal:
     return Refusal(500, "", f'strconv.ParseUint: parsing "{given}": invalid syntax')
 
 
+def version_on_create() -> Refusal:
+    """A create that says which version it is: a 500 without a reason."""
+    return Refusal(500, "", "resourceVersion should not be set on objects to be created")
+
+
 def request_too_large() -> Refusal:
     """Over etcd's own limit: a permanent error that carries a 5xx code."""
     return Refusal(500, "", "etcdserver: request is too large")

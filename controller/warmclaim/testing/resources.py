@@ -56,7 +56,7 @@ class Kind:
     custom: bool = False
     has_generation: bool = False
     needs_version: bool = False
-    returns_deleted: bool = True
+    returns_deleted: bool = False
     graceful_s: int = 0
     selectable: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     structures: Mapping[str, Structure] = field(default_factory=dict[str, Structure])
@@ -142,10 +142,19 @@ POD = Kind(
     short_names=("po",),
     subresources=_STATUS,
     has_generation=True,
+    returns_deleted=True,
     graceful_s=30,
     selectable=_POD_FIELDS,
 )
-SERVICE = Kind("", "v1", "services", "Service", short_names=("svc",), subresources=_STATUS)
+SERVICE = Kind(
+    "",
+    "v1",
+    "services",
+    "Service",
+    short_names=("svc",),
+    subresources=_STATUS,
+    returns_deleted=True,
+)
 PVC = Kind(
     "",
     "v1",
@@ -153,6 +162,7 @@ PVC = Kind(
     "PersistentVolumeClaim",
     short_names=("pvc",),
     subresources=_STATUS,
+    returns_deleted=True,
 )
 SECRET = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap", short_names=("cm",))
@@ -250,7 +260,6 @@ def kind_from_crd(crd: Json) -> Kind:
         custom=True,
         has_generation=True,
         needs_version=True,
-        returns_deleted=False,
         structures=_structures(served),
     )
 

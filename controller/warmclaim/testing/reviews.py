@@ -27,14 +27,24 @@ class Reviews:
         return path in (_TOKEN, _ACCESS, _SELF_ACCESS)
 
     def answer(self, path: str, body: Any) -> Json:
-        """The review with its status. Refuses (400) a body without a spec."""
-        if not is_object(body) or not is_object(body.get("spec")):
-            raise refusals.bad_request("a review needs a spec")
-        spec: Json = body["spec"]
+        """The review with its status. Refuses (400, 422) one that asks nothing."""
+        if not is_object(body):
+            raise refusals.bad_request("a review must be an object")
+        spec: Json = body.get("spec") or {}
+        head = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
+        if path == _SELF_ACCESS:
+            head["kind"] = "SelfSubjectAccessReview"
+        elif path == _ACCESS and not (spec.get("user") or spec.get("groups")):
+            said = 'Invalid value: "": at least one of user or group must be specified'
+            found = refusals.cause("FieldValueInvalid", said, "spec.user")
+            raise refusals.invalid("", "authorization.k8s.io", "", [found])
         if path != _TOKEN:
-            return {**body, "metadata": {}, "status": {"allowed": self.may(spec)}}
+            return {**body, **head, "metadata": {}, "status": {"allowed": self.may(spec)}}
+        if not spec.get("token"):
+            raise refusals.bad_request("token is required for TokenReview in authentication")
+        head = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
         user = self.users.get(str(spec.get("token", "")))
         if user is None:
-            return {**body, "metadata": {}, "status": {"user": {}, "error": _BAD_TOKEN}}
+            return {**body, **head, "metadata": {}, "status": {"user": {}, "error": _BAD_TOKEN}}
         status = {"authenticated": True, "user": {"username": user}}
-        return {**body, "metadata": {}, "status": status}
+        return {**body, **head, "metadata": {}, "status": status}

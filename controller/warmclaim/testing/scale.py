@@ -21,7 +21,9 @@ def encoded(target: Target, value: Json) -> bytes:
     return msgspec.json.encode(_scale_of(_declared(target), value))
 
 
-def write(cluster: Cluster, target: Target, request: Request, *, dry_run: bool) -> bytes:
+def write(
+    cluster: Cluster, target: Target, request: Request, given: Any, *, dry_run: bool
+) -> bytes:
     """Carries out a PUT or PATCH of a Scale and returns the new one.
 
     Refuses as an update of the object would, and (400) what is no Scale.
@@ -29,7 +31,6 @@ def write(cluster: Cluster, target: Target, request: Request, *, dry_run: bool) 
     declared = _declared(target)
     current = cluster.get(target)
     try:
-        given = msgspec.json.decode(request.body or b"")
         if request.method == "PATCH":
             old = _scale_of(declared, current.object)
             is_json_patch = request.content_type == patches.JSON_PATCH
@@ -39,7 +40,7 @@ def write(cluster: Cluster, target: Target, request: Request, *, dry_run: bool) 
         version = given.get("metadata", {}).get("resourceVersion")
     except patches.PatchFailedError as error:
         raise refusals.patch_failed() from error
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise refusals.bad_request(f"not a Scale: {error!r}") from error
     if not isinstance(replicas, int):
         raise refusals.bad_request("the replicas of a Scale are a number")

@@ -16,7 +16,7 @@ from warmclaim.seams import Clock
 from warmclaim.testing import refusals
 from warmclaim.testing.alarm import Alarm
 from warmclaim.testing.json_values import Json
-from warmclaim.testing.resources import Kind
+from warmclaim.testing.resources import POD, Kind
 from warmclaim.testing.selectors import Matches
 from warmclaim.testing.store import Commit, CompactedError, ObjectStore, Verb
 
@@ -218,7 +218,11 @@ class Watch:
     def _bookmark(self, more: Json) -> bytes:
         kind, version = self._scope.kind, self._scope.version
         metadata = {"resourceVersion": str(self._rv), **more}
-        value = {"kind": kind.kind, "apiVersion": kind.api_version(version), "metadata": metadata}
+        value: Json = {"kind": kind.kind, "apiVersion": kind.api_version(version)}
+        value["metadata"] = metadata
+        if kind is POD:
+            # An empty Pod, as the server's own encoder writes it.
+            value |= {"spec": {"containers": None}, "status": {}}
         return event_line("BOOKMARK", msgspec.json.encode(value))
 
 
