@@ -39,6 +39,7 @@ def test_a_commit_carries_before_after_and_the_version_in_the_object() -> None:
     first = store.put("pods", "a/x", _thing("x", v=1))
     second = store.put("pods", "a/x", _thing("x", v=2))
     gone = store.delete("pods", "a/x")
+    assert gone.before is second.object
     assert (first.verb, second.verb, gone.verb) == (Verb.ADDED, Verb.MODIFIED, Verb.DELETED)
     assert first.before is None
     assert second.before is first.object

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from warmclaim.testing.api import FakeApiServer
-from warmclaim.testing.builders import a_claim
+from warmclaim.testing.builders import a_claim, as_sent
 from warmclaim.testing.cluster import Cluster
 from warmclaim.testing.crds import schemaless_crds
 from warmclaim.testing.json_values import Json
@@ -91,6 +91,24 @@ async def test_two_watchers_get_the_same_and_other_namespaces_and_kinds_are_left
     assert await one.is_silent()
     await one.close()
     await every.close()
+
+
+async def test_an_object_goes_as_it_was_stored_last_not_as_its_last_writer_asked(
+    api: Probe,
+) -> None:
+    await api.post(CLAIMS, as_sent(a_claim("a"), finalizers=["test/hold"]))
+    await api.delete(f"{CLAIMS}/a")
+    watch = await api.watch(CLAIMS, resourceVersion=await _now(api))
+    change = {"metadata": {"finalizers": None, "labels": {"l": "x"}}}
+    answer = await api.merge_patch(f"{CLAIMS}/a", change)
+    assert "finalizers" not in answer.metadata
+    event = await watch.next()
+    assert event is not None
+    assert event["type"] == "DELETED"
+    assert event["object"]["metadata"]["finalizers"] == ["test/hold"]
+    assert "labels" not in event["object"]["metadata"]
+    assert event["object"]["metadata"]["resourceVersion"] == answer.rv
+    await watch.close()
 
 
 async def test_a_selector_turns_changes_into_arrivals_and_departures(api: Probe) -> None:
@@ -305,6 +323,19 @@ def test_bookmarks_come_every_60_s_with_the_newest_version_of_all() -> None:
         event = await _next(watch)
         assert event is not None
         assert event["type"] == "ADDED"
+
+    _timed(scenario)
+
+
+def test_the_last_bookmark_comes_two_seconds_before_the_end() -> None:
+    async def scenario(world: World, server: FakeApiServer, api: Probe) -> None:
+        query = {"allowWatchBookmarks": "true", "timeoutSeconds": "90"}
+        watch = await api.watch(CLAIMS, resourceVersion=server.cache.rv, **query)
+        moments: list[float] = []
+        while await _next(watch) is not None:
+            moments.append(world.clock.monotonic())
+        assert moments == pytest.approx([60, 88])
+        assert world.clock.monotonic() == pytest.approx(90)
 
     _timed(scenario)
 

@@ -208,8 +208,9 @@ class FakeApiServer:
         kind, metadata = target.kind, deleted.commit.object["metadata"]
         if kind.returns_deleted or not deleted.is_gone:
             return _answer(200, kind.encoded(deleted.commit, target.version))
-        details: Json = {"name": target.name, "group": kind.group, "kind": kind.plural}
-        status = refusals.success(details={**details, "uid": metadata["uid"]})
+        details: Json = {"name": target.name, **({"group": kind.group} if kind.group else {})}
+        details |= {"kind": kind.plural, "uid": metadata["uid"]}
+        status = refusals.success(details=details)
         return _answer(200, msgspec.json.encode(status))
 
     def _delete_collection(

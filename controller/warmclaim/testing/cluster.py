@@ -159,6 +159,9 @@ class Cluster:
             return Deleted(self._commit_change(target, current, marked, dry_run), is_gone=False)
         if dry_run:
             return Deleted(current, is_gone=True)
+        if "deletionTimestamp" in current.object["metadata"]:
+            # The end of a grace period is written before the object goes, as there.
+            self._store_unless_same(target, current, marked)
         return Deleted(self.store.delete(kind.resource, target.key), is_gone=True)
 
     def put(self, value: Json) -> Commit:
@@ -245,8 +248,16 @@ class Cluster:
         if same_json(value, current.object):
             return current
         if "deletionTimestamp" in value["metadata"] and not deletion.is_held(value) and not dry_run:
-            return self.store.delete(target.kind.resource, target.key, value)
+            # Watchers see the object as it was stored last; only this writer sees it as it asked.
+            gone = self.store.delete(target.kind.resource, target.key)
+            version = gone.object["metadata"]["resourceVersion"]
+            value = {**value, "metadata": {**value["metadata"], "resourceVersion": version}}
+            return Commit(gone.rv, gone.resource, gone.key, gone.verb, gone.before, value)
         return self._commit(target, value, dry_run)
+
+    def _store_unless_same(self, target: Target, current: Commit, value: Json) -> None:
+        if not same_json(value, current.object):
+            self.store.put(target.kind.resource, target.key, value)
 
     def _commit(self, target: Target, value: Json, dry_run: bool) -> Commit:
         kind = target.kind

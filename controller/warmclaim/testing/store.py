@@ -147,16 +147,13 @@ class ObjectStore:
         verb = Verb.ADDED if _newest(chain, None) is None else Verb.MODIFIED
         return self._append(resource, key, chain, verb, value)
 
-    def delete(self, resource: str, key: str, final: Json | None = None) -> Commit:
-        """Removes an object; `final` is its last state, if not the stored one.
-
-        Raises KeyError if there is no such object.
-        """
+    def delete(self, resource: str, key: str) -> Commit:
+        """Removes an object. Raises KeyError if there is no such object."""
         chain = self._table(resource).chains.get(key, [])
         last = _newest(chain, None)
         if last is None:
             raise KeyError(f"{resource} {key}")
-        return self._append(resource, key, chain, Verb.DELETED, final or last.object)
+        return self._append(resource, key, chain, Verb.DELETED, last.object)
 
     def events_after(self, resource: str, rv: int) -> list[Commit]:
         """The commits of one resource later than `rv`, in order.

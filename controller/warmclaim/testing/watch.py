@@ -21,6 +21,7 @@ from warmclaim.testing.selectors import Matches
 from warmclaim.testing.store import Commit, CompactedError, ObjectStore, Verb
 
 BOOKMARK_INTERVAL_S = 60.0
+BOOKMARK_BEFORE_END_S = 2.0
 PIECE_BYTES = 65_536
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
@@ -146,7 +147,7 @@ class Watch:
         self._rv = plan.after_rv
         self._alarm = Alarm(clock)
         self._ends_at = clock.monotonic() + plan.timeout_s
-        self._bookmark_at = clock.monotonic() + BOOKMARK_INTERVAL_S if plan.bookmarks else None
+        self._bookmark_at = self._next_bookmark() if plan.bookmarks else None
         # Not made before they are sent: a start over 10,000 objects holds one piece of lines.
         self._first = self._first_lines(plan)
         self._lines: deque[bytes] = deque()
@@ -211,9 +212,15 @@ class Watch:
         self._rv = max(self._rv, horizon)
         now = self._clock.monotonic()
         if self._bookmark_at is not None and now >= self._bookmark_at:
-            self._bookmark_at = now + BOOKMARK_INTERVAL_S
+            self._bookmark_at = self._next_bookmark()
             self._lines.append(self._bookmark({}))
         self._is_done = now >= self._ends_at
+
+    def _next_bookmark(self) -> float | None:
+        """In a minute, or shortly before the end; None after that one."""
+        now = self._clock.monotonic()
+        last = self._ends_at - BOOKMARK_BEFORE_END_S
+        return min(now + BOOKMARK_INTERVAL_S, last) if last > now else None
 
     def _bookmark(self, more: Json) -> bytes:
         kind, version = self._scope.kind, self._scope.version
