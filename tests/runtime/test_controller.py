@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -137,3 +138,30 @@ async def test_one_poison_key_does_not_stop_the_others() -> None:
         queue.add("good")
         await until(lambda: recorder.results.count("success") == 2)
         assert set(reconciler.keys) == {"poison", "good"}
+
+
+def _has(keys: list[str], count: int) -> bool:
+    return len(keys) == count
+
+
+async def test_a_pass_that_was_cancelled_is_worked_again_in_the_next_term() -> None:
+    core = Workqueue[str](namespace_of=lambda key: key, backoff=Backoff(base_s=0.005, cap_s=1))
+    queue, keys = AsyncWorkqueue(core, SystemClock()), list[str]()
+
+    class Stuck:
+        async def reconcile(self, key: str) -> Result:
+            keys.append(key)
+            if len(keys) == 1:
+                await asyncio.Event().wait()
+            return DONE
+
+    controller = Controller(
+        "test", Stuck(), queue, workers=1, clock=SystemClock(), observer=Recorder()
+    )
+    queue.add("a")
+    for term in (1, 2):
+        task = asyncio.create_task(controller.run())
+        await until(partial(_has, keys, term))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert keys == ["a", "a"]

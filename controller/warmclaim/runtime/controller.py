@@ -79,6 +79,10 @@ class Controller(Generic[K]):
             self._active[work.lane] += 1
             try:
                 await self._one_pass(work)
+            except asyncio.CancelledError:
+                # Leadership was lost in the middle: should it come back, so must the key.
+                self.queue.add(work.key, lane=work.lane)
+                raise
             finally:
                 self._active[work.lane] -= 1
                 self.queue.done(work.key)
