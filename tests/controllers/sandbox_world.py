@@ -187,8 +187,11 @@ class World:
 
     async def play_scheduler(self, *, name: str = "sb") -> None:
         """The pod gets a node, and says so."""
-        key = ObjectKey(NAMESPACE, name)
-        await self.hand.merge_patch(POD, key, {"spec": {"nodeName": "n1"}})
+        store, key = self.server.cluster.store, f"{NAMESPACE}/{name}"
+        pod = store.get(str(POD), key)
+        assert pod is not None
+        bound = {**pod.object, "spec": {**pod.object["spec"], "nodeName": "n1"}}
+        store.put(str(POD), key, bound)
         conditions = [{"type": "PodScheduled", "status": "True"}]
         await self.play_kubelet({"conditions": conditions}, name=name)
 

@@ -154,8 +154,8 @@ class App:
         reconciler = SandboxReconciler(
             self.client, caches, enqueue, self._gate.turn, self._outside.clock, settings
         )
-        self._add_controller(SANDBOX, reconciler, settings.workers)
-        SandboxWakeups(caches, enqueue)
+        queue = self._add_controller(SANDBOX, reconciler, settings.workers)
+        SandboxWakeups(caches, enqueue, queue.core.is_worked)
 
     def _add_controller(
         self, name: str, reconciler: Reconciler[ObjectKey], workers: int

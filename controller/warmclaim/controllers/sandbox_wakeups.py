@@ -35,10 +35,18 @@ class SandboxCaches:
 class SandboxWakeups:
     """Which sandbox is worked after which event; subscribes itself to the caches.
 
-    Own status writes change nothing that is read here, so they wake nobody.
+    A status that changed by somebody else's hand, or by a write of ours that landed late, is
+    news: nothing else would mend it. `is_worked` tells whether a sandbox is in a pass just now;
+    the answer to that pass's own write is none.
     """
 
-    def __init__(self, caches: SandboxCaches, enqueue: Enqueue) -> None:
+    def __init__(
+        self,
+        caches: SandboxCaches,
+        enqueue: Enqueue,
+        is_worked: Callable[[ObjectKey], bool] = lambda _: True,
+    ) -> None:
+        self._is_worked = is_worked
         self._sandboxes = caches.sandboxes.store
         self._enqueue = enqueue
         caches.sandboxes.subscribe(self._sandbox_changed)
@@ -50,11 +58,15 @@ class SandboxWakeups:
         if new is None:
             if old is not None:
                 self._enqueue(old.metadata.key, Lane.HOUSEKEEPING, 0.0)
-        elif old is None or _is_news(old, new):
+        elif old is None or _is_news(old, new) or self._is_foreign_status(change, old, new):
             # After a restart those that look settled yield to the ones that do not.
             is_settled = change.is_initial and new.is_ready
             lane = Lane.HOUSEKEEPING if is_settled else lane_of(new)
             self._enqueue(new.metadata.key, lane, 0.0)
+
+    def _is_foreign_status(self, change: Change[Sandbox], old: Sandbox, new: Sandbox) -> bool:
+        is_answer = change.is_own and self._is_worked(new.metadata.key)
+        return old.status != new.status and not is_answer
 
     def _pod_changed(self, change: Change[Pod]) -> None:
         if change.is_own or change.is_initial:
