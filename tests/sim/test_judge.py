@@ -12,7 +12,7 @@ from warmclaim.domain.reservation import member_name
 from warmclaim.testing import builders
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.judge import CLAIMS, LAG_S_MAX, POOLS, SANDBOXES, Judge
-from warmclaim.testing.sim.trace import Attribution
+from warmclaim.testing.sim.trace import LATE, Attribution
 from warmclaim.testing.store import ObjectStore
 
 MANAGER, TENANT = "m0", "tenant"
@@ -329,3 +329,15 @@ def test_a_claim_deleted_and_made_again_is_another_claim() -> None:
     court.store.put(CLAIMS, "ns-0/c", {**again, "status": shows})
     assert court.promises == ["S3"]
     assert CLAIM.kind in str(again["kind"])
+
+
+def test_a_create_that_lands_late_for_a_member_that_came_and_went_is_let_pass() -> None:
+    court = Court()
+    court.pool(1)
+    court.reserve(0, 1, 1)
+    first = court.member(0)
+    court.delete(SANDBOXES, first, TENANT)
+    court.reserve(1, 2, 1)
+    court.member(1)
+    court.member(0, MANAGER + LATE)
+    assert court.promises == []

@@ -87,6 +87,7 @@ class Hands:
             "hostile.second": self._second_owner,
             "hostile.status": self._point_elsewhere,
             "hostile.clear": self._clear_status,
+            "hostile.ready": self._forge_ready,
             "hostile.squat": self._squat,
             "hostile.batch": self._garble_batch,
         }
@@ -281,6 +282,17 @@ class Hands:
     def _clear_status(self, namespace: str, name: str, _x: float) -> None:
         """A claim's status is emptied."""
         self._patch(CLAIM, namespace, name, {"status": None}, "status")
+
+    def _forge_ready(self, _namespace: str, _name: str, x: float) -> None:
+        """Some sandbox's status says the opposite of what is."""
+        found = self._some(SANDBOX, x)
+        if found is None:
+            return
+        status = "False" if ready_of(found).status == "True" else "True"
+        forged = builders.a_condition("Ready", status, reason="Forged")
+        change = {"status": {"conditions": [forged], "podIPs": ["10.6.6.6"]}}
+        metadata = found["metadata"]
+        self._patch(SANDBOX, metadata["namespace"], metadata["name"], change, "status")
 
     def _squat(self, namespace: str, name: str, _x: float) -> None:
         """Somebody's sandbox has the name of a claim."""

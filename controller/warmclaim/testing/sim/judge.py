@@ -4,6 +4,11 @@ Only commits of the managers are judged. What a third party deleted or edited be
 last read and its write is no breach: the judge remembers who took a sandbox from its claim, and
 when, and allows as long as a cache may lag (`LAG_S_MAX`). It reads the committed JSON itself and
 shares with the controller only the form of a member's name.
+
+One thing is known and let pass: a create that lands after its answer was given up, and after its
+member was made by a second try and is gone again, makes that member once more. No test can be
+put into a create, so nothing that a controller does prevents it; such a member is counted as one
+made by others, and the pool deletes what is too much.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from warmclaim.domain.reservation import ordinal_of, parse_reservation
 from warmclaim.seams import Clock
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.objects import Owner, controller_of, is_deleting, published_by
-from warmclaim.testing.sim.trace import Attribution, is_manager
+from warmclaim.testing.sim.trace import LATE, Attribution, is_manager
 from warmclaim.testing.store import Commit, ObjectStore, Verb
 
 LAG_S_MAX: Final = 120.0
@@ -101,12 +106,12 @@ class Judge:
         after = controller_of(commit.object) if commit.is_live else None
         uid = commit.object["metadata"]["uid"]
         if commit.verb is Verb.ADDED:
-            self._made_by[uid] = who
+            self._made_by[uid] = "" if self._is_late_again(commit, after, who) else who
         if is_manager(who):
             self._judge_sandbox(commit, before, after)
         self._note_loss(commit, before, after, who)
         self._book_member(commit, before, after)
-        if commit.verb is Verb.ADDED and is_manager(who) and after is not None:
+        if commit.verb is Verb.ADDED and is_manager(self._made_by[uid]) and after is not None:
             self._judge_ceiling(commit, after)
         if not commit.is_live:
             self._made_by.pop(uid, None)
@@ -195,6 +200,13 @@ class Judge:
             text = f"{len(book.members)} members of {owner.name}, {ceiling} allowed"
             again = "" if reserved else ", its ordinal was not reserved or was made before"
             self._breach("S6", commit, text + again)
+
+    def _is_late_again(self, commit: Commit, owner: Owner | None, who: str) -> bool:
+        """Whether a create landed late and its ordinal had been made before."""
+        if not who.endswith(LATE) or owner is None or owner.kind != POOL.kind:
+            return False
+        ordinal = ordinal_of(owner.name, owner.uid, commit.object["metadata"]["name"])
+        return ordinal in self._book(owner.uid).created
 
     def _pool(self, commit: Commit, who: str) -> None:
         metadata = commit.object["metadata"]

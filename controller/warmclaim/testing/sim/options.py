@@ -43,10 +43,11 @@ ACTS: Final = {
     "hostile.second": 3.0,
     "hostile.status": 3.0,
     "hostile.clear": 3.0,
+    "hostile.ready": 3.0,
     "hostile.squat": 2.0,
     "hostile.batch": 3.0,
 }
-_LEASES: Final = ((15.0, 10.0, 2.0), (60.0, 40.0, 10.0), (6.0, 4.0, 1.0))
+_LEASES: Final = ((15.0, 10.0, 2.0), (60.0, 40.0, 10.0), (60.0, 40.0, 10.0), (6.0, 4.0, 1.0))
 
 
 def drawn_options(seed: int) -> Options:
@@ -85,7 +86,7 @@ def drawn_options(seed: int) -> Options:
 
 def _replicas(dice: Dice, number: int) -> int:
     """0 to 30, small ones more often: their faults are found as well and they cost less."""
-    return int(31 ** dice.unit(f"replicas {number}")) - dice.whole(f"less {number}", 0, 1)
+    return int(31 ** dice.unit(f"replicas {number}") ** 1.5) - dice.whole(f"less {number}", 0, 1)
 
 
 def _rates(dice: Dice) -> dict[str, float]:

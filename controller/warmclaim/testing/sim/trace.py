@@ -22,6 +22,10 @@ WORLD = "world"
 """The kubelet, the scheduler, the garbage collector."""
 
 
+LATE = "~late"
+"""Ends the name of a sender whose request landed when its answer was no longer awaited."""
+
+
 def is_manager(who: str) -> bool:
     """Managers are m0 and m1; nobody else's name begins so."""
     return who[:1] == "m"
@@ -55,8 +59,9 @@ class Trace:
         self._add(f"{key} -> {what}")
 
     def on_write(self, path: str) -> None:
-        """A manager asked for a change."""
-        self.manager_writes["lease" if "/leases" in path else "other"] += 1
+        """A manager asked for a change of a lease, an Event, or anything else ("state")."""
+        is_lease, is_event = "/leases" in path, "/events" in path
+        self.manager_writes["lease" if is_lease else "event" if is_event else "state"] += 1
 
     def say(self, text: str) -> None:
         """Any other event."""

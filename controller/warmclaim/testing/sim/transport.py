@@ -19,7 +19,7 @@ from warmclaim.testing.api import Caller, FakeApiServer
 from warmclaim.testing.sim.case import Fault
 from warmclaim.testing.sim.faults import FaultPlan, group_of
 from warmclaim.testing.sim.stream import FaultyStream, refused_stream
-from warmclaim.testing.sim.trace import WORLD, Attribution, Trace
+from warmclaim.testing.sim.trace import LATE, WORLD, Attribution, Trace
 
 LATENCY_S: Final = (0.0003, 0.006)
 SLOW_S_MAX: Final = 12.0
@@ -125,12 +125,12 @@ class FaultyTransport:
         low, high = LATENCY_S
         await self._line.clock.sleep(low + (high - low) * share)
 
-    async def _sent(self, request: Request) -> Response:
+    async def _sent(self, request: Request, how: str = "") -> Response:
         """The server's answer; its commits are this manager's."""
         line = self._line
         if request.method == "GET":
             return await line.server.handle(request, self._caller)
-        line.attribution.who = self._name
+        line.attribution.who = self._name + how
         try:
             return await line.server.handle(request, self._caller)
         finally:
@@ -172,7 +172,7 @@ class FaultyTransport:
 
     async def _land(self, request: Request, after_s: float) -> None:
         await self._line.clock.sleep(after_s)
-        answer = await self._sent(request)
+        answer = await self._sent(request, LATE)
         self._line.trace.say(f"landed {request.method} {request.path} -> {answer.status}")
 
     async def _crashed(self, request: Request, variant: str) -> Response:
