@@ -19,7 +19,7 @@ from e2e.burst.rights import grant
 from e2e.burst.run import run_controller, run_limit
 from e2e.cluster import WARMCLAIM, ControlPlane
 
-# Both runs of a profile are in the first of its tests: about a minute, more on a busy machine.
+# All runs of a profile are in the first of its tests: about a minute, more on a busy machine.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
 OUT = Path(__file__).resolve().parent.parent / "out"
@@ -27,7 +27,7 @@ OUT = Path(__file__).resolve().parent.parent / "out"
 
 @dataclass(frozen=True)
 class Runs:
-    """Both runs of one profile."""
+    """The runs of one profile; `limit` is that before and that after the controller's."""
 
     profile: Profile
     limit: LimitResult
@@ -44,10 +44,11 @@ def runs(
     profile: Profile = request.param
     grant(control_plane.api, WARMCLAIM)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        limit = runner.run(run_limit(control_plane, profile))
+        before = runner.run(run_limit(control_plane, profile))
         log_dir = tmp_path_factory.mktemp("controller")
         controller = runner.run(run_controller(control_plane, profile, log_dir))
-    return Runs(profile, limit, controller)
+        after = runner.run(run_limit(control_plane, profile))
+    return Runs(profile, before.pooled(after), controller)
 
 
 def test_figures(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,14 @@ class LimitResult:
     late_s_max: float
     """How far the generator was behind its schedule at worst."""
 
+    def pooled(self, other: LimitResult) -> LimitResult:
+        """Both runs as one: a drift of the machine between them shows in neither percentile."""
+        return LimitResult(
+            self.latencies_s + other.latencies_s,
+            min(self.fill_s, other.fill_s),
+            max(self.late_s_max, other.late_s_max),
+        )
+
 
 @dataclass(slots=True)
 class BurstFigures:
@@ -73,9 +81,9 @@ def table(profile: Profile, limit: LimitResult, run: ControllerResult) -> str:
     lines = [
         f"{profile}",
         "  client latency" + "".join(f"{f'P{percent}':>9}" for percent in PERCENTS),
-        _row(_LIMIT, summary(limit.latencies_s), "ms"),
-        _row(_CONTROLLER, summary(burst.latencies_s), "ms"),
-        _row("ratio", ratios(limit, run), ""),
+        row(_LIMIT, summary(limit.latencies_s), "ms"),
+        row(_CONTROLLER, summary(burst.latencies_s), "ms"),
+        row("ratio", ratios(limit, run), ""),
         f"  CPU per claim {burst.cpu_s / claims * 1000:.1f} ms, "
         f"RSS {burst.rss_bytes / _MIB:.0f} MiB (peak {burst.peak_rss_bytes / _MIB:.0f})",
         f"  start {run.start_s:.1f} s, fill {run.fill_s:.1f} s "
@@ -90,7 +98,7 @@ def table(profile: Profile, limit: LimitResult, run: ControllerResult) -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, row: Mapping[str, float], unit: str) -> str:
+def row(name: str, row: Mapping[str, float], unit: str) -> str:
     """One line of percentiles: seconds shown as milliseconds, or plain ratios."""
     shown = (f"{value * 1000:9.1f}" if unit else f"{value:9.2f}" for value in row.values())
     return f"  {name:14}{''.join(shown)}  {unit}".rstrip()

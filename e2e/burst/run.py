@@ -34,7 +34,7 @@ async def run_limit(cluster: ControlPlane, profile: Profile) -> LimitResult:
         TimeoutError: a step did not end in time.
         RefusedError: the API server refused something; in an ExceptionGroup.
     """
-    async with staged(cluster, f"limit-{profile.name}") as stage:
+    async with staged(cluster, "limit") as stage:
         pool_uid = await stage.create_pool(profile.pool)
         begun = time.monotonic()
         members = await fill(stage.controller, stage.namespace, pool_uid, profile.pool)
@@ -62,7 +62,7 @@ async def run_controller(
     What does not hold stands in the result's `problems`. Raises as `run_limit` does where a run
     cannot go on, and ControlPlaneError when the controller does not become ready or ends.
     """
-    async with staged(cluster, f"burst-{profile.name}") as stage:
+    async with staged(cluster, "burst") as stage:
         with ControllerProcess(cluster.kubeconfig(WARMCLAIM), log_dir, command) as controller:
             run = _Run(cluster, profile, stage, controller)
             try:

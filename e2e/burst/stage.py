@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from e2e.controlplane.objects import create_namespace
 CONNECTIONS = 64
 """For claims, and as many for the two writes of the limit. More would be handshakes, not load:
 the server answers 300 creations a second on fewer."""
+_NUMBERS = itertools.count(1)
 _QUIET_S = 1.0
 _QUIET_S_MAX = 60.0
 _GONE_S_MAX = 120.0
@@ -112,12 +114,13 @@ class _Items(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def staged(cluster: ControlPlane, namespace: str) -> AsyncGenerator[Stage]:
-    """Set the stage in a new namespace; the watches run while the context is open.
+async def staged(cluster: ControlPlane, purpose: str) -> AsyncGenerator[Stage]:
+    """Set the stage in a new namespace `<purpose>-<number>`; the watches run while it is open.
 
     A watch that fails cancels what runs inside. The namespace is deleted at the end, without
     waiting for that.
     """
+    namespace = f"{purpose}-{next(_NUMBERS)}"
     await asyncio.to_thread(create_namespace, cluster.api, namespace)
     ledger = Ledger(time.monotonic())
     server, ca_file = cluster.server, cluster.ca_file
