@@ -168,7 +168,7 @@ def test_values_of_different_json_types_are_not_the_same(a: Any, b: Any) -> None
         {"op": "add", "path": "/list/one", "value": 1},
         {"op": "remove", "path": "/list/-3"},
         {"op": "remove", "path": ""},
-        {"op": "copy", "from": "/x", "path": "/y"},
+        {"op": "copy", "from": "/x/y", "path": "/y"},
         {"op": "replace", "path": "", "value": []},
         {"op": "test", "path": "no-slash", "value": 1},
     ],

@@ -159,8 +159,8 @@ class Cluster:
             return Deleted(self._commit_change(target, current, marked, dry_run), is_gone=False)
         if dry_run:
             return Deleted(current, is_gone=True)
-        if "deletionTimestamp" in current.object["metadata"]:
-            # The end of a grace period is written before the object goes, as there.
+        if kind.graceful_s or "deletionTimestamp" in current.object["metadata"]:
+            # The end of a grace period, even of none, is written before the object goes, as there.
             self._store_unless_same(target, current, marked)
         return Deleted(self.store.delete(kind.resource, target.key), is_gone=True)
 

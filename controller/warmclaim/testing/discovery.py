@@ -20,6 +20,8 @@ PATH_PARTS_MAX = 3
 HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
 
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+# The order is the server's: it differs for kinds that a definition makes.
+_CUSTOM_VERBS = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
 _SUBRESOURCE_VERBS = ["get", "patch", "update"]
 
 
@@ -77,7 +79,7 @@ def _resource(kind: Kind) -> Json:
         "singularName": kind.kind.lower(),
         "namespaced": kind.namespaced,
         "kind": kind.kind,
-        "verbs": _VERBS,
+        "verbs": _CUSTOM_VERBS if kind.custom else _VERBS,
         "shortNames": list(kind.short_names),
     }
 

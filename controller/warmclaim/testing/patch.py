@@ -130,13 +130,21 @@ def _apply(document: Any, operation: Any) -> Any:
         case "remove":
             return _edit(document, path, None, "remove")
         case "copy":
-            return _edit(document, path, _get(document, _source(operation)), "add")
+            return _edit(document, path, _copied(document, _source(operation)), "add")
         case "move":
             source = _source(operation)
             moved = _get(document, source)
             return _edit(_edit(document, source, None, "remove"), path, moved, "add")
         case other:
             raise PatchFailedError(f"unexpected kind of operation: {other}")
+
+
+def _copied(document: Any, source: Sequence[str]) -> Any:
+    """What a copy takes: null where the last part of its source is missing, as there."""
+    if not source:
+        return document
+    parent = _get(document, source[:-1])
+    return parent.get(source[-1]) if is_object(parent) else _get(parent, source[-1:])
 
 
 def _source(operation: Json) -> list[str]:

@@ -27,6 +27,7 @@ from warmclaim.testing.watch import WatchCache, WatchPlan
 EXACT, NOT_OLDER_THAN = "Exact", "NotOlderThan"
 _TOKEN_FORM = "meta.k8s.io/v1"
 
+_NO_VERSION_WITH_TOKEN = "specifying resource version is not allowed when using continue"
 _EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can "
     "start a new list without the continue parameter, or use the continue token in this response "
@@ -150,6 +151,8 @@ def list_page(cache: WatchCache, target: Target, matches: Matches | None, o: Rea
     Cost: O(objects in the namespace), with a limit O(objects looked at).
     """
     if o.continue_token:
+        if o.version not in ("", "0"):
+            raise refusals.bad_request(_NO_VERSION_WITH_TOKEN)
         rv, start = _read_token(o.continue_token)
     else:
         rv, start = _list_version(cache, o), ""
@@ -191,7 +194,8 @@ def watch_plan(
         at,
         timeout_s,
         initial=start.items,
-        ends_initial=bool(o.initial_events and o.bookmarks),
+        # A start over all objects is a watch-list, whether or not it was asked for by name.
+        ends_initial=o.bookmarks,
         bookmarks=o.bookmarks,
     )
 

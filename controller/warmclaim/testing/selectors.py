@@ -16,7 +16,9 @@ _LabelTest: TypeAlias = Callable[[Mapping[str, str]], bool]
 
 _SET = re.compile(r"(?P<key>\S+)\s+(?P<how>in|notin)\s*\((?P<words>[^()]*)\)\Z")
 _EQUAL = re.compile(r"(?P<key>[^=!\s]+)\s*(?P<how>==|=|!=)\s*(?P<word>[^=!\s]*)\Z")
-_EXISTS = re.compile(r"(?P<not>!?)\s*(?P<key>[^=!\s]+)\Z")
+_ORDER = re.compile(r"(?P<key>[^=!<>\s]+)\s*(?P<how>[<>])\s*(?P<word>[+-]?\d+)\Z")
+_INTEGER = re.compile(r"[+-]?\d+\Z")
+_EXISTS = re.compile(r"(?P<not>!?)\s*(?P<key>[^=!<>\s]+)\Z")
 
 
 def selector(kind: Kind, labels: str, fields: str) -> Matches | None:
@@ -54,6 +56,8 @@ def _label_test(text: str) -> _LabelTest:
         return _in(found["key"], words, found["how"] == "notin")
     if found := _EQUAL.match(text):
         return _in(found["key"], frozenset({found["word"]}), found["how"] == "!=")
+    if found := _ORDER.match(text):
+        return _beyond(found["key"], int(found["word"]), found["how"] == "<")
     if found := _EXISTS.match(text):
         key, is_not = found["key"], bool(found["not"])
         return lambda labels: (key in labels) != is_not
@@ -67,6 +71,18 @@ def _in(key: str, words: frozenset[str], is_not: bool) -> _LabelTest:
     if is_not:
         return lambda labels: labels.get(key) not in words
     return lambda labels: labels.get(key) in words
+
+
+def _beyond(key: str, limit: int, is_below: bool) -> _LabelTest:
+    """Whether the label is a number, and above (or below) `limit`."""
+
+    def test(labels: Mapping[str, str]) -> bool:
+        text = labels.get(key, "")
+        if not _INTEGER.match(text):
+            return False
+        return int(text) < limit if is_below else int(text) > limit
+
+    return test
 
 
 def _field_tests(kind: Kind, text: str) -> list[Matches]:
