@@ -7,6 +7,7 @@ from tests.controllers.app_world import CLAIM, NAMESPACE, POOL, SANDBOX, AppWorl
 from warmclaim.api import names
 from warmclaim.api.conditions import READY, find
 from warmclaim.api.meta import ObjectKey
+from warmclaim.seams import Request
 from warmclaim.settings import ClaimSettings
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
 

@@ -117,7 +117,8 @@ class PoolReconciler:
                 case ReserveCreates() | CreateMembers() if not memory.is_sure:
                     await self._make_sure(pool, memory)
                 case ReserveCreates(reservation):
-                    await self._turn()
+                    # At once, although refill yields: a claim that finds the pool empty waits
+                    # only for creates that are reserved.
                     await self._reserve(pool, memory, reservation)
                 case CreateMembers(ordinals):
                     if blueprint is not None:
