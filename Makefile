@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --require-hashes --only-binary :all:
 ARGS ?=
 
-.PHONY: help demo test check e2e bench controlplane crds lock clean
+.PHONY: help demo test check e2e bench sim controlplane crds lock clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ e2e: $(VENV)/test controlplane  ## Burst tests on a real kube-apiserver with KWO
 
 bench: $(VENV)/test  ## Benchmarks: each prints figures and ratios, none can fail on time
 	$(BIN)/python -m pytest tests/bench -m bench -s -q --timeout 0 $(ARGS)
+
+sim: $(VENV)/run  ## Simulate the hand-over under faults: SEEDS=n FIRST=k, or SEED=x to replay one
+	$(BIN)/python -m warmclaim.testing.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),0) --jobs 2)
 
 crds: $(VENV)/run  ## Write config/crd again from the typed definitions
 	$(BIN)/warmclaim crds --write config/crd
