@@ -11,13 +11,14 @@ from tests.views import NOW, a_claim, a_pool, a_sandbox, owned_by_pool
 from warmclaim.api import names
 from warmclaim.api.claim import Claim, ClaimStatus
 from warmclaim.api.conditions import ClaimReason
-from warmclaim.domain.claim_status import failed_status, mirrored_status
+from warmclaim.domain.claim_status import failed_status, mirrored_status, missing_status
 from warmclaim.domain.patches import (
     create_reservation_patch,
     failure_patch,
     mirror_patch,
     publication_patch,
     reservation_patch,
+    unpublication_patch,
 )
 from warmclaim.domain.reservation import Reservation
 from warmclaim.testing.patch import PatchFailedError, json_patch
@@ -142,6 +143,13 @@ class TestPublication:
         assert applied(stored(claim), mirror_patch(claim, status))["status"]["sandbox"]
         with pytest.raises(PatchFailedError):
             applied(stored(a_claim(published="other")), mirror_patch(claim, status))
+
+    def test_a_name_is_taken_back_only_at_the_version_that_was_read(self) -> None:
+        claim = a_claim(published="claim")
+        operations = unpublication_patch(claim, missing_status(claim, NOW))
+        assert "sandbox" not in applied(stored(claim), operations)["status"]
+        with pytest.raises(PatchFailedError):  # published again, under the same name
+            applied(stored(a_claim(published="claim", resource_version="11")), operations)
 
     def test_a_condition_is_written_whole(self) -> None:
         claim = a_claim()

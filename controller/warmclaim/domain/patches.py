@@ -82,8 +82,13 @@ def mirror_patch(claim: Claim, status: ClaimStatus) -> list[Operation]:
 
 
 def unpublication_patch(claim: Claim, status: ClaimStatus) -> list[Operation]:
-    """Take back the name of a sandbox that is gone, and only that name."""
-    return mirror_patch(claim, status)
+    """Take back the name of a sandbox that is gone, if nothing else happened to the claim.
+
+    Here the whole version is tested, not the name alone: a cold sandbox may come back under the
+    claim's own name, and a write of this kind that lands late must not take that one.
+    """
+    version = _test("/metadata/resourceVersion", claim.metadata.resource_version)
+    return [version, *mirror_patch(claim, status)]
 
 
 def create_reservation_patch(pool: Pool, new: Reservation) -> list[Operation]:
