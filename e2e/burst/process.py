@@ -16,7 +16,7 @@ from typing import Self
 
 from e2e.controlplane.failures import ControlPlaneError, log_tail, wait_until
 from e2e.controlplane.ports import free_ports
-from e2e.controlplane.processes import Processes, Usage
+from e2e.controlplane.processes import Processes
 
 NAME = "controller"
 READY_S_MAX = 30.0
@@ -49,6 +49,18 @@ class Probe:
 
     code: int
     text: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a process had used at a moment, since its start; memory is what it held then."""
+
+    at_s: float
+    cpu_s: float
+    core_wait_s: float
+    """Time in which its event loop could have run but no core was free: the machine's part in a
+    bad figure."""
+    rss_bytes: int
 
 
 class ControllerProcess:
@@ -117,9 +129,12 @@ class ControllerProcess:
         wait_until("controller ready", unready, timeout_s=timeout_s, log=self.log, interval_s=0.05)
         return time.monotonic() - begun
 
-    def usage(self) -> Usage:
-        """CPU time and memory of the process. Raises ControlPlaneError when it has ended."""
-        return self._processes.usage(NAME)
+    def sample(self) -> Sample:
+        """What it has used by now. Raises ControlPlaneError when it has ended."""
+        usage = self._processes.usage(NAME)
+        # Time on the run queue of the main thread, which is the one that runs the event loop.
+        fields = (Path("/proc") / str(self.pid) / "schedstat").read_text().split()
+        return Sample(time.monotonic(), usage.cpu_s, int(fields[1]) / 1e9, usage.rss_bytes)
 
     def peak_rss_bytes(self) -> int:
         """The most memory it had resident so far. Raises OSError when it has ended."""

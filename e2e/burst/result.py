@@ -46,6 +46,11 @@ class BurstFigures:
     """From the last claim's Ready to all members Ready again."""
     cpu_s: float
     """CPU of the controller process."""
+    served_s: float
+    """From the first claim to the last one's Ready, as the next two."""
+    served_cpu_s: float
+    served_core_wait_s: float
+    """How long the controller's event loop waited for a core."""
     rss_bytes: int
     peak_rss_bytes: int
     writes: Counter[str]
@@ -84,8 +89,10 @@ def table(profile: Profile, limit: LimitResult, run: ControllerResult) -> str:
         row(_LIMIT, summary(limit.latencies_s), "ms"),
         row(_CONTROLLER, summary(burst.latencies_s), "ms"),
         row("ratio", ratios(limit, run), ""),
-        f"  CPU per claim {burst.cpu_s / claims * 1000:.1f} ms, "
-        f"RSS {burst.rss_bytes / _MIB:.0f} MiB (peak {burst.peak_rss_bytes / _MIB:.0f})",
+        f"  CPU per claim {burst.cpu_s / claims * 1000:.1f} ms, of it "
+        f"{burst.served_cpu_s / claims * 1000:.1f} ms before the last Ready at "
+        f"{burst.served_s:.1f} s ({burst.served_core_wait_s:.1f} s without a free core)",
+        f"  RSS {burst.rss_bytes / _MIB:.0f} MiB (peak {burst.peak_rss_bytes / _MIB:.0f})",
         f"  start {run.start_s:.1f} s, fill {run.fill_s:.1f} s "
         f"({profile.pool / run.fill_s:.0f}/s), refill {burst.refill_s:.1f} s, "
         f"clear {run.clear_s:.1f} s",
@@ -130,6 +137,9 @@ def write_json(folder: Path, profile: Profile, limit: LimitResult, run: Controll
         "latency_s": summary(burst.latencies_s),
         "ratio": ratios(limit, run),
         "cpu_s_per_claim": burst.cpu_s / profile.claims,
+        "served_s": burst.served_s,
+        "served_cpu_s": burst.served_cpu_s,
+        "served_core_wait_s": burst.served_core_wait_s,
         "rss_bytes": burst.rss_bytes,
         "peak_rss_bytes": burst.peak_rss_bytes,
         "writes": dict(burst.writes),

@@ -13,7 +13,7 @@ from e2e.burst.claim_requests import Handed
 from e2e.burst.generator import Sent, burst
 from e2e.burst.ledger import Ledger, told
 from e2e.burst.limit import HandOver, fill
-from e2e.burst.process import CommandLine, ControllerProcess, warmclaim_command
+from e2e.burst.process import CommandLine, ControllerProcess, Sample, warmclaim_command
 from e2e.burst.profiles import CLAIMS, Profile, claim_body, path
 from e2e.burst.result import BurstFigures, ControllerResult, LimitResult
 from e2e.burst.stage import Stage, staged
@@ -106,9 +106,11 @@ class _Run:
         ledger, profile = self.stage.ledger, self.profile
         start = Start.of(ledger, pool_uid)
         mark = await asyncio.to_thread(self.cluster.audit_mark)
-        before = self.controller.usage()
-        sent, refill_s = await self._burst(pool_uid)
-        after = self.controller.usage()
+        before = self.controller.sample()
+        sent, served = await self._burst(pool_uid)
+        refill_s = time.monotonic() - served.at_s
+        await asyncio.sleep(AFTER_S)
+        after = self.controller.sample()
         problems = judge(ledger, profile.claim_names, pool_uid, profile.pool, start)
         events = await asyncio.to_thread(self._requests, mark)
         figures = BurstFigures(
@@ -116,6 +118,9 @@ class _Run:
             late_s_max=sent.late_s_max,
             refill_s=refill_s,
             cpu_s=after.cpu_s - before.cpu_s,
+            served_s=served.at_s - before.at_s,
+            served_cpu_s=served.cpu_s - before.cpu_s,
+            served_core_wait_s=served.core_wait_s - before.core_wait_s,
             rss_bytes=after.rss_bytes,
             peak_rss_bytes=self.controller.peak_rss_bytes(),
             writes=claim_requests.writes_by_kind(events, WARMCLAIM),
@@ -123,18 +128,17 @@ class _Run:
         )
         return figures, problems | _judge_requests(ledger, events)
 
-    async def _burst(self, pool_uid: str) -> tuple[Sent, float]:
-        """Send the claims; when they were sent, and how long the refill took after the last."""
+    async def _burst(self, pool_uid: str) -> tuple[Sent, Sample]:
+        """Send the claims and wait for the refill; when they were sent, and what the controller
+        had used when the last was Ready."""
         sent = await burst(self.profile, self._create)
         # What is missing in the end is for the verdict to say, with everything else.
         with contextlib.suppress(TimeoutError):
             await self.stage.wait_claims(self.profile.claims, READY_S_MAX)
-        begun = time.monotonic()
+        served = self.controller.sample()
         with contextlib.suppress(TimeoutError):
             await self.stage.wait_members(pool_uid, self.profile.pool, FILL_S_MAX)
-        refill_s = time.monotonic() - begun
-        await asyncio.sleep(AFTER_S)
-        return sent, refill_s
+        return sent, served
 
     async def _create(self, name: str) -> None:
         await self.stage.client.send("POST", path(self.stage.namespace, CLAIMS), claim_body(name))
