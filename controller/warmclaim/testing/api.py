@@ -28,7 +28,7 @@ from warmclaim.testing.json_values import Json
 from warmclaim.testing.reading import ReadOptions
 from warmclaim.testing.refusals import Refusal
 from warmclaim.testing.routes import target_of
-from warmclaim.testing.store import Commit
+from warmclaim.testing.store import Commit, Verb
 from warmclaim.testing.target import Target
 from warmclaim.testing.watch import Watch, WatchCache, WatchScope
 
@@ -116,8 +116,10 @@ class FakeApiServer:
         if target.subresource == "scale":
             encoded = scale.write(self.cluster, target, request, body, dry_run=dry_run)
             return _answer(200, encoded)
+        before = self.cluster.store.rv
         commit = self._write(target, request, body, dry_run)
-        code = 201 if request.method == "POST" else 200
+        is_new = commit.verb is Verb.ADDED and commit.rv > before
+        code = 201 if request.method == "POST" or is_new else 200
         return _answer(code, target.kind.encoded(commit, target.version))
 
     def _without_resource(self, request: Request) -> Answer | None:

@@ -121,14 +121,21 @@ class Cluster:
         return self._commit(target, kind.converted(value, kind.version), dry_run)
 
     def replace(self, target: Target, body: Any, *, dry_run: bool = False) -> Commit:
-        """PUT: 409 on a stale metadata.resourceVersion or another uid, else as an update."""
+        """PUT: 409 on a stale metadata.resourceVersion or another uid, else as an update.
+
+        Of a kind that a PUT may make, one that is not there is made, whatever version is given.
+        """
         kind = target.kind
         body = bodies.replacing(target, body)
-        current = self.get(target)
-        given, uid = body["metadata"].get("uid"), current.object["metadata"]["uid"]
+        makes = kind.made_by_update and self.store.get(kind.resource, target.key) is None
+        uid = "" if makes else self.get(target).object["metadata"]["uid"]
+        given = body["metadata"].get("uid")
         if given and given != uid:
             raise refusals.wrong_uid(kind.resource, target.key, target.name, given, uid)
-        return self._update(target, current, body, dry_run)
+        if makes:
+            metadata = {n: v for n, v in body["metadata"].items() if n != "resourceVersion"}
+            return self.create(target, {**body, "metadata": metadata}, dry_run=dry_run)
+        return self._update(target, self.get(target), body, dry_run)
 
     def patch(
         self, target: Target, content_type: str, patch: Any, *, dry_run: bool = False
@@ -248,10 +255,9 @@ class Cluster:
         if same_json(value, current.object):
             return current
         if "deletionTimestamp" in value["metadata"] and not deletion.is_held(value) and not dry_run:
-            # Watchers see the object as it was stored last; only this writer sees it as it asked.
+            # Watchers see the object as it was stored last, at the version of its end; this writer
+            # sees it as it asked, at the version before.
             gone = self.store.delete(target.kind.resource, target.key)
-            version = gone.object["metadata"]["resourceVersion"]
-            value = {**value, "metadata": {**value["metadata"], "resourceVersion": version}}
             return Commit(gone.rv, gone.resource, gone.key, gone.verb, gone.before, value)
         return self._commit(target, value, dry_run)
 

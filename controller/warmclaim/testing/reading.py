@@ -159,10 +159,9 @@ def list_page(cache: WatchCache, target: Target, matches: Matches | None, o: Rea
     pinned = rv or cache.store.rv
     try:
         found = cache.store.scan(target.kind.resource, prefix=target.prefix, after=start, at=pinned)
-        matching = (c for c in found if matches is None or matches(c.object))
         # The watch cache, which answers for "0", knows no pages: the real one does not cut either.
         limit = 0 if o.version == "0" else o.limit
-        return _cut(matching, pinned, limit, counts=matches is None)
+        return _cut(found, matches, pinned, limit)
     except CompactedError as error:
         if o.continue_token:
             raise refusals.gone(_EXPIRED, continue_token=_token(0, start)) from error
@@ -224,14 +223,16 @@ def _list_version(cache: WatchCache, o: ReadOptions) -> int:
     return o.rv if is_exact else cache.rv
 
 
-def _cut(matching: Iterator[Commit], rv: int, limit: int, *, counts: bool) -> Page:
+def _cut(found: Iterator[Commit], matches: Matches | None, rv: int, limit: int) -> Page:
+    matching = (c for c in found if matches is None or matches(c.object))
     if not limit:
         return Page(rv, list(matching))
     items = list(islice(matching, limit))
-    remaining = sum(1 for _ in matching) if len(items) == limit else 0
+    # A full page goes on to whatever is left, without a look at whether any of it matches.
+    remaining = sum(1 for _ in found) if len(items) == limit else 0
     if not remaining:
         return Page(rv, items)
-    return Page(rv, items, _token(rv, items[-1].key), remaining if counts else None)
+    return Page(rv, items, _token(rv, items[-1].key), remaining if matches is None else None)
 
 
 def _token(rv: int, start: str) -> str:

@@ -41,6 +41,7 @@ class Kind:
 
     `graceful_s`: how long a delete leaves the object terminating by default (pods).
     `needs_version`: a PUT must carry metadata.resourceVersion.
+    `made_by_update`: a PUT makes what is not there.
     `returns_deleted`: a DELETE answers with the object rather than with a Status.
     """
 
@@ -56,6 +57,7 @@ class Kind:
     custom: bool = False
     has_generation: bool = False
     needs_version: bool = False
+    made_by_update: bool = False
     returns_deleted: bool = False
     graceful_s: int = 0
     selectable: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
@@ -167,7 +169,9 @@ PVC = Kind(
 SECRET = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap", short_names=("cm",))
 EVENT = Kind("events.k8s.io", "v1", "events", "Event", short_names=("ev",))
-LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease", needs_version=True)
+LEASE = Kind(
+    "coordination.k8s.io", "v1", "leases", "Lease", needs_version=True, made_by_update=True
+)
 NETWORK_POLICY = Kind(
     "networking.k8s.io",
     "v1",
