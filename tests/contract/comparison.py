@@ -45,13 +45,15 @@ def _words(bodies: list[Json], namespace: str) -> dict[str, str]:
     for metadata in _all_metadata(bodies):
         if (uid := metadata.get("uid")) and uid not in words:
             words[uid] = f"<uid {len(words)}>"
-        if metadata.get("generateName") and (name := metadata.get("name")) not in words:
+        name = str(metadata.get("name", ""))
+        if metadata.get("generateName") and name not in words:
             words[name] = f"<name {len(words)}>"
     return words
 
 
 def _ranks(bodies: list[Json]) -> dict[str, str]:
-    seen = {int(m["resourceVersion"]) for m in _all_metadata(bodies) if "uid" in m}
+    versions = (m.get("resourceVersion") for m in _all_metadata(bodies) if "uid" in m)
+    seen = {int(version) for version in versions if version}
     return {str(rv): f"<version {rank}>" for rank, rv in enumerate(sorted(seen))}
 
 
@@ -61,7 +63,7 @@ def _all_metadata(value: Any) -> Iterator[Json]:
             yield from _all_metadata(item)
     elif is_object(value):
         metadata = value.get("metadata")
-        if is_object(metadata) and "resourceVersion" in metadata:
+        if is_object(metadata):
             yield metadata
         if is_array(value.get("items")):
             yield from _all_metadata(value["items"])
@@ -71,6 +73,8 @@ def _masked_body(body: Json, words: dict[str, str], ranks: dict[str, str]) -> Js
     kept = without_explained(body)
     if kept.get("kind") == "Status" and is_object(details := kept.get("details")):
         kept["details"] = {**details, "causes": causes_of(body)}
+    if kept.get("kind") == "APIResourceList":
+        kept["resources"] = sorted(kept["resources"], key=lambda resource: str(resource["name"]))
     masked: Json = _masked(kept, words, ranks)
     return masked
 
@@ -80,7 +84,8 @@ def _masked(value: Any, words: dict[str, str], ranks: dict[str, str]) -> Any:
         return {
             _masked(name, words, ranks): _masked_member(name, member, words, ranks)
             for name, member in value.items()
-            if not (name == "resourceVersion" and member not in ranks)
+            # Without a uid it is the version of a list or of a bookmark.
+            if not (name == "resourceVersion" and "uid" not in value)
         }
     if is_array(value):
         return [_masked(item, words, ranks) for item in value]

@@ -24,6 +24,7 @@ class Difference:
     kinds: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    first: str = ""
 
     def is_of(self, kind: str) -> bool:
         return "*" in self.kinds or kind in self.kinds
@@ -41,9 +42,13 @@ def explained() -> tuple[Difference, ...]:
 def causes_of(status: Json) -> list[tuple[str, str]]:
     """(reason, field) of the causes of a Status, each once and in order of the alphabet."""
     dropped = {field for difference in explained() for field in difference.causes}
-    found = (status.get("details") or {}).get("causes") or []
+    details: Json = status.get("details") or {}
+    found: list[Json] = details.get("causes") or []
     told = {(str(c.get("reason", "")), str(c.get("field", ""))) for c in found}
-    return sorted(cause for cause in told if cause[1] not in dropped)
+    kept = sorted(cause for cause in told if cause[1] not in dropped)
+    for first in (difference.first for difference in explained() if difference.first):
+        kept = [cause for cause in kept if cause[1].startswith(first)] or kept
+    return kept
 
 
 def without_explained(body: Json) -> Json:
@@ -69,6 +74,8 @@ def _without(value: Json, paths: Iterable[list[str]]) -> Json:
             kept.pop(name, None)
         elif is_object(inner := kept.get(name)):
             kept[name] = _without(inner, [rest])
+        elif is_array(inner):
+            kept[name] = [_without(item, [rest]) for item in inner if is_object(item)]
     return kept
 
 

@@ -32,9 +32,17 @@ def view(value: Json, saved: str, type_: type[V]) -> V:
     return msgspec.json.decode(msgspec.json.encode({**value, "metadata": metadata}), type=type_)
 
 
-def sends(path: str, operations: Sequence[Any], code: int = 200, **expected: Any) -> Call:
-    reason = "" if code < 400 else "Invalid"
-    return patch(path, *operations, code=code, reason=reason, **expected)
+def sends(
+    path: str,
+    operations: Sequence[patches.Operation],
+    code: int = 200,
+    *,
+    reason: str = "",
+    **expected: Any,
+) -> Call:
+    """The patch as the controller sends it; a refusal is 422 Invalid if nothing else is said."""
+    said = reason or ("" if code < 400 else "Invalid")
+    return patch(path, *map(dict, operations), code=code, reason=said, **expected)
 
 
 WARM = sandbox(labels=LABELS, ownerReferences=[owner("SandboxWarmPool", "pool", **OWNER)])
@@ -107,7 +115,7 @@ RESERVATIONS = (
         "a sandbox that is gone cannot be reserved",
         *STOCK,
         delete("sandboxes/box"),
-        patch("sandboxes/box", *BY_ONE, code=404, reason="NotFound"),
+        sends("sandboxes/box", BY_ONE, 404, reason="NotFound"),
     ),
 )
 

@@ -32,8 +32,6 @@ def resolved(value: Any, saved: Mapping[str, Json], namespace: str) -> Any:
             resolved(name, saved, namespace): resolved(member, saved, namespace)
             for name, member in value.items()
         }
-    if isinstance(value, tuple):
-        return tuple(resolved(item, saved, namespace) for item in value)
     if is_array(value):
         return [resolved(item, saved, namespace) for item in value]
     return value

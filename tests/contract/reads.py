@@ -321,18 +321,35 @@ PAGES = (
     ),
     case(
         "config maps come in pages, too",
-        post("configmaps", config_map("a", labels={"mine": "yes"})),
-        post("configmaps", config_map("b", labels={"mine": "yes"})),
+        post("configmaps", config_map("y", labels={"mine": "yes"})),
+        post("configmaps", config_map("z", labels={"mine": "yes"})),
         get(
             "configmaps",
             query={"limit": 1, "labelSelector": "mine=yes"},
-            names=("a",),
+            names=("y",),
             save="first",
         ),
         get(
             "configmaps",
             query={"limit": 1, "labelSelector": "mine=yes", "continue": "$first.continue"},
-            names=("b",),
+            names=("z",),
+        ),
+    ),
+    case(
+        "a page with a selector may go on to nothing",
+        *pools("a", app="x"),
+        *pools("b"),
+        get(
+            "pools",
+            query={"limit": 1, "labelSelector": "app=x"},
+            names=("a",),
+            has={"metadata": {"continue": ANY}},
+            save="first",
+        ),
+        get(
+            "pools",
+            query={"limit": 1, "labelSelector": "app=x", "continue": "$first.continue"},
+            has={"items": [], "metadata": {"continue": ""}},
         ),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from tests.contract.matching import difference, resolved
 from tests.contract.steps import COLLECTIONS, Act, Call, Case, Ends, Event, Sees, Step, Watch
 
 from warmclaim.seams import Request, Transport
-from warmclaim.testing.json_values import Json
+from warmclaim.testing.json_values import Json, is_object
 from warmclaim.testing.probe import EventReader, Probe, Reply
 
 EVENT_S_MAX = 10.0
@@ -37,6 +37,34 @@ class Said:
     code: int
     body: Json
     ordered: bool = True
+
+
+class Cleaner:
+    """Empties collections, whatever finalizers are in the way."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+
+    async def clean(self, collections: Iterable[str]) -> None:
+        """Deletes all objects in them. Raises AssertionError where something will not go."""
+        for collection in collections:
+            for _ in range(CLEANING_TURNS_MAX):
+                if not await self._delete_all(collection):
+                    break
+                await asyncio.sleep(POLL_S)
+            else:
+                raise AssertionError(f"{collection} cannot be emptied")
+
+    async def _delete_all(self, collection: str) -> int:
+        found = await self._probe.get(collection)
+        items = found.items if found.code == 200 else []
+        items = [item for item in items if item["metadata"]["name"] not in OF_THE_CLUSTER]
+        for item in items:
+            path = f"{collection}/{item['metadata']['name']}"
+            if item["metadata"].get("finalizers"):
+                await self._probe.merge_patch(path, {"metadata": {"finalizers": None}})
+            await self._probe.delete(path, {"gracePeriodSeconds": 0})
+        return len(items)
 
 
 class Run:
@@ -65,28 +93,8 @@ class Run:
                 await reader.close()
 
     async def clean(self) -> None:
-        """Deletes what the case left, so that the namespace can serve the next one.
-
-        Raises AssertionError where something will not go.
-        """
-        for collection in self._touched:
-            for _ in range(CLEANING_TURNS_MAX):
-                if not await self._delete_all(collection):
-                    break
-                await asyncio.sleep(POLL_S)
-            else:
-                raise AssertionError(f"{collection} cannot be emptied")
-
-    async def _delete_all(self, collection: str) -> int:
-        found = await self._probe.get(collection)
-        items = found.items if found.code == 200 else []
-        items = [item for item in items if item["metadata"]["name"] not in OF_THE_CLUSTER]
-        for item in items:
-            path = f"{collection}/{item['metadata']['name']}"
-            if item["metadata"].get("finalizers"):
-                await self._probe.merge_patch(path, {"metadata": {"finalizers": None}})
-            await self._probe.delete(path, {"gracePeriodSeconds": 0})
-        return len(items)
+        """Deletes what the case left, so that the namespace can serve the next one."""
+        await Cleaner(self._probe).clean(self._touched)
 
     async def _take(self, step: Step) -> None:
         match step:
@@ -145,7 +153,7 @@ class Run:
     def _wrong_part(self, call: Call, reply: Reply) -> str:
         if call.causes is not None and causes_of(reply.body) != sorted(call.causes):
             return f"causes: {causes_of(reply.body)}"
-        if call.names is not None and tuple(reply.names) != self._resolved(call.names):
+        if call.names is not None and reply.names != self._resolved([*call.names]):
             return f"names: {reply.names}"
         if call.text and call.text not in reply.text:
             return f"{call.text!r} is not in the answer"
@@ -255,7 +263,7 @@ def _event_name(event: Json) -> str:
 
 
 def _is_live(event: Json) -> bool:
-    return event["type"] != "ERROR"
+    return bool(event["type"] != "ERROR")
 
 
 def _in_short(events: list[Json]) -> list[str]:
@@ -264,5 +272,5 @@ def _in_short(events: list[Json]) -> list[str]:
 
 def _at(value: Any, path: str) -> Any:
     for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = value.get(name) if is_object(value) else None
     return value

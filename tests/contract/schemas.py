@@ -15,7 +15,9 @@ def refused(path: str, body: object, *causes: tuple[str, str]) -> Call:
 
 
 def bad_metadata(cause: str, field: str, **metadata: object) -> Call:
-    return refused("pools", pool(**metadata), (cause, f"metadata.{field}"))
+    body = pool()
+    sent = {**body, "metadata": {**body["metadata"], **metadata}}
+    return refused("pools", sent, (cause, f"metadata.{field}"))
 
 
 SCHEMAS = (

@@ -436,6 +436,13 @@ LEASES = (
         get("leases/lease", has={"spec": {"holderIdentity": "you"}}),
     ),
     case(
+        "an update of a lease that is not there makes it, whatever version it names",
+        put("leases/lease", lease(), 201, has={"metadata": {"uid": ANY}}, save="made"),
+        put("leases/other", lease("other", resourceVersion="1"), 201, rv=">made"),
+        put("leases/third", lease("third", uid=UNKNOWN), 409, reason="Conflict"),
+        get("leases/third", 404, reason="NotFound"),
+    ),
+    case(
         "an update of a lease needs a version",
         post("leases", lease()),
         put(
