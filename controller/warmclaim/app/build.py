@@ -142,7 +142,8 @@ class App:
             self._outside.clock,
             settings,
         )
-        PoolEvents(caches, self._add_controller(POOL, reconciler, settings.workers))
+        queue = self._add_controller(POOL, reconciler, settings.workers)
+        PoolEvents(caches, queue, reconciler.saw)
 
     def _add_sandboxes(self) -> None:
         settings = self.settings.sandboxes

@@ -24,6 +24,7 @@ from warmclaim.controllers.pool_members import (
     unseen_ordinals,
 )
 from warmclaim.domain.blueprint import Blueprint, blueprint_of, member_sandbox
+from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.patches import create_reservation_patch
 from warmclaim.domain.refill import (
     CreateMembers,
@@ -34,7 +35,7 @@ from warmclaim.domain.refill import (
     Settled,
     decide_refill,
 )
-from warmclaim.domain.reservation import Reservation, member_name
+from warmclaim.domain.reservation import Reservation, member_name, ordinal_of
 from warmclaim.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -104,6 +105,7 @@ class PoolReconciler:
         return await self._write_status(key)
 
     async def _resize(self, key: ObjectKey) -> None:
+        has_turn = False
         for _ in range(_STEPS_MAX):
             pool = self._caches.pools.store.get(key)
             if pool is None:
@@ -120,14 +122,30 @@ class PoolReconciler:
                     # At once, although refill yields: a claim that finds the pool empty waits
                     # only for creates that are reserved.
                     await self._reserve(pool, memory, reservation)
+                case CreateMembers() if not has_turn:
+                    await self._turn()
+                    has_turn = True  # and look again: the world went on meanwhile
                 case CreateMembers(ordinals):
                     if blueprint is not None:
-                        await self._create_all(pool, memory, blueprint, ordinals)
+                        await self._create_some(pool, memory, blueprint, ordinals)
+                    has_turn = False
                 case DeleteMembers(members):
                     await self._delete_all(members)
                     return  # their going wakes the pool
                 case _:
                     assert_never(decision)
+
+    def saw(self, sandbox: Sandbox) -> None:
+        """Note that a sandbox exists or has existed: its ordinal must not be created again."""
+        owner = pool_owner(sandbox)
+        if owner is None:
+            return
+        memory = self._memories.get(ObjectKey(sandbox.metadata.namespace, owner.name))
+        if memory is None or memory.reservation is None or memory.uid != owner.uid:
+            return
+        ordinal = ordinal_of(owner.name, owner.uid, sandbox.metadata.name)
+        if ordinal is not None and ordinal in memory.reservation.ordinals:
+            memory.seen.add(ordinal)
 
     def _memory(self, pool: Pool) -> PoolMemory:
         memory = self._memories.get(pool.metadata.key)
@@ -210,28 +228,24 @@ class PoolReconciler:
         else:
             self._caches.pools.observe(view)
 
-    async def _create_all(
+    async def _create_some(
         self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinals: Sequence[int]
     ) -> None:
         """Slow start: 1, 2, 4, ... at once, so that a refusal costs one request, not a batch."""
-        started, size = 0, 1
-        while started < len(ordinals):
-            await self._turn()
-            batch = ordinals[started : started + size]
-            creates = (self._create(pool, memory, blueprint, ordinal) for ordinal in batch)
-            failures = [
-                answer
-                for answer in await asyncio.gather(*creates, return_exceptions=True)
-                if isinstance(answer, BaseException)
-            ]
-            if failures:
-                self._say_refused(pool, failures[0])
-                raise failures[0]
-            started += len(batch)
-            size *= 2
-            now = self._caches.pools.store.get(pool.metadata.key)
-            if now is None or now.spec.replicas != pool.spec.replicas:
-                return  # the target moved: decide anew
+        creates = (
+            self._create(pool, memory, blueprint, ordinal)
+            for ordinal in ordinals[: memory.together]
+        )
+        failures = [
+            answer
+            for answer in await asyncio.gather(*creates, return_exceptions=True)
+            if isinstance(answer, BaseException)
+        ]
+        if failures:
+            memory.together = 1
+            self._say_refused(pool, failures[0])
+            raise failures[0]
+        memory.together = min(memory.together * 2, self._settings.batch_items_max)
 
     async def _create(
         self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinal: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
@@ -21,8 +23,14 @@ instead of 300."""
 class PoolEvents:
     """Subscribes to the caches; own creates wake nobody, the pass that made them goes on."""
 
-    def __init__(self, caches: PoolCaches, queue: AsyncWorkqueue[ObjectKey]) -> None:
+    def __init__(
+        self,
+        caches: PoolCaches,
+        queue: AsyncWorkqueue[ObjectKey],
+        saw: Callable[[Sandbox], None],
+    ) -> None:
         self._caches = caches
+        self._saw = saw
         self._queue = queue
         caches.pools.subscribe(self._pool_changed)
         caches.sandboxes.subscribe(self._sandbox_changed)
@@ -41,6 +49,7 @@ class PoolEvents:
         for sandbox in (change.old, change.new):
             owner = pool_owner(sandbox) if sandbox else None
             if sandbox and owner:
+                self._saw(sandbox)  # also what came and went between two passes
                 key = ObjectKey(sandbox.metadata.namespace, owner.name)
                 self._queue.add(key, lane=Lane.REFILL, after_s=GATHER_S)
 

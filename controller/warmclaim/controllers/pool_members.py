@@ -21,12 +21,14 @@ class PoolMemory:
 
     `seen`: ordinals of the current batch known to exist, to have existed, or to be taken by
     somebody else. `is_sure`: the caches hold whatever was created under the batches before this
-    one, since this process reserved it, or has read all sandboxes after it.
+    one, since this process reserved it, or has read all sandboxes after it. `together`: creates
+    to send at once (slow start).
     """
 
     uid: str
     reservation: Reservation | None = None
     is_sure: bool = False
+    together: int = 1
     seen: set[int] = field(default_factory=set[int])
     status_written_s: float = float("-inf")
 
