@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,26 @@ async def test_a_client_that_leaves_a_quiet_watch_is_forgotten(
     async with asyncio.timeout(5):
         while server.open_watches:  # noqa: ASYNC110 - a socket's end rings no bell here
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop")
+def test_a_client_that_leaves_is_no_error_on_uvloop_either(
+    server: FakeApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    uvloop = importlib.import_module("uvloop")
+
+    async def scenario() -> None:
+        async with serve(server) as front, aiohttp.ClientSession(front.url) as http:
+            for _ in range(20):
+                watch = await http.get(CLAIMS, params={"watch": "true"})
+                watch.close()
+                server.cluster.create(Target(NAMESPACE), {"metadata": {"generateName": "n-"}})
+            while server.open_watches:  # noqa: ASYNC110 - a socket's end rings no bell here
+                await asyncio.sleep(0.01)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
+    assert caplog.text == ""
 
 
 async def test_a_slow_reader_gets_every_event_and_holds_up_nobody(

@@ -139,13 +139,11 @@ class HttpFront:
                 return False
             request, caller = self._understood(incoming)
         except Refusal as refusal:
-            _send(writer, Response(refusal.code, refusal.body, refusal.headers))
-            await writer.drain()
+            await _send(writer, Response(refusal.code, refusal.body, refusal.headers))
             return False
         stream = await self._server.open_stream(request, caller)
         if isinstance(stream, Answer):
-            _send(writer, stream.response)
-            await writer.drain()
+            await _send(writer, stream.response)
         else:
             await self._forward(stream, reader, writer)
         return incoming.keeps_connection
@@ -174,21 +172,27 @@ class HttpFront:
         self._streams.add(stream)
         gone = asyncio.ensure_future(_close_when_client_leaves(reader, stream))
         try:
-            writer.write(head_of(stream.status, stream.headers, length=None))
-            while piece := await stream.read():
-                writer.write(chunk(piece))
-                await writer.drain()
-            writer.write(chunk(b""))
-            await writer.drain()
+            piece = None
+            await _write(writer, head_of(stream.status, stream.headers, length=None))
+            while piece != b"" and not writer.is_closing():
+                piece = await stream.read()
+                await _write(writer, chunk(piece))
         finally:
             gone.cancel()
             self._streams.discard(stream)
             await stream.close()
 
 
-def _send(writer: asyncio.StreamWriter, response: Response) -> None:
+async def _send(writer: asyncio.StreamWriter, response: Response) -> None:
     head = head_of(response.status, response.headers, length=len(response.body))
-    writer.write(head + response.body)
+    await _write(writer, head + response.body)
+
+
+async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    # asyncio drops what is written after the client left; to uvloop it is an error.
+    if not writer.is_closing():
+        writer.write(data)
+        await writer.drain()
 
 
 async def _close_when_client_leaves(reader: asyncio.StreamReader, stream: ByteStream) -> None:
