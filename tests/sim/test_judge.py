@@ -341,3 +341,13 @@ def test_a_create_that_lands_late_for_a_member_that_came_and_went_is_let_pass() 
     court.member(1)
     court.member(0, MANAGER + LATE)
     assert court.promises == []
+
+
+def test_a_create_of_the_last_batch_may_still_be_under_way_from_another_leader() -> None:
+    court = Court()
+    court.pool(1)
+    court.reserve(0, 1, 1)
+    court.pool(0, '{"first":0,"end":1,"replicas":1}')
+    court.delete(SANDBOXES, court.member(0))
+    court.member(0, "m1")
+    assert court.promises == []

@@ -190,16 +190,25 @@ class Judge:
             return
         book = self._book(owner.uid)
         ordinal = ordinal_of(owner.name, owner.uid, commit.object["metadata"]["name"])
-        reserved = 0
-        if ordinal is not None and ordinal not in book.created:
-            batches = reversed(book.batches)
-            reserved = next((r for first, end, r in batches if first <= ordinal < end), 0)
+        reserved = self._reserved_under(book, ordinal)
+        if ordinal is not None:
             book.created.add(ordinal)
         ceiling = max(book.replicas, reserved, book.lowered)
         if len(book.members) > ceiling:
             text = f"{len(book.members)} members of {owner.name}, {ceiling} allowed"
             again = "" if reserved else ", its ordinal was not reserved or was made before"
             self._breach("S6", commit, text + again)
+
+    def _reserved_under(self, book: _PoolBook, ordinal: int | None) -> int:
+        """The target under which an unconfirmed create was reserved, 0 if it was not.
+
+        What one leader has confirmed, another may still have under way as long as it is of the
+        pool's last batch.
+        """
+        if ordinal is None:
+            return 0
+        batches = book.batches[-1:] if ordinal in book.created else reversed(book.batches)
+        return next((target for first, end, target in batches if first <= ordinal < end), 0)
 
     def _is_late_again(self, commit: Commit, owner: Owner | None, who: str) -> bool:
         """Whether a create landed late and its ordinal had been made before."""
