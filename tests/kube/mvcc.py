@@ -16,7 +16,8 @@ from warmclaim.errors import StreamError, UnknownOutcomeError
 from warmclaim.seams import ByteStream, Request, Response
 
 Fault = Literal["500", "429", "html", "reset", "410"]
-Cut = Literal["eof", "reset", "torn", "410", "rubbish", "long"]
+Cut = Literal["eof", "reset", "torn", "410", "rubbish"]
+Form = Literal["plain", "unreadable", "huge"]
 
 
 @dataclass(frozen=True)
@@ -38,44 +39,47 @@ class OpenWatch:
 
 @dataclass
 class Server:
-    """`version` is the newest; `floor` the oldest from which a watch may start."""
+    """`version` is the newest in the database; `seen` what the server itself has heard of, which
+    is what watches and lists from its cache tell; `floor` the oldest a watch may start from."""
 
     version: int = 10
+    seen: int = 10
     floor: int = 0
     history: list[Event] = field(default_factory=list[Event])
     faults: list[Fault] = field(default_factory=list[Fault])
     watches: list[OpenWatch] = field(default_factory=list[OpenWatch])
-    # The next lists are answered by a server that is so many versions behind.
+    # The next lists are answered by a server that lies: it is so many versions behind.
     lags: list[int] = field(default_factory=list[int])
     page_objects: int = 2
     asked: int = 0
     created: int = 0
+    # The next event arrives damaged at each watch.
+    is_garbling: bool = False
 
     # Writes.
 
-    def write(self, name: str, *, is_readable: bool = True) -> dict[str, Any]:
+    def write(self, name: str, form: Form = "plain") -> dict[str, Any]:
         """Create or change an object; the object as answered."""
         old = self.state().get(name)
         self.created += old is None
         uid = old["metadata"]["uid"] if old else f"{name}-{self.created}"
-        return self._append("MODIFIED" if old else "ADDED", name, uid, is_readable)
+        self.version += 1
+        blob = {"blob": "x" * 3000} if form == "huge" else {}
+        obj = a_widget(name, self.version, uid, **blob)
+        if form == "unreadable":
+            obj["spec"] = 5
+        self.history.append(Event(self.version, "MODIFIED" if old else "ADDED", obj))
+        return obj
 
     def delete(self, name: str) -> str:
         """Delete an object, return its uid, "" if there is none."""
         old = self.state().get(name)
         if old is None:
             return ""
-        uid = str(old["metadata"]["uid"])
-        self._append("DELETED", name, uid, is_readable=True)
-        return uid
-
-    def _append(self, type_: str, name: str, uid: str, is_readable: bool) -> dict[str, Any]:
         self.version += 1
-        obj = a_widget(name, self.version, uid)
-        if not is_readable:
-            obj["spec"] = 5
-        self.history.append(Event(self.version, type_, obj))
-        return obj
+        metadata = {**old["metadata"], "resourceVersion": str(self.version)}
+        self.history.append(Event(self.version, "DELETED", {**old, "metadata": metadata}))
+        return str(metadata["uid"])
 
     def state(self, version: int | None = None) -> dict[str, dict[str, Any]]:
         """Objects by name as of a version."""
@@ -92,19 +96,26 @@ class Server:
     def restore(self, version: int) -> None:
         """The database comes back from a backup."""
         self.cut("reset")
-        self.version = version
+        self.version = self.seen = version
         self.history = [event for event in self.history if event.version <= version]
         self.floor = min(self.floor, version)
 
     # Watches.
 
     def flush(self) -> None:
-        """Send every open watch what it has not been sent."""
+        """The server catches up with the database and tells the watches."""
+        self.seen = self.version
+        self._tell()
+
+    def _tell(self) -> None:
         versions = [event.version for event in self.history]
         for watch in self.watches:
-            for event in self.history[bisect.bisect_right(versions, watch.sent) :]:
-                watch.stream.say(line(event.type, event.object))
-            watch.sent = self.version
+            start, end = (bisect.bisect_right(versions, v) for v in (watch.sent, self.seen))
+            for event in self.history[start:end]:
+                raw = line(event.type, event.object)
+                watch.stream.say(raw.replace(b"name", b"nase") if self.is_garbling else raw)
+                self.is_garbling = False
+            watch.sent = max(watch.sent, self.seen)
 
     def bookmark(self) -> None:
         self.flush()
@@ -136,14 +147,22 @@ class Server:
                 return refusal(410, "Expired")
         else:
             offset = 0
-            version = self.version - (self.lags.pop(0) if self.lags else 0)
-            if version < int(query.get("resourceVersion") or 0):
+            wanted = int(query.get("resourceVersion") or 0)
+            if wanted > self.seen:
                 return refusal(504, "Timeout", cause="ResourceVersionTooLarge")
+            version = self._listed_version(is_consistent=not wanted)
         objects = [obj for _, obj in sorted(self.state(version).items())]
         page = objects[offset : offset + self.page_objects]
         rest = offset + self.page_objects
         token = f"{version}:{rest}" if rest < len(objects) else ""
         return a_list(*page, rv=version, token=token)
+
+    def _listed_version(self, *, is_consistent: bool) -> int:
+        if self.lags:
+            return max(0, self.seen - self.lags.pop(0))
+        if is_consistent:
+            self.flush()
+        return self.seen
 
     async def stream(self, request: Request) -> ByteStream:
         query = dict(request.query)
@@ -159,12 +178,12 @@ class Server:
         stream = FakeStream()
         if is_list:
             # In the order of names, which is not that of versions.
-            for _, obj in sorted(self.state().items()):
+            since = max(self.seen, since) if since else self.version
+            for _, obj in sorted(self.state(since).items()):
                 stream.say(line("ADDED", obj))
-            stream.say(bookmark(self.version, ends_initial=True))
-            since = self.version
+            stream.say(bookmark(since, ends_initial=True))
         self.watches.append(OpenWatch(stream, since))
-        self.flush()
+        self._tell()
         return stream
 
     async def close(self) -> None:
@@ -199,5 +218,3 @@ def _last_words(how: Cut) -> tuple[bytes | Exception, ...]:
             return (error_line(410, "Expired"), b"")
         case "rubbish":
             return (b"rubbish\n", b"")
-        case "long":
-            return (b"x" * 5000, b"\n", b"")

@@ -480,12 +480,15 @@ async def test_each_request_is_recorded_once_with_its_outcome() -> None:
         HTML,
         Response(302, b""),
         FakeStream(),
+        PermanentError(200, "AnswerTooLarge", ""),
     )
     await rig.client.json_patch(WIDGET, KEY, PATCH, subresource="status", channel=Channel.REFILL)
     for verb in ("replace", "get", "create", "list", "delete"):
         with pytest.raises((ApiError, NotSentError, UnknownOutcomeError)):
             await rig.call(verb)
     await rig.call("watch")
+    with pytest.raises(PermanentError):
+        await rig.call("list")
     assert [(r.verb, r.outcome) for r in rig.records] == [
         ("patch", "200"),
         ("update", "409"),
@@ -494,6 +497,7 @@ async def test_each_request_is_recorded_once_with_its_outcome() -> None:
         ("list", "200"),
         ("delete", "bad_answer"),
         ("watch", "200"),
+        ("list", "bad_answer"),
     ]
     first = rig.records[0]
     assert (first.resource, first.subresource) == ("widgets.example.org", "status")

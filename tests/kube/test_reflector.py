@@ -25,7 +25,7 @@ from tests.kube.fakes import (
 )
 
 from warmclaim.api.meta import ObjectKey
-from warmclaim.errors import NotSentError, StreamError, UnknownOutcomeError
+from warmclaim.errors import NotSentError, PermanentError, StreamError, UnknownOutcomeError
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Informer
 from warmclaim.kube.ladder import ReflectorSettings
@@ -91,6 +91,7 @@ def ending(*pieces: bytes | Exception) -> FakeStream:
 
 A, B, C = a_widget("a", 1), a_widget("b", 2), a_widget("c", 3)
 B9 = a_widget("b", 9)
+STREAMED = ReflectorSettings(use_watch_list=True)
 
 
 async def test_first_list_is_a_consistent_read_and_the_watch_starts_at_its_version() -> None:
@@ -422,6 +423,36 @@ async def test_unreadable_object_keeps_its_last_state_and_its_deletion_is_seen()
         assert rig.names == "b"
 
 
+async def test_unreadable_object_in_a_list_is_not_taken_for_gone() -> None:
+    poison = a_widget("a", 8) | {"spec": 5}
+    async with running(
+        a_list(A, B, rv=7), ending(error_line(410)), a_list(poison, B, rv=9), hanging()
+    ) as rig:
+        await rig.clock.run_for(2)
+        assert rig.asked()[-1] == "watch@9"
+        assert rig.names == "ab"
+        assert rig.informer.skipped == 1
+
+
+async def test_b19_pages_that_are_too_large_are_asked_for_smaller() -> None:
+    too_large = PermanentError(200, "AnswerTooLarge", "")
+    async with running(too_large, too_large, a_list(A, rv=7), hanging()) as rig:
+        await rig.clock.run_for(3)
+        limits = [dict(r.query)["limit"] for r in rig.transport.requests[:3]]
+        assert limits == ["500", "125", "31"]
+        assert rig.names == "a"
+
+
+async def test_streamed_list_is_followed_only_when_it_is_whole() -> None:
+    stream = FakeStream([line("ADDED", A)])
+    async with running(stream, hanging(), settings=STREAMED) as rig:
+        await rig.clock.run_for(10)
+        assert rig.informer.unwatched_s() > 0
+        stream.say(bookmark(12, ends_initial=True))
+        await rig.clock.run_for(10)
+        assert rig.informer.unwatched_s() == 0
+
+
 async def test_h7_b19_line_beyond_the_limit_lists_again() -> None:
     async with running(
         a_list(A, rv=7),
@@ -522,8 +553,6 @@ async def test_e6_lists_from_caches_do_not_count_as_insistence() -> None:
 
 
 # Lists as streams.
-
-STREAMED = ReflectorSettings(use_watch_list=True)
 
 
 async def test_watch_list_is_whole_at_its_bookmark_and_goes_on_as_a_watch() -> None:

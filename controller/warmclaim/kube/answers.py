@@ -39,6 +39,7 @@ VERSION_TOO_LARGE: Final = "ResourceVersionTooLarge"
 # Reasons of our own, for answers that are no Kubernetes answers.
 NO_ANSWER: Final = "NoAnswer"
 BAD_ANSWER: Final = "BadAnswer"
+ANSWER_TOO_LARGE: Final = "AnswerTooLarge"
 
 # msgspec's own errors, nesting deeper than the decoder goes, and bytes that are no UTF-8.
 DECODE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError)
@@ -208,6 +209,11 @@ def _kind_of_5xx(status: Status) -> tuple[type[ApiError], str]:
 def is_version_too_large(error: BaseException) -> bool:
     """Does the server lag behind the version asked for?"""
     return isinstance(error, TransientError) and error.reason == VERSION_TOO_LARGE
+
+
+def is_answer_too_large(error: BaseException) -> bool:
+    """Did a read bring more than the transport takes in?"""
+    return isinstance(error, PermanentError) and error.reason == ANSWER_TOO_LARGE
 
 
 def member(value: object, *names: str) -> str:

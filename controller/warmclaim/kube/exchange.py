@@ -27,7 +27,7 @@ R = TypeVar("R", Response, ByteStream)
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One finished request. `outcome` is the HTTP status in digits, or one of `not_sent`,
-    `no_answer`, `bad_answer` (a status that no API server sends) and `cancelled`.
+    `no_answer`, `bad_answer` (nothing an API server sends) and `cancelled`.
     For a watch `duration_s` ends with the response head."""
 
     verb: Verb
@@ -92,6 +92,9 @@ class Exchange:
             outcome = str(answer.status) if is_usual else "bad_answer"
         except NotSentError:
             outcome = "not_sent"
+            raise
+        except ApiError:
+            outcome = "bad_answer"
             raise
         except UnknownOutcomeError as error:
             outcome = "no_answer"

@@ -14,7 +14,7 @@ import binascii
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -48,7 +48,7 @@ class Loaded:
     """What a kubeconfig says about its current context. Files are absolute paths."""
 
     server_url: str
-    authorization: str | None
+    authorization: str | None = field(repr=False)
     ca_file: str | None
     cert_file: str | None
     key_file: str | None

@@ -101,6 +101,7 @@ class Reflector(Generic[T]):
         self._ladder = Ladder(self._settings)
         self._backoff = Backoff(self._settings)
         self._use_watch_list = self._settings.use_watch_list
+        self._page_objects = self._settings.page_objects_max
         self._failed_watch_lists = 0
         self._has_progress = False
         self.stats = ReflectorStats()
@@ -148,6 +149,10 @@ class Reflector(Generic[T]):
     def _failed(self, step: Step, error: Exception) -> None:
         if isinstance(step, ListStep):
             self._ladder.list_failed(error)
+            if answers.is_answer_too_large(error):
+                # Objects of 1.5 MB by the hundred are some tenant's doing; the kind is read all
+                # the same, in smaller pages from now on.
+                self._page_objects = max(1, self._page_objects // 4)
         elif isinstance(error, ApiError):
             self._ladder.watch_failed(error, is_in_stream=False)
         self.stats.failures += 1
@@ -174,7 +179,7 @@ class Reflector(Generic[T]):
                 self._resource,
                 namespace=self._namespace,
                 label_selector=self._label_selector,
-                limit=self._settings.page_objects_max,
+                limit=self._page_objects,
                 continue_token=token,
                 resource_version=step.resource_version,
                 match="NotOlderThan" if step.resource_version else None,
@@ -249,7 +254,7 @@ class Reflector(Generic[T]):
         """Read the stream to its end, or until it has been silent for too long."""
         reader = asyncio.create_task(self._read(stream, initial))
         watchdog = asyncio.create_task(self._until_silent())
-        self.is_following = True
+        self.is_following = initial is None
         try:
             await asyncio.wait((reader, watchdog), return_when=asyncio.FIRST_COMPLETED)
             if reader.done():
@@ -338,7 +343,7 @@ class Reflector(Generic[T]):
                 items, unreadable = list(initial.items.values()), initial.unreadable
                 if not self._take_list(initial.step, items, version, unreadable):
                     raise _Nonsense(f"initial events of version {version}")
-                initial.is_whole = self._has_progress = True
+                initial.is_whole = self._has_progress = self.is_following = True
             case Bookmark():
                 pass
             case Skipped():

@@ -22,6 +22,7 @@ from yarl import URL
 
 from warmclaim import __version__
 from warmclaim.errors import NotSentError, PermanentError, StreamError, UnknownOutcomeError
+from warmclaim.kube import answers
 from warmclaim.kube.config import Connection
 from warmclaim.seams import ByteStream, Channel, Request, Response
 
@@ -184,7 +185,7 @@ class HttpTransport:
                 answer.close()
                 why = f"{request.method} {request.path}: an answer of more than {limit} bytes"
                 if request.method == "GET":
-                    raise PermanentError(answer.status, "AnswerTooLarge", why)
+                    raise PermanentError(answer.status, answers.ANSWER_TOO_LARGE, why)
                 raise UnknownOutcomeError(why)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
