@@ -153,7 +153,7 @@ def list_page(cache: WatchCache, target: Target, matches: Matches | None, o: Rea
     if o.continue_token:
         if o.version not in ("", "0"):
             raise refusals.bad_request(_NO_VERSION_WITH_TOKEN)
-        rv, start = _read_token(o.continue_token)
+        rv, start = _read_token(o.continue_token, target.prefix)
     else:
         rv, start = _list_version(cache, o), ""
     pinned = rv or cache.store.rv
@@ -161,10 +161,10 @@ def list_page(cache: WatchCache, target: Target, matches: Matches | None, o: Rea
         found = cache.store.scan(target.kind.resource, prefix=target.prefix, after=start, at=pinned)
         # The watch cache, which answers for "0", knows no pages: the real one does not cut either.
         limit = 0 if o.version == "0" else o.limit
-        return _cut(found, matches, pinned, limit)
+        return _cut(found, matches, pinned, limit, target.prefix)
     except CompactedError as error:
         if o.continue_token:
-            raise refusals.gone(_EXPIRED, continue_token=_token(0, start)) from error
+            raise refusals.gone(_EXPIRED, continue_token=_token(0, start, target.prefix)) from error
         raise refusals.too_old(error.asked, error.oldest) from error
 
 
@@ -223,7 +223,9 @@ def _list_version(cache: WatchCache, o: ReadOptions) -> int:
     return o.rv if is_exact else cache.rv
 
 
-def _cut(found: Iterator[Commit], matches: Matches | None, rv: int, limit: int) -> Page:
+def _cut(
+    found: Iterator[Commit], matches: Matches | None, rv: int, limit: int, prefix: str
+) -> Page:
     matching = (c for c in found if matches is None or matches(c.object))
     if not limit:
         return Page(rv, list(matching))
@@ -232,15 +234,18 @@ def _cut(found: Iterator[Commit], matches: Matches | None, rv: int, limit: int) 
     remaining = sum(1 for _ in found) if len(items) == limit else 0
     if not remaining:
         return Page(rv, items)
-    return Page(rv, items, _token(rv, items[-1].key), remaining if matches is None else None)
+    token = _token(rv, items[-1].key, prefix)
+    return Page(rv, items, token, remaining if matches is None else None)
 
 
-def _token(rv: int, start: str) -> str:
-    encoded = msgspec.json.encode({"v": _TOKEN_FORM, "rv": rv, "start": start})
+def _token(rv: int, start: str, prefix: str) -> str:
+    """The continue token for what comes after the key `start`, which it has without `prefix`."""
+    after = f"/{start.removeprefix(prefix)}\0"
+    encoded = msgspec.json.encode({"v": _TOKEN_FORM, "rv": rv, "start": after})
     return base64.urlsafe_b64encode(encoded).decode().rstrip("=")
 
 
-def _read_token(token: str) -> tuple[int, str]:
+def _read_token(token: str, prefix: str) -> tuple[int, str]:
     try:
         padded = token.encode() + b"=" * (-len(token) % 4)
         if "=" in token:
@@ -249,7 +254,7 @@ def _read_token(token: str) -> tuple[int, str]:
         read = msgspec.json.decode(decoded, type=dict[str, int | str])
         if read["v"] != _TOKEN_FORM:
             raise ValueError("incorrect version")
-        return int(read["rv"]), str(read["start"])
+        return int(read["rv"]), prefix + str(read["start"]).removeprefix("/").rstrip("\0")
     except (binascii.Error, msgspec.DecodeError, KeyError, ValueError) as error:
         why = f"invalid continue token: continue key is not valid: {error}"
         raise refusals.bad_request(why) from error
