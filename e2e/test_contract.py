@@ -25,7 +25,12 @@ from tests.contract.runner import Run, Said
 from tests.contract.steps import Case
 from tests.contract.tournament import Tournament
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(60),
+    # Bodies beyond 1 MB are what some cases are about.
+    pytest.mark.filterwarnings("ignore:Sending a large body"),
+]
 
 SEQUENCES = int(os.environ.get("WARMCLAIM_DIFF_SEQUENCES", "0"))
 FIRST_SEED = int(os.environ.get("WARMCLAIM_DIFF_SEED", "1"))

@@ -359,4 +359,25 @@ POLICIES = (
     ),
 )
 
-CASES: tuple[Case, ...] = DELETES + FINALIZERS + POLICIES
+ENDING = "/apis/extensions.agents.x-k8s.io/v1beta1/namespaces/{ns}-ending/sandboxwarmpools"
+NAMESPACES = (
+    case(
+        "a namespace under deletion takes nothing new, and goes when it is empty",
+        Act("collect"),
+        post("/api/v1/namespaces", {"metadata": {"name": "{ns}-ending"}}),
+        post(ENDING, pool(finalizers=["example.com/held"])),
+        delete("/api/v1/namespaces/{ns}-ending", has={"status": {"phase": "Terminating"}}),
+        post(
+            ENDING,
+            pool("late"),
+            403,
+            reason="Forbidden",
+            causes=(("NamespaceTerminating", "metadata.namespace"),),
+        ),
+        get(f"{ENDING}/pool", has={"metadata": {"deletionTimestamp": ANY}}, within_s=COLLECTED_S),
+        merge(f"{ENDING}/pool", {"metadata": {"finalizers": None}}),
+        get("/api/v1/namespaces/{ns}-ending", GONE, reason="NotFound", within_s=COLLECTED_S),
+    ),
+)
+
+CASES: tuple[Case, ...] = DELETES + FINALIZERS + POLICIES + NAMESPACES

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 from tests.contract.bodies import claim, config_map, pod, pool
 from tests.contract.steps import (
     ANY,
@@ -16,6 +19,15 @@ from tests.contract.steps import (
     post,
 )
 
+
+def token(rv: int, after: str) -> str:
+    """A continue token as the server makes it: the list at `rv`, after the name `after`."""
+    content = json.dumps({"v": "meta.k8s.io/v1", "rv": rv, "start": f"{after}\0"})
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+# Made up, since a real server keeps what it has paged for a while, whatever etcd has forgotten.
+OLD_TOKEN = token(1, "a")
 WAIT_S = 3.0
 """How long a server waits for a version it has not seen, before it says so; in seconds."""
 
@@ -314,6 +326,21 @@ PAGES = (
             reason="BadRequest",
             query={"limit": 1, "continue": "$first.continue", "resourceVersion": "$a.rv"},
         ),
+    ),
+    case(
+        "a continue token whose version is compacted away has expired, and comes with another",
+        *pools("a", "b", "c"),
+        delete("pools/b"),
+        Act("compact"),
+        get(
+            "pools",
+            410,
+            reason="Expired",
+            query={"limit": 1, "continue": OLD_TOKEN},
+            has={"metadata": {"continue": ANY}},
+            save="expired",
+        ),
+        get("pools", query={"continue": "$expired.continue"}, names=("c",)),
     ),
     case(
         "a limit that is no number is refused",

@@ -28,6 +28,7 @@ KINDS: Mapping[str, Callable[[str], Json]] = {
 }
 NAMES = ("a", "b", "c")
 WATCHED = "app=x"
+_GOOD: Mapping[str, tuple[object, ...]] = {"pools": (1, 2), "leases": ("me", "you")}
 _UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -181,8 +182,13 @@ def _spec_change(dice: _Dice, kind: str) -> Json:
 
 
 def _member(dice: _Dice, kind: str) -> tuple[str, object]:
-    """Path and value of one member of the spec."""
+    """Path and value of one member of the spec.
+
+    Of no wrong type, and no null in a built-in kind: see differences.toml.
+    """
     name, value = dice.one_of(*_spec_change(dice, kind).items())
+    if value == "many" or (value is None and kind == "leases"):
+        value = dice.one_of(*_GOOD[kind])
     return f"/spec/{name}", value
 
 
@@ -237,7 +243,7 @@ def _delete(dice: _Dice, kind: str, name: str) -> Operation:
 
 
 def _scale(dice: _Dice, kind: str, name: str) -> Operation:
-    # Hardly ever what the pool has already: see "scale-of-the-same" in differences.toml.
+    # Hardly ever what the pool has already: see "versions-by-managed-fields" in differences.toml.
     body = {"spec": {"replicas": dice.one_of(-1, *(dice.number(10, 10**6) for _ in range(3)))}}
     return Operation("PATCH", kind, name, "scale", body, MERGE_PATCH)
 

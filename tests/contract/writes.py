@@ -164,6 +164,18 @@ CREATES = (
         get("pools/pool", 404, reason="NotFound"),
     ),
     case(
+        "a dry run is of all stages or none",
+        post(
+            "pools",
+            pool(),
+            422,
+            reason="Invalid",
+            query={"dryRun": "Some"},
+            causes=(("FieldValueNotSupported", "dryRun"),),
+        ),
+        get("pools/pool", 404, reason="NotFound"),
+    ),
+    case(
         "the status of a create is dropped",
         post("pools", {**pool(), "status": STATUS}, lacks=("status",)),
         post("sandboxes", {**sandbox(), "status": {"nodeName": "n"}}, lacks=("status",)),
