@@ -78,8 +78,11 @@ async def test_a_watch_streams_lines_as_they_happen(
 
 
 async def test_a_watch_ends_cleanly_after_its_timeout(http: aiohttp.ClientSession) -> None:
-    async with http.get(CLAIMS, params={"watch": "1", "timeoutSeconds": "1"}) as watch:
-        assert await watch.content.read() == b""
+    for _ in range(2):  # the second one over the connection that the first one left
+        async with http.get(CLAIMS, params={"watch": "1", "timeoutSeconds": "1"}) as watch:
+            assert await watch.content.read() == b""
+    async with http.get("/version") as after:
+        assert after.status == 200
 
 
 async def test_a_client_that_leaves_a_quiet_watch_is_forgotten(
@@ -223,6 +226,13 @@ async def test_requests_may_follow_each_other_on_one_connection(front: HttpFront
     last = b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n"
     answer = await _raw(front, first + first + last)
     assert answer.count(b"HTTP/1.1 200 OK") == 3
+
+
+async def test_who_speaks_during_a_watch_ends_it_and_the_connection(front: HttpFront) -> None:
+    watch = f"GET {CLAIMS}?watch=true HTTP/1.1\r\n\r\n".encode()
+    answer = await _raw(front, watch, b"GET /livez HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(b"0\r\n\r\n")
 
 
 async def test_an_unknown_method_is_answered_405(front: HttpFront) -> None:

@@ -144,9 +144,9 @@ class HttpFront:
         stream = await self._server.open_stream(request, caller)
         if isinstance(stream, Answer):
             await _send(writer, stream.response)
-        else:
-            await self._forward(stream, reader, writer)
-        return incoming.keeps_connection
+            return incoming.keeps_connection
+        is_intact = await self._forward(stream, reader, writer)
+        return is_intact and incoming.keeps_connection
 
     def _understood(self, incoming: WireRequest) -> tuple[Request, Caller]:
         """The request in our own words. Refuses 401 and 405."""
@@ -167,8 +167,11 @@ class HttpFront:
 
     async def _forward(
         self, stream: ByteStream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Sends a stream piece by piece, no faster than the client reads, until either ends."""
+    ) -> bool:
+        """Sends a stream piece by piece, no faster than the client reads, until either ends.
+
+        Returns whether the connection may be used again: not if the client left or spoke.
+        """
         self._streams.add(stream)
         gone = asyncio.ensure_future(_close_when_client_leaves(reader, stream))
         try:
@@ -177,10 +180,13 @@ class HttpFront:
             while piece != b"" and not writer.is_closing():
                 piece = await stream.read()
                 await _write(writer, chunk(piece))
+            return not gone.done()
         finally:
             gone.cancel()
             self._streams.discard(stream)
             await stream.close()
+            # The reader has room for one who waits: the next request must find it free.
+            await asyncio.gather(gone, return_exceptions=True)
 
 
 async def _send(writer: asyncio.StreamWriter, response: Response) -> None:
