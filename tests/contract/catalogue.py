@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from tests.contract import deletes, handover, patches, paths, reads, schemas, watches, writes
+from tests.contract import (
+    deletes,
+    handover,
+    merges,
+    patches,
+    paths,
+    reads,
+    schemas,
+    statuses,
+    watches,
+    writes,
+)
 from tests.contract.steps import Case
 
 CASES: tuple[Case, ...] = (
     writes.CASES
+    + statuses.CASES
     + patches.CASES
+    + merges.CASES
     + deletes.CASES
     + reads.CASES
     + watches.CASES

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from warmclaim.kube.config import Connection
-from warmclaim.kube.transport import HttpTransport, TransportSettings
+from warmclaim.kube.transport import HttpTransport
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,7 @@ class RealBackend:
     def __init__(self, server: RealServer) -> None:
         tls = ssl.create_default_context(cafile=str(server.ca_file))
         connection = Connection(server.url, tls, _Bearer(server.token))
-        # A watch of 1 MB lines and one of many small ones are both part of the contract.
-        self.transport = HttpTransport(connection, settings=TransportSettings())
+        self.transport = HttpTransport(connection)
         self._etcd_url = server.etcd_url
 
     async def act(self, what: str) -> None:

@@ -134,17 +134,15 @@ Step: TypeAlias = Call | Watch | Sees | Ends | Act
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A named list of steps. `real_only` / `fake_only` give the reason for not running on both;
-    `fake_bug` that for which the embedded server is expected to fail."""
+    """A named list of steps. `fake_bug`: why the embedded server is expected to fail it."""
 
     name: str
     steps: tuple[Step, ...]
-    fake_only: str = ""
     fake_bug: str = ""
 
 
-def case(name: str, *steps: Step, fake_only: str = "", fake_bug: str = "") -> Case:
-    return Case(name, steps, fake_only, fake_bug)
+def case(name: str, *steps: Step, fake_bug: str = "") -> Case:
+    return Case(name, steps, fake_bug)
 
 
 def get(path: str, code: int = 200, **expected: Any) -> Call:
