@@ -188,6 +188,12 @@ class TestPublished:
         assert decision.status.sandbox is None
         assert decision.status.conditions[0].reason == "SandboxMissing"
 
+    @pytest.mark.parametrize("name", ["w/status", "../../pods/w", "..", "W", "a" * 254, "w%2Fx"])
+    def test_a_published_name_that_is_none_is_never_asked_for(self, name: str) -> None:
+        claim = a_claim(published=name)
+        read = facts(claim, reads=frozenset({Read.CLAIM}))
+        assert isinstance(decide_claim(read), adoption.Unpublish)
+
     def test_the_published_one_while_it_is_deleted_is_still_shown(self) -> None:
         claim = a_claim(published="warm")
         leaving = a_sandbox(owner=claim, deletion_timestamp=NOW)

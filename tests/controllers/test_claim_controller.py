@@ -166,6 +166,19 @@ def test_a_claim_waits_for_a_member_without_an_address_and_is_woken_by_it() -> N
     virtual(scenario)
 
 
+def test_a_claim_waits_for_a_member_that_its_pool_still_owes() -> None:
+    async def scenario(world: AppWorld) -> None:
+        stock(world, replicas=1)
+        world.put(a_claim("c", pool="pool"))
+        await world.run_for(1.5)
+        assert not await world.is_published("c")
+        world.put(warm("w1"))
+        claim = await world.served("c", within_s=0.1)
+        assert claim.published == "w1"
+
+    virtual(scenario)
+
+
 def test_a_claim_waits_two_seconds_at_most() -> None:
     async def scenario(world: AppWorld) -> None:
         stock(world, warm("w1", ready=False))
@@ -179,7 +192,7 @@ def test_a_claim_waits_two_seconds_at_most() -> None:
 
 def test_only_as_many_claims_wait_as_members_are_on_their_way() -> None:
     async def scenario(world: AppWorld) -> None:
-        stock(world, warm("w1", ready=False))
+        stock(world, warm("w1", ready=False), replicas=1)
         world.put(a_claim("early", pool="pool"))
         await world.run_for(0.1)
         world.put(a_claim("late", pool="pool"))

@@ -247,7 +247,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "CA data no certificate": (
         {"cluster": {"certificate-authority-data": "aGVsbG8="}},
-        "no PEM certificate",
+        r"certificate-authority-data holds no PEM certificate",
     ),
     "key not base64": (
         {"user": {"client-certificate-data": "aGVsbG8=", "client-key-data": "a"}},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _PREFIX = "agents.x-k8s.io/"
 
 LABEL_NAME_HASH = _PREFIX + "sandbox-name-hash"
@@ -34,6 +36,15 @@ EXTENSIONS_GROUP = "extensions.agents.x-k8s.io"
 VERSION = "v1beta1"
 
 _FNV_OFFSET, _FNV_PRIME = 0x811C9DC5, 0x01000193
+
+
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+def is_object_name(text: str) -> bool:
+    """Whether an object can have this name. Anything else in a field that should hold a name is
+    a tenant's, and must never become part of a request's path."""
+    return _OBJECT_NAME.fullmatch(text) is not None
 
 
 def name_hash(text: str) -> str:

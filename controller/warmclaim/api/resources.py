@@ -41,7 +41,13 @@ class Resource(Generic[T_co]):
         return f"{root}{inside}/{self.plural}"
 
     def item(self, key: ObjectKey, subresource: str | None = None) -> str:
-        """Path of one object. Names are escaped: no name reaches another path."""
+        """Path of one object.
+
+        Raises ValueError for what is no name of an object. Escaping alone would not do: the API
+        server takes `%2F` for a slash, so `x/status` would reach the subresource.
+        """
+        if not (names.is_object_name(key.name) and names.is_object_name(key.namespace)):
+            raise ValueError(f"no object can be named {str(key)[:256]!r}")
         path = f"{self.collection(key.namespace)}/{quote(key.name, safe='')}"
         return f"{path}/{subresource}" if subresource else path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -87,9 +88,9 @@ class App:
         """Run until `stop` is set; then everything is stopped, the lease released."""
         await self.manager.run(stop)
 
-    def not_ready(self) -> str | None:
-        """Why this replica is not ready, or None. A standby with warm caches is ready."""
-        return "; ".join(self.caches.unsynced()) or None
+    def readiness(self) -> dict[str, Callable[[], str | None]]:
+        """For each cache, what keeps it from being ready. A standby with warm caches is ready."""
+        return {name: partial(self.caches.problem, name) for name in self.caches.informers}
 
     def _build(self) -> None:
         builders = {

@@ -93,13 +93,14 @@ class Caches:
             )
         return known
 
-    def unsynced(self) -> list[str]:
-        """Kinds that have not been read once, with the reason where one is known."""
-        return [
-            f"{name} not read yet" + (f": {informer.last_error}" if informer.last_error else "")
-            for name, informer in self.informers.items()
-            if not informer.is_synced
-        ]
+    def problem(self, name: str) -> str | None:
+        """Why a kind has not been read once, and what to do about it; None if it was."""
+        informer = self.informers[name]
+        if informer.is_synced:
+            return None
+        error = informer.last_error
+        hint = "; install its CRD: kubectl apply -k config/crd" if error.startswith("404") else ""
+        return f"not read yet{hint}" + (f": {error}" if error else "")
 
     async def wait_synced(self) -> None:
         """Return once every kind was read."""

@@ -76,7 +76,8 @@ def _connections(api: ApiSettings) -> TransportSettings:
 def _serving(settings: Settings, app: App, heartbeat: Heartbeat) -> Serving:
     probes = Probes()
     probes.add_live("event loop", heartbeat.problem)
-    probes.add_ready("caches", app.not_ready)
+    for name, check in app.readiness().items():
+        probes.add_ready(name, check)
     if isinstance(app.election, LeaseElection):
         elector = app.election.elector
         probes.add_ready("lease", lambda: elector.problem)

@@ -119,8 +119,7 @@ class PoolReconciler:
                 case ReserveCreates() | CreateMembers() if not memory.is_sure:
                     await self._make_sure(pool, memory)
                 case ReserveCreates(reservation):
-                    # At once, although refill yields: a claim that finds the pool empty waits
-                    # only for creates that are reserved.
+                    # At once, although refill yields: then the creates wait only for their turn.
                     await self._reserve(pool, memory, reservation)
                 case CreateMembers() if not has_turn:
                     await self._turn()

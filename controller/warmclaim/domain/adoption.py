@@ -18,6 +18,7 @@ from typing import TypeAlias
 from warmclaim.api.claim import Claim, ClaimStatus
 from warmclaim.api.conditions import ClaimReason
 from warmclaim.api.meta import ObjectKey
+from warmclaim.api.names import is_object_name
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.domain.claim_status import failed_status, mirrored_status, missing_status
@@ -174,7 +175,8 @@ def _keep_published(facts: ClaimFacts) -> ClaimDecision:
 def _published_is_missing(facts: ClaimFacts) -> ClaimDecision:
     if Read.CLAIM not in facts.reads:
         return ReadClaim()
-    if Read.SANDBOX not in facts.reads:
+    is_name = is_object_name(facts.claim.published)  # a tenant may have written anything there
+    if is_name and Read.SANDBOX not in facts.reads:
         return ReadSandbox(ObjectKey(facts.claim.metadata.namespace, facts.claim.published))
     return Unpublish(missing_status(facts.claim, facts.now))
 

@@ -135,9 +135,14 @@ class Kubeconfig:
                 raise UsageError(f"{self._where}: {where}.{name}: {advice}")
         for name in _BASE64_FIELDS:
             try:
-                base64.b64decode("".join(str(fields.get(name, "")).split()), validate=True)
+                text = "".join(str(fields.get(name, "")).split())
+                content = base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError) as error:
                 raise UsageError(f"{self._where}: {where}.{name} is not base64") from error
+            is_ca = name == "certificate-authority-data"
+            if is_ca and content and b"-----BEGIN " not in content:
+                # The package puts it into a temporary file, whose name would tell nobody anything.
+                raise UsageError(f"{self._where}: {where}.{name} holds no PEM certificate")
 
     def _server(self, url: str | None) -> str:
         parts = urlsplit(url or "")

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from warmclaim.api.meta import ObjectKey
+from warmclaim.api.resources import Resource
 
 TEXT_CHARS_MAX = 256
 MESSAGE_CHARS_MAX = 1024
@@ -65,7 +66,7 @@ def scalar(value: object) -> Scalar:
         return value if isfinite(value) else str(value)
     if isinstance(value, str):
         return cut(str(value))
-    if isinstance(value, ObjectKey):
+    if isinstance(value, (ObjectKey, Resource)):
         return cut(str(value))
     if isinstance(value, BaseException):
         return _error(value)
