@@ -104,6 +104,8 @@ def test_a2_a_cold_start_never_touches_a_sandbox_of_somebody_else() -> None:
         assert await ready_reason(world) == "ReconcilerError"
         assert (await world.sandbox("c")).metadata.owner_references == ()
         await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, "c"))
+        world.faults.before = once(LOST, "nothing")
+        await world.served("c", within_s=1)  # woken by its going
 
     virtual(scenario)
 

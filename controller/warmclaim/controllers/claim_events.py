@@ -63,6 +63,8 @@ class ClaimEvents:
         old, new = change.old, change.new
         if old and new and not _matters(old, new):
             return
+        if old is not None:
+            self._wake_namesake(old, new)
         for sandbox in (old, new):
             owner = claim_owner(sandbox) if sandbox else None
             if sandbox and owner:
@@ -71,6 +73,13 @@ class ClaimEvents:
                 # back may be news for another claim, and the watch will not bring it again.
                 if not (change.is_own and self._queue.core.is_worked(key)):
                     self._queue.add(key, lane=Lane.STATUS)
+
+    def _wake_namesake(self, old: Sandbox, new: Sandbox | None) -> None:
+        """A claim that starts cold needs its own name: it may have become free, or its own."""
+        is_same = new is not None and new.metadata.owner_references == old.metadata.owner_references
+        claim = self._caches.claims.store.get(old.metadata.key)
+        if claim is not None and not claim.published and not is_same:
+            self._queue.add(old.metadata.key, lane=Lane.ADOPTION)
 
     def _pool_changed(self, change: Change[Pool]) -> None:
         old, new = change.old, change.new
