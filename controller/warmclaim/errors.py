@@ -1,21 +1,21 @@
 """Every error the program raises on purpose, and what the caller shall do about it.
 
-    WarmclaimError
-    ├── UsageError              the user's: a flag, a file; said in one line, exit 2
-    ├── ApiError                the API server answered, and the answer was no
-    │   ├── TransientError      5xx: retry with back-off; a write's outcome is unknown
-    │   │   └── ThrottledError  429: not applied; wait `retry_after_s`
-    │   ├── ConflictError       409, or 422 from a failed `test`: read again, decide again
-    │   ├── AlreadyExistsError  409 on a create
-    │   ├── NotFoundError       404
-    │   ├── ExpiredError        410: this resourceVersion or token is gone; list again
-    │   ├── UnauthorizedError   401: credentials are read again once, then back-off
-    │   ├── ForbiddenError      403: a permission is missing or a quota refused; say which
-    │   └── PermanentError      400, 413, 422, too large: the same request never succeeds
-    ├── NotSentError            no byte of the request left: surely not applied
-    ├── UnknownOutcomeError     applied or not: read back, never guess
-    ├── StreamError             a watch broke or made no sense: resume from the last version
-    └── InvariantError          ours: a promise would be broken; refuse the step, count it
+WarmclaimError
+├── UsageError              the user's: a flag, a file; said in one line, exit 2
+├── ApiError                the API server answered, and the answer was no
+│   ├── TransientError      5xx: retry with back-off; a write's outcome is unknown
+│   │   └── ThrottledError  429: not applied; wait `retry_after_s`
+│   ├── ConflictError       409, or 422 from a failed `test`: read again, decide again
+│   ├── AlreadyExistsError  409 on a create
+│   ├── NotFoundError       404
+│   ├── ExpiredError        410: this resourceVersion or token is gone; list again
+│   ├── UnauthorizedError   401: credentials are read again once, then back-off
+│   ├── ForbiddenError      403: a permission is missing or a quota refused; say which
+│   └── PermanentError      400, 413, 422, too large: the same request never succeeds
+├── NotSentError            no byte of the request left: surely not applied
+├── UnknownOutcomeError     applied or not: read back, never guess
+├── StreamError             a watch broke or made no sense: resume from the last version
+└── InvariantError          ours: a promise would be broken; refuse the step, count it
 """
 
 from __future__ import annotations
