@@ -33,7 +33,7 @@ async def claim(api: Probe) -> Json:
         ("POST", "/api/v1/pods", 405),
         ("PUT", CLAIMS, 400),
         ("PUT", LEASES, 405),
-        ("PATCH", CLAIMS, 400),
+        ("PATCH", CLAIMS, 415),
         ("PATCH", LEASES, 405),
         ("POST", "/version", 405),
         ("GET", "/api/v1/nothings", 404),

@@ -32,6 +32,8 @@ def verb_of(request: Request, target: Target) -> str:
     if request.method == "POST":
         return _create(target)
     if not target.name:
+        if request.method == "PATCH" and is_custom:
+            _require_patch_type(request)
         raise refusals.bad_request("name must be provided") if is_custom else _not_allowed()
     return "update" if request.method == "PUT" else "patch"
 
@@ -55,13 +57,17 @@ def _not_allowed() -> refusals.Refusal:
 def body_of(request: Request, target: Target) -> Any:
     """The decoded body of a POST, PUT or PATCH. Refuses (400, 415) what it cannot read."""
     if request.method == "PATCH":
-        if request.content_type not in PATCHES:
-            raise refusals.unsupported_media_type(PATCHES)
+        _require_patch_type(request)
         return decoded(request.body, "error decoding patch")
     if request.content_type != BODIES[0]:
         raise refusals.unsupported_media_type(BODIES)
     wanted = f"the object provided is unrecognized (must be of type {target.kind.kind})"
     return decoded(request.body, f"{wanted}: {_UNREAD}")
+
+
+def _require_patch_type(request: Request) -> None:
+    if request.content_type not in PATCHES:
+        raise refusals.unsupported_media_type(PATCHES)
 
 
 def decoded(body: bytes | None, unread: str) -> Any:
