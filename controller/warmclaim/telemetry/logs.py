@@ -39,6 +39,9 @@ _OWN_LOGGERS = ("warmclaim", "warmqueue")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _STDERR = 2
 
+# Objects that are nothing but a name.
+_NAMES: tuple[type[object], ...] = (ObjectKey, Resource)
+
 Scalar = str | int | float | bool | None
 
 
@@ -66,7 +69,7 @@ def scalar(value: object) -> Scalar:
         return value if isfinite(value) else str(value)
     if isinstance(value, str):
         return cut(str(value))
-    if isinstance(value, (ObjectKey, Resource)):
+    if isinstance(value, _NAMES):
         return cut(str(value))
     if isinstance(value, BaseException):
         return _error(value)
