@@ -6,7 +6,13 @@ import itertools
 
 import pytest
 
-from warmclaim.errors import ExpiredError, NotSentError, PermanentError, TransientError
+from warmclaim.errors import (
+    ExpiredError,
+    NotSentError,
+    PermanentError,
+    ThrottledError,
+    TransientError,
+)
 from warmclaim.kube.ladder import (
     Backoff,
     Ladder,
@@ -113,16 +119,26 @@ def test_wish_of_the_server_is_the_least_but_bounded() -> None:
     assert backoff.after_failure(0, 0.0, None, 0.1) == pytest.approx(3.2)
 
 
-def test_refused_connections_stay_at_the_shortest_delay_for_a_minute() -> None:
+@pytest.mark.parametrize("error", [NotSentError(""), TransientError(503, "", "")])
+def test_outage_stays_at_the_shortest_delay_for_a_minute(error: Exception) -> None:
     backoff = Backoff(ReflectorSettings())
     now = 0.0
     delays: list[float] = []
     while now < 200:
-        delays.append(backoff.after_failure(now, 0.0, NotSentError(""), None))
+        delays.append(backoff.after_failure(now, 0.0, error, None))
         now += delays[-1]
     short = list(itertools.takewhile(lambda delay: delay == 0.8, delays))
     assert 60 <= sum(short) <= 63
     assert delays[-1] == 30
+
+
+def test_wish_of_a_starting_server_is_no_reason_to_find_it_late() -> None:
+    backoff = Backoff(ReflectorSettings())
+    starting = TransientError(503, "ServiceUnavailable", "")
+    throttled = ThrottledError(429, "TooManyRequests", "")
+    assert backoff.after_failure(0, 0.0, starting, 5) == 0.8
+    assert backoff.after_failure(1, 0.0, throttled, 5) == 5
+    assert backoff.after_failure(70, 0.0, starting, 5) == 5
 
 
 def test_progress_keeps_the_shortest_delay() -> None:

@@ -7,6 +7,7 @@ from tests.kube.fakes import (
     FakeStream,
     a_list,
     a_widget,
+    bookmark,
     error_line,
     line,
     refusal,
@@ -21,28 +22,52 @@ from tests.kube.reflector_rig import (
     running,
 )
 
-from warmclaim.errors import NotSentError, PermanentError, UnknownOutcomeError
+from warmclaim.errors import NotSentError, PermanentError, StreamError, UnknownOutcomeError
 from warmclaim.kube.ladder import ReflectorSettings
 from warmclaim.seams import Response
 
 # Refusals and back-off.
 
 
-@pytest.mark.parametrize("answer", [refusal(429), refusal(500), refusal(503), refusal(403)])
-async def test_b7_b16_refused_watch_is_tried_again_later_and_the_cache_served(
-    answer: Response,
-) -> None:
-    async with running(a_list(A, rv=7), answer, answer, hanging()) as rig:
+@pytest.mark.parametrize("answer", [refusal(429), refusal(500), refusal(503)])
+async def test_b7_b16_outage_is_a_request_a_second_and_the_cache_serves(answer: Response) -> None:
+    async with running(a_list(A, rv=7), answer, answer, answer, hanging()) as rig:
         assert rig.names == "a"
         await rig.clock.run_for(0.7)
         assert len(rig.asked()) == 2
         await rig.clock.run_for(0.2)
         assert len(rig.asked()) == 3
-        await rig.clock.run_for(1.4)
-        assert len(rig.asked()) == 3
-        await rig.clock.run_for(0.2)
-        assert rig.asked() == ["list", "watch@7", "watch@7", "watch@7"]
+        await rig.clock.run_for(1.6)
+        assert rig.asked() == ["list", "watch@7", "watch@7", "watch@7", "watch@7"]
         assert rig.names == "a"
+
+
+async def test_b7_refused_permission_is_asked_for_more_and_more_seldom() -> None:
+    async with running(a_list(A, rv=7), refusal(403)) as rig:
+        await rig.clock.run_for(0.8 + 1.6 + 3.2 + 6.4 + 0.1)
+        assert len(rig.asked()) == 2 + 4
+        await rig.clock.run_for(300)
+        assert len(rig.asked()) <= 2 + 4 + 12
+
+
+async def test_e1_restarted_server_that_knows_no_history_is_listed_at_once() -> None:
+    stream = FakeStream()
+    async with running(
+        a_list(A, rv=7),
+        stream,
+        NotSentError("refused"),
+        refusal(503),
+        refusal(429),
+        ending(error_line(410, "Expired")),
+        a_list(B, rv=9),
+        hanging(),
+    ) as rig:
+        await rig.clock.run_for(60)
+        stream.say(bookmark(8))
+        await rig.clock.run_for(40)
+        stream.say(StreamError("reset"))
+        await rig.clock.run_for(2.5)
+        assert rig.asked()[2:] == ["watch@8", "watch@8", "watch@8", "watch@8", "list>=8", "watch@9"]
 
 
 async def test_b7_h8_wish_of_the_server_is_honoured() -> None:
@@ -121,7 +146,7 @@ async def test_failures_of_any_kind_end_nothing() -> None:
         UnknownOutcomeError("timeout"),
         hanging(),
     ) as rig:
-        await rig.clock.run_for(200)
+        await rig.clock.run_for(60)
         assert rig.names == "a"
         assert rig.asked()[-1] == "watch@7"
         assert rig.stats.failures == 10

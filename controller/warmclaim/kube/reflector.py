@@ -104,6 +104,7 @@ class Reflector(Generic[T]):
         self._page_objects = self._settings.page_objects_max
         self._failed_watch_lists = 0
         self._has_progress = False
+        self._listed_at = clock.monotonic()
         self.stats = ReflectorStats()
         self.heard_at: float | None = None
         self.is_following = False
@@ -138,6 +139,10 @@ class Reflector(Generic[T]):
         is_healthy = is_stream and lived_s >= self._settings.healthy_stream_s
         if is_healthy:
             self._backoff.reset()
+        must_list = isinstance(self._ladder.step(), ListStep)
+        if is_stream and must_list and now - self._listed_at >= self._settings.healthy_stream_s:
+            # A restarted server knows no history, so after an outage a 410 is the rule.
+            return 0.0
         if isinstance(error, ApiError):
             return self._backoff.after_failure(now, chance, error, error.retry_after_s)
         if is_healthy:
@@ -207,6 +212,7 @@ class Reflector(Generic[T]):
         if verdict is Verdict.RESET:
             self.stats.resets += 1
             log.error("%s: versions went back from %d to %s", self._resource, seen, version)
+        self._listed_at = self._clock.monotonic()
         is_reset = verdict is Verdict.RESET
         self._sink.replace(items, version, unreadable=unreadable, is_reset=is_reset)
         return True
