@@ -32,7 +32,6 @@ from warmclaim.testing.store import Commit, Verb
 from warmclaim.testing.target import Target
 from warmclaim.testing.watch import Watch, WatchCache, WatchScope
 
-BODY_MAX_BYTES = 3 * 1024 * 1024
 WAIT_FOR_VERSION_S = 3.0
 WATCH_TIMEOUT_MIN_S = 1800.0
 
@@ -100,7 +99,7 @@ class FakeApiServer:
         return self.cache.watcher_count
 
     async def _answered(self, request: Request, audit: _Audit) -> ByteStream:
-        if request.body is not None and len(request.body) > BODY_MAX_BYTES:
+        if request.body is not None and len(request.body) > writing.BODY_MAX_BYTES:
             raise refusals.too_large_body()
         if (answer := self._without_resource(request)) is not None:
             return answer

@@ -14,6 +14,7 @@ from warmclaim.testing.deletion import POLICIES, DeleteOptions
 from warmclaim.testing.json_values import Json, is_object
 from warmclaim.testing.target import Target
 
+BODY_MAX_BYTES = 3 * 1024 * 1024
 PATCHES = (patches.JSON_PATCH, patches.MERGE_PATCH, patches.APPLY_PATCH)
 BODIES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 _UNREAD = "couldn't get version/kind; json parse error"
