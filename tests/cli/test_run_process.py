@@ -184,7 +184,7 @@ async def test_probes_and_metrics_are_served_while_it_runs(kubeconfig: Path) -> 
         writer.close()
         await writer.wait_closed()
         assert answer.startswith("HTTP/1.1 200")
-        assert "[+]caches ok" in answer
+        assert "[+]sandboxclaims.extensions.agents.x-k8s.io ok" in answer
 
 
 async def test_an_address_that_is_taken_is_a_usage_error(kubeconfig: Path) -> None:

@@ -52,10 +52,12 @@ class HandOver:
 
     async def read_sandbox(self, key: ObjectKey) -> Sandbox | None:
         """The same for a sandbox; None if there is none."""
+        before = self._sandboxes.store.get(key)
         try:
             sandbox = await self._client.get(SANDBOX, key)
         except NotFoundError:
-            self._sandboxes.observe_absent(key)
+            if before is not None:  # by uid: another of that name may have come meanwhile
+                self._sandboxes.observe_absent(key, before.metadata.uid)
             return None
         self._sandboxes.observe(sandbox)
         return sandbox
