@@ -3,7 +3,8 @@
 # One resolution for all platforms and Python >= 3.11; the others are held to the versions of run.txt.
 set -eu
 cd "$(dirname "$0")/.."
-[ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet uv
+[ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --require-hashes --only-binary :all: \
+    -r requirements/lock.txt
 lock() {
     out=$1
     shift
@@ -12,6 +13,7 @@ lock() {
 }
 lock run pyproject.toml
 lock build --group build
+lock lock --group lock
 lock tracing pyproject.toml --extra tracing -c requirements/run.txt
 lock test pyproject.toml --group test -c requirements/run.txt
 lock lint pyproject.toml --group test --group lint -c requirements/run.txt
