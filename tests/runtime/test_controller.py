@@ -131,6 +131,22 @@ async def test_what_can_never_succeed_is_tried_once_a_minute(error: Exception) -
         assert recorder.violations == (["S3"] if isinstance(error, InvariantError) else [])
 
 
+async def test_a_lane_is_idle_since_its_last_key_was_worked() -> None:
+    core = Workqueue[str](namespace_of=lambda key: key, backoff=Backoff(base_s=0.005, cap_s=1))
+    queue, recorder = AsyncWorkqueue(core, SystemClock()), Recorder()
+    controller = Controller(
+        "test", Scripted(), queue, workers=1, clock=SystemClock(), observer=recorder
+    )
+    assert controller.idle_s(Lane.ADOPTION) == float("inf")
+    task = asyncio.create_task(controller.run())
+    queue.add("a", lane=Lane.ADOPTION)
+    await until(lambda: recorder.results == ["success"])
+    assert 0 <= controller.idle_s(Lane.ADOPTION) < 1
+    assert controller.idle_s(Lane.REFILL) == float("inf")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_one_poison_key_does_not_stop_the_others() -> None:
     reconciler = Scripted(RuntimeError("poison"), DONE, DONE)
     async with running(reconciler) as (queue, recorder):

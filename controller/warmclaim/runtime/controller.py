@@ -62,10 +62,13 @@ class Controller(Generic[K]):
         self._observer = observer
         self._span = span
         self._active: Counter[Lane] = Counter()
+        self._ended_s: dict[Lane, float] = {}
 
-    def active(self, lane: Lane) -> int:
-        """How many keys of this lane are being worked just now."""
-        return self._active[lane]
+    def idle_s(self, lane: Lane) -> float:
+        """Seconds since a key of this lane was last worked; 0 while one is, infinite before any."""
+        if self._active[lane]:
+            return 0.0
+        return self._clock.monotonic() - self._ended_s.get(lane, float("-inf"))
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -85,6 +88,7 @@ class Controller(Generic[K]):
                 raise
             finally:
                 self._active[work.lane] -= 1
+                self._ended_s[work.lane] = self._clock.monotonic()
                 self.queue.done(work.key)
 
     async def _one_pass(self, work: Work[K]) -> None:
