@@ -9,6 +9,7 @@ from warmclaim.api.conditions import READY, find
 from warmclaim.api.meta import ObjectKey
 from warmclaim.seams import Request
 from warmclaim.settings import ClaimSettings
+from warmclaim.telemetry.exposition import exposition
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
 
 
@@ -72,6 +73,24 @@ def test_b7_with_a_watch_that_cannot_be_had_a_claim_is_read_before_it_is_given_a
         world.put(a_claim("c", pool="pool"))
         await world.served("c", within_s=1)
         assert world.reads() == 1
+
+    virtual(scenario)
+
+
+def test_a_scrape_counts_sandboxes_and_what_could_not_be_read() -> None:
+    async def scenario(world: AppWorld) -> None:
+        odd = warm("odd", merge={"status": {"podIPs": "no list"}})
+        stock(world, warm("w1"), warm("w2"), odd)
+        world.put(a_claim("c", pool="pool"))
+        await world.served("c")
+        lines = exposition(world.app.metrics.registry).decode().splitlines()
+        counted = [line for line in lines if line.startswith("agent_sandboxes{")]
+        assert len(counted) == 2
+        for owner in ("SandboxClaim", "SandboxWarmPool"):
+            (line,) = (line for line in counted if f'owned_by="{owner}"' in line)
+            assert 'ready_condition="true"' in line
+            assert line.endswith(" 1.0")
+        assert 'warmclaim_objects_skipped{resource="sandboxes.agents.x-k8s.io"} 1.0' in lines
 
     virtual(scenario)
 

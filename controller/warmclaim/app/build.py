@@ -24,6 +24,7 @@ from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
 from warmclaim.controllers.warm_index import WarmIndex
+from warmclaim.domain.sandbox_marks import gauge_labels
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.event_recorder import EventRecorder
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
@@ -111,6 +112,9 @@ class App:
         self.manager.add_leader("events", self._events.run)
         self.manager.before_leading(self.caches.wait_synced)
         self.metrics.watch_staleness_s.read_from(self.caches.staleness_rows)
+        self.metrics.objects_skipped.read_from(self.caches.skipped_rows)
+        sandboxes = self.caches.sandboxes.store  # every set of controllers reads them
+        self.metrics.sandboxes.count_from(lambda: map(gauge_labels, sandboxes.values()))
         self.metrics.workqueue_depth.read_from(self._depth_rows)
 
     def _add_claims(self) -> None:

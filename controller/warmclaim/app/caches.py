@@ -107,6 +107,10 @@ class Caches:
         for informer in list(self.informers.values()):
             await informer.wait_synced()
 
+    def skipped_rows(self) -> list[tuple[tuple[str, ...], float]]:
+        """For the metric: objects and events of each kind that could not be read."""
+        return [((name,), float(informer.skipped)) for name, informer in self.informers.items()]
+
     def staleness_rows(self) -> list[tuple[tuple[str, ...], float]]:
         """For the metric: seconds since the last word of each watch."""
         return [((name,), informer.staleness_s()) for name, informer in self.informers.items()]

@@ -15,11 +15,12 @@ from warmclaim.controllers.claim_records import ClaimRecord
 from warmclaim.domain import adoption
 from warmclaim.domain.eligibility import Refusal, pool_owner
 from warmclaim.domain.outcome import Outcome
+from warmclaim.domain.sandbox_marks import launch_type_of
+from warmclaim.domain.sandbox_pod import normalised_created_by
 from warmclaim.seams import Clock
 from warmclaim.telemetry.metrics import Metrics, ReadyLatencies, Stage
 
 _log = logging.getLogger("warmclaim.claim")
-_CREATORS = {"go-client", "python-client", "controller"}
 
 
 class Events(Protocol):
@@ -116,14 +117,14 @@ class ClaimTelemetry:
         name, now_s = sandbox.metadata.name, self._clock.monotonic()
         if record.reserved_s is not None:
             self._metrics.stages[Stage.RESERVED_TO_PUBLISHED].observe(now_s - record.reserved_s)
-        is_warm = _launch_type(sandbox) == names.WARM
+        is_warm = launch_type_of(sandbox) == names.WARM
         _log.info(
             "published",
             extra={
                 **_fields(claim),
                 "sandbox": name,
                 "node": sandbox.node or "",
-                "launch_type": _launch_type(sandbox),
+                "launch_type": launch_type_of(sandbox),
                 "since_seen_ms": round((now_s - record.seen_s) * 1000, 1),
             },
         )
@@ -150,7 +151,7 @@ class ClaimTelemetry:
         self._metrics.observe_claim_ready(
             latencies,
             namespace=claim.metadata.namespace,
-            launch_type=_launch_type(sandbox),
+            launch_type=launch_type_of(sandbox),
             template=_template(sandbox),
         )
 
@@ -162,17 +163,12 @@ class ClaimTelemetry:
             launch,
             pool,
             "ready" if sandbox.is_ready else "not_ready",
-            created_by if created_by in _CREATORS else "unknown",
+            normalised_created_by(created_by),
         ).inc()
 
 
 def _fields(claim: Claim) -> dict[str, str]:
     return {"claim": str(claim.metadata.key), "pool": claim.spec.warm_pool_ref.name}
-
-
-def _launch_type(sandbox: Sandbox) -> str:
-    is_warm = sandbox.metadata.labels.get(names.LABEL_LAUNCH_TYPE) == names.WARM
-    return names.WARM if is_warm else names.COLD
 
 
 def _template(sandbox: Sandbox) -> str:

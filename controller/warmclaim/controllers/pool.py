@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -235,15 +235,11 @@ class PoolReconciler:
             self._create(pool, memory, blueprint, ordinal)
             for ordinal in ordinals[: memory.together]
         )
-        failures = [
-            answer
-            for answer in await asyncio.gather(*creates, return_exceptions=True)
-            if isinstance(answer, BaseException)
-        ]
-        if failures:
+        failure = await _first_failure(creates)
+        if failure is not None:
             memory.together = 1
-            self._say_refused(pool, failures[0])
-            raise failures[0]
+            self._say_refused(pool, failure)
+            raise failure
         memory.together = min(memory.together * 2, self._settings.batch_items_max)
 
     async def _create(
@@ -284,7 +280,9 @@ class PoolReconciler:
         started, size = 0, 1
         while started < len(members):
             batch = members[started : started + size]
-            await asyncio.gather(*(self._delete(member) for member in batch))
+            failure = await _first_failure(self._delete(member) for member in batch)
+            if failure is not None:
+                raise failure
             started += len(batch)
             size *= 2
 
@@ -338,3 +336,9 @@ class PoolReconciler:
             selector=f"{LABEL_WARM_POOL}={name_hash(pool.metadata.name)}",
             observed_generation=pool.metadata.generation,
         )
+
+
+async def _first_failure(calls: Iterable[Awaitable[None]]) -> BaseException | None:
+    """Do all of them at once and await them all, so that none goes on after its pass ended."""
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    return next((answer for answer in answers if isinstance(answer, BaseException)), None)

@@ -267,8 +267,8 @@ class Metrics:
             "Sandboxes that only look like a pool's member, by what gave them away.",
             ("reason",),
         )
-        self.objects_skipped = self._counter(
-            "warmclaim_objects_skipped_total", "Objects that could not be read.", ("resource",)
+        self.objects_skipped = self._sampled(
+            "warmclaim_objects_skipped", "Objects that could not be read, so far.", ("resource",)
         )
         self._violations = self._counter(
             "warmclaim_invariant_violations_total",
