@@ -19,6 +19,7 @@ from warmclaim.api.template import Template
 from warmclaim.controllers.claim_telemetry import Events
 from warmclaim.controllers.pool_members import (
     PoolMemory,
+    catch_up,
     current_reservation,
     members_of,
     unseen_ordinals,
@@ -185,8 +186,11 @@ class PoolReconciler:
             await self._read_pool(pool)
             raise
         self._caches.pools.observe(written)
-        current_reservation(written, memory, self._caches.sandboxes.store)
-        memory.is_sure = memory.reservation == wanted
+        newest = self._caches.pools.store.get(pool.metadata.key) or written
+        current_reservation(newest, memory, self._caches.sandboxes.store)
+        # An answer may be late: what another leader wrote after it is in the cache already.
+        is_newest = newest.metadata.resource_version == written.metadata.resource_version
+        memory.is_sure = is_newest and memory.reservation == wanted
 
     async def _make_sure(self, pool: Pool, memory: PoolMemory) -> None:
         """Catch up with a reservation that this process did not make itself.
@@ -217,7 +221,7 @@ class PoolReconciler:
             token = page.continue_token
             if not token:
                 break
-        memory.is_sure = True
+        catch_up(now, memory, sandboxes.store)
 
     async def _read_pool(self, pool: Pool) -> None:
         try:

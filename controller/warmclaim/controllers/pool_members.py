@@ -21,12 +21,13 @@ class PoolMemory:
 
     `seen`: ordinals of the current batch known to exist, to have existed, or to be taken by
     somebody else. `is_sure`: the caches hold whatever was created under the batches before this
-    one, since this process reserved it, or has read all sandboxes after it. `together`: creates
-    to send at once (slow start).
+    one, since this process reserved it, or has read all sandboxes after it. `text`: the
+    annotation as last looked at, sound or not. `together`: creates to send at once (slow start).
     """
 
     uid: str
     reservation: Reservation | None = None
+    text: str | None = None
     is_sure: bool = False
     together: int = 1
     seen: set[int] = field(default_factory=set[int])
@@ -51,20 +52,44 @@ def members_of(pool: Pool, sandboxes: Store[Sandbox]) -> list[Member]:
 
 
 def current_reservation(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -> Reservation:
-    """The pool's reservation: from its annotation; from memory if somebody removed that; else
-    rebuilt from the names in use. Enters `memory`; a new batch forgets what was seen of the old."""
-    stored = parse_reservation(pool.metadata.annotations.get(ANNOTATION_RESERVATION))
-    reservation = stored or memory.reservation
+    """The pool's reservation: from its annotation; from memory if somebody spoilt that; else
+    rebuilt from the names in use. Enters `memory`; a new batch forgets what was seen of the old.
+
+    Whoever changed the annotation, and to whatever: this process is no longer sure. Another
+    leader may have reserved before a tenant spoilt it.
+    """
+    text = pool.metadata.annotations.get(ANNOTATION_RESERVATION)
+    if text != memory.text:
+        memory.text = text
+        memory.is_sure = False
+    reservation = parse_reservation(text) or memory.reservation
     if reservation is None:
-        used = (sandbox.metadata.key for sandbox in sandboxes.values())
-        taken = [name for namespace, name in used if namespace == pool.metadata.namespace]
-        replicas = pool.spec.replicas
-        reservation = rebuilt(pool.metadata.name, pool.metadata.uid, taken, replicas)
+        reservation = _rebuilt(pool, sandboxes)
+    _enter(memory, reservation)
+    return reservation
+
+
+def catch_up(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -> None:
+    """The caches hold all sandboxes now. Where the annotation tells nothing, their names say
+    whether memory's batch was the last one. O(sandboxes of all namespaces) in that case."""
+    if parse_reservation(memory.text) is None:
+        in_use = _rebuilt(pool, sandboxes)
+        if memory.reservation is None or in_use.end > memory.reservation.end:
+            _enter(memory, in_use)
+    memory.is_sure = True
+
+
+def _rebuilt(pool: Pool, sandboxes: Store[Sandbox]) -> Reservation:
+    used = (sandbox.metadata.key for sandbox in sandboxes.values())
+    taken = [name for namespace, name in used if namespace == pool.metadata.namespace]
+    return rebuilt(pool.metadata.name, pool.metadata.uid, taken, pool.spec.replicas)
+
+
+def _enter(memory: PoolMemory, reservation: Reservation) -> None:
     if reservation != memory.reservation:
         memory.reservation = reservation
         memory.is_sure = False
         memory.seen.clear()
-    return reservation
 
 
 def unseen_ordinals(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -> list[int]:
