@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -166,26 +165,22 @@ class Tournament:
         for backend in self._backends:
             await backend.transport.close()
 
-    async def play(self, seed: int, count: int | None, *, limit_s: float | None) -> Result:
-        """Sequences of `count` seeds from `seed` on, until `limit_s` is over (None: no limit)."""
+    async def play(self, seeds: Iterable[int]) -> Result:
+        """The sequences of `seeds`; ends early at `DIFFERENCES_MAX` differences."""
         clock = asyncio.get_running_loop()
         begun = clock.time()
-        seeds = iter(itertools.count(seed) if count is None else range(seed, seed + count))
-        until = None if limit_s is None else begun + limit_s
+        left = iter(seeds)
         async with asyncio.TaskGroup() as group:
             for lane in range(LANES):
-                group.create_task(self._lane(lane, seeds, until))
+                group.create_task(self._lane(lane, left))
         self._result.took_s = clock.time() - begun
         return self._result
 
-    async def _lane(self, lane: int, seeds: Iterator[int], until: float | None) -> None:
-        clock = asyncio.get_running_loop()
+    async def _lane(self, lane: int, seeds: Iterator[int]) -> None:
         for seed in seeds:
             if len(self._result.differences) >= DIFFERENCES_MAX:
                 return
             await self._match(sequence(seed), self._backends[lane], self._namespaces[lane])
-            if until is not None and clock.time() >= until:
-                return
 
     async def _match(self, order: Sequence, backend: RealBackend, namespace: str) -> None:
         real = await play(order, backend, namespace)
