@@ -59,13 +59,31 @@ class Fault(msgspec.Struct, frozen=True):
     x: float
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """How long the parts of a run last, in virtual seconds.
+
+    `drain_s`: after the last action, the faults still on; `heal_s`: after the last fault;
+    `converge_s`: then all must be as desired within that time; `quiet_s`: and stay so, without a
+    write.
+    """
+
+    drain_s: float = 5.0
+    heal_s: float = 6.0
+    converge_s: float = 120.0
+    quiet_s: float = 600.0
+
+
 class Case(msgspec.Struct, frozen=True):
     """A whole run. `faults` None: drawn from the options' rates; else these and no others, by
-    the key of the request they strike."""
+    the key of the request they strike. `added` are faults on top of either. `on_commit`: actions
+    done right after the commit of that version, before the faults end."""
 
     options: Options
     actions: tuple[Action, ...]
     faults: dict[str, Fault] | None = None
+    added: dict[str, Fault] = msgspec.field(default_factory=dict[str, Fault])
+    on_commit: tuple[tuple[int, Action], ...] = ()
+    limits: Limits = Limits()
 
 
 class Regression(msgspec.Struct, frozen=True):

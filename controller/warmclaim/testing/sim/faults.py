@@ -71,11 +71,17 @@ class FaultPlan:
     """Gives each request its fault, if any, and two numbers of its own.
 
     A request is known by its sender, its method, its path and how many such came before, so it
-    keeps its fault when another one is left out. `struck` is the schedule: what really happened.
+    keeps its fault when another one is left out. `added` go before whatever is drawn or chosen.
+    `struck` is the schedule: what really happened; `writes` are the keys of all writes asked for
+    while faults were on, in order.
     """
 
     def __init__(
-        self, dice: Dice, rates: dict[str, float], chosen: dict[str, Fault] | None
+        self,
+        dice: Dice,
+        rates: dict[str, float],
+        chosen: dict[str, Fault] | None,
+        added: dict[str, Fault] | None = None,
     ) -> None:
         self._dice = dice
         self._rates = {
@@ -83,9 +89,11 @@ class FaultPlan:
             for group, names in GROUPS.items()
         }
         self._chosen = chosen
+        self._added = added or {}
         self._seen: Counter[str] = Counter()
         self.is_on = True
         self.struck: dict[str, Fault] = {}
+        self.writes: list[str] = []
 
     def key(self, sender: str, request: Request, group: str) -> str:
         """The name of this request; asked once for each."""
@@ -98,7 +106,11 @@ class FaultPlan:
         which, x, first, second = self._dice.units(key)
         if not self.is_on:
             return None, first, second
-        fault = self._drawn(which, x, group) if self._chosen is None else self._chosen.get(key)
+        if group == "write":
+            self.writes.append(key)
+        fault = self._added.get(key)
+        if fault is None:
+            fault = self._drawn(which, x, group) if self._chosen is None else self._chosen.get(key)
         if fault is not None:
             self.struck[key] = fault
         return fault, first, second

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX
 from warmclaim.testing.json_values import Json
@@ -19,9 +19,6 @@ from warmclaim.testing.sim.objects import (
     ready_of,
 )
 from warmclaim.testing.store import ObjectStore
-
-CONVERGE_S: Final = 120.0
-QUIET_S: Final = 600.0
 
 
 class Liveness:

@@ -66,6 +66,7 @@ class Replica:
         self._life: asyncio.Task[None] | None = None
         self._is_retired = False
         self._starts = 0
+        self.started_s = 0.0
         self._stop = asyncio.Event()
         self.transport: FaultyTransport | None = None
         self.app: App | None = None
@@ -101,6 +102,7 @@ class Replica:
     async def _live(self) -> None:
         while not self._is_retired:
             self._starts += 1
+            self.started_s = self._clock.monotonic()
             self._stop = asyncio.Event()
             identity = f"{self.name}-{self._starts}"
             self.transport = FaultyTransport(self._line, self.name, self.crash)

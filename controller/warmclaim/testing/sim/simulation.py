@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from warmclaim.testing.api import FakeApiServer
@@ -20,22 +20,27 @@ from warmclaim.testing.sim.errors import watching_errors
 from warmclaim.testing.sim.faults import FaultPlan
 from warmclaim.testing.sim.hands import Hands, SimCluster
 from warmclaim.testing.sim.judge import Breach, Judge
-from warmclaim.testing.sim.liveness import CONVERGE_S, QUIET_S, Liveness, summary
+from warmclaim.testing.sim.liveness import Liveness, summary
 from warmclaim.testing.sim.options import drawn_options
 from warmclaim.testing.sim.replica import Replica, settings_of
 from warmclaim.testing.sim.trace import Attribution, Trace
 from warmclaim.testing.sim.transport import Line
 from warmclaim.testing.sim.workload import drawn_actions
+from warmclaim.testing.store import Commit, Observer
 from warmclaim.testing.virtual_loop import SeededRng, World, run_virtual
 
 _CRDS = agent_sandbox_crds()
-_DRAIN_S = 5.0
 _LOOK_EVERY_S = 2.0
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run came to. `breach` None: every promise held. Times in virtual seconds."""
+    """What a run came to. `breach` None: every promise held. Times in virtual seconds.
+
+    `healed_s`: when the faults ended; `converged_s`: how long after that all was as desired;
+    `started_s`: when a manager last began to run. `writes`: keys of the managers' writes under
+    faults, in order.
+    """
 
     case: Case
     breach: Breach | None = None
@@ -44,7 +49,10 @@ class Outcome:
     struck: dict[str, Fault] = field(default_factory=dict[str, Fault])
     commits: int = 0
     claims: int = 0
+    healed_s: float = 0.0
     converged_s: float = 0.0
+    started_s: float = 0.0
+    writes: list[str] = field(default_factory=list[str])
     lines: list[str] = field(default_factory=list[str])
 
 
@@ -54,15 +62,16 @@ def drawn_case(seed: int) -> Case:
     return Case(options, drawn_actions(options))
 
 
-def run_case(case: Case, *, has_words: bool = False) -> Outcome:
-    """Run it. `has_words` keeps every line of the trace, not only the last ones.
+def run_case(case: Case, *, has_words: bool = False, observers: Sequence[Observer] = ()) -> Outcome:
+    """Run it. `has_words` keeps every line of the trace, not only the last ones; `observers` see
+    every commit, from the first.
 
     Raises nothing that the manager does wrong; what this folder does wrong, it does raise.
     """
     outcome = Outcome(case)
 
     async def main(world: World) -> None:
-        await _Run(case, world, outcome, has_words).run()
+        await _Run(case, world, outcome, has_words, observers).run()
 
     run_virtual(main, seed=case.options.seed, shuffled=case.options.shuffled)
     return outcome
@@ -71,7 +80,14 @@ def run_case(case: Case, *, has_words: bool = False) -> Outcome:
 class _Run:
     """The parts of one run."""
 
-    def __init__(self, case: Case, world: World, outcome: Outcome, has_words: bool) -> None:
+    def __init__(
+        self,
+        case: Case,
+        world: World,
+        outcome: Outcome,
+        has_words: bool,
+        observers: Sequence[Observer],
+    ) -> None:
         self._case, self._clock, self._outcome = case, world.clock, outcome
         options = case.options
         self._loop = world.loop
@@ -83,9 +99,14 @@ class _Run:
         store = self._cluster.store
         self._judge = Judge(store, self._attribution, world.clock)
         self._judge.on_breach = self._on_breach
-        store.observers += [self._trace.on_commit, self._judge]
+        self._due: dict[int, list[Action]] = {}
+        for rv, action in case.on_commit:
+            self._due.setdefault(rv, []).append(action)
+        store.observers += [self._trace.on_commit, self._judge, *observers]
+        if self._due:
+            store.observers.append(self._on_commit)
         self._server = FakeApiServer(self._cluster)
-        self._plan = FaultPlan(Dice(options.seed), options.rates, case.faults)
+        self._plan = FaultPlan(Dice(options.seed), options.rates, case.faults, case.added)
         self._line = Line(self._server, self._plan, self._trace, self._attribution, world.clock)
         self._hands = Hands(
             self._cluster, self._attribution, options, SeededRng(options.seed), self._after
@@ -132,6 +153,8 @@ class _Run:
         outcome.commits = sum(trace.commits.values())
         outcome.claims = self._hands.claims_made
         outcome.lines = list(trace.lines)
+        outcome.writes = self._plan.writes
+        outcome.started_s = max(replica.started_s for replica in self._replicas)
 
     async def _phases(self) -> None:
         options = self._case.options
@@ -155,48 +178,55 @@ class _Run:
     async def _safety(self) -> None:
         for action in self._case.actions:
             await self._until(action.at)
-            self._trace.say(f"{action.do} {action.target} {action.x}")
             self._do(action)
         await self._until(self._case.options.span_s)
-        await self._clock.sleep(_DRAIN_S)
+        await self._clock.sleep(self._case.limits.drain_s)
 
     async def _heal(self) -> None:
         """The last fault: from here on the world is sound, and one manager leads."""
         self._trace.say("healed")
         self._plan.is_on = False
+        self._due.clear()
         self._line.down_until_s = 0.0
         for replica in self._replicas:
             if replica.transport is not None:
                 replica.transport.cut_until_s = 0.0
         if self._case.options.leaders == "two":
             await self._replicas.pop().retire()
-        await self._clock.sleep(6.0)  # what was to come back has come
+        await self._clock.sleep(self._case.limits.heal_s)  # what was to come back has come
         self._hands.found_world()
 
     async def _liveness(self) -> None:
-        began = self._clock.monotonic()
+        limits = self._case.limits
+        began = self._outcome.healed_s = self._clock.monotonic()
         liveness = Liveness(self._cluster.store)
         while problems := liveness.problems():
-            if self._clock.monotonic() - began >= CONVERGE_S:
+            if self._clock.monotonic() - began >= limits.converge_s:
                 self._fail("liveness", summary(problems))
                 return
             await self._clock.sleep(_LOOK_EVERY_S)
         self._outcome.converged_s = self._clock.monotonic() - began
-        await self._until(began + CONVERGE_S)
+        await self._until(began + limits.converge_s)
         # Events are no state: a series is told of again minutes later, by design.
         before = self._trace.manager_writes["state"]
-        await self._clock.sleep(QUIET_S)
+        await self._clock.sleep(limits.quiet_s)
         if problems := liveness.problems():
             self._fail("stability", summary(problems))
         elif writes := self._trace.manager_writes["state"] - before:
-            self._fail("L2", f"{writes} writes in {QUIET_S:g} quiet seconds")
+            self._fail("L2", f"{writes} writes in {limits.quiet_s:g} quiet seconds")
         for replica in self._replicas:
             if replica.app is not None:
                 replica.app.warm.check()
 
     # ------------------------------------------------------------ the actions
 
+    def _on_commit(self, commit: Commit) -> None:
+        """Not within the commit: whoever wrote it is not done yet."""
+        for action in self._due.pop(commit.rv, ()):
+            self._loop.call_soon(self._do, action)
+
     def _do(self, action: Action) -> None:
+        self._trace.say(f"{action.do} {action.target} {action.x}")
         if self._hands.does(action):
             self._hands.act(action)
             return

@@ -80,7 +80,7 @@ class FaultyTransport:
             answer = await self._sent(request)
             await self._pass(back)
         else:
-            answer = await self._struck(request, fault, key)
+            answer = await self._struck(request, fault, key, back)
         self._require_alive()
         line.trace.on_request(key, str(answer.status))
         return answer
@@ -136,13 +136,13 @@ class FaultyTransport:
         finally:
             line.attribution.who = WORLD
 
-    async def _struck(self, request: Request, fault: Fault, key: str) -> Response:
+    async def _struck(self, request: Request, fault: Fault, key: str, back: float) -> Response:
         self._line.trace.say(f"fault {fault.name} {fault.x} {key}")
         class_, _, variant = fault.name.partition(".")
         if class_ in ("A8", "A15", "R2", "R3"):
             return await self._too_slow(request, fault, variant)
         if class_ == "C1":
-            return await self._crashed(request, variant)
+            return await self._crashed(request, variant, back)
         if fault.name == "A9.unsent":
             raise NotSentError("connection refused")
         if variant in ("applied", "reset", "torn"):
@@ -175,9 +175,12 @@ class FaultyTransport:
         answer = await self._sent(request, LATE)
         self._line.trace.say(f"landed {request.method} {request.path} -> {answer.status}")
 
-    async def _crashed(self, request: Request, variant: str) -> Response:
+    async def _crashed(self, request: Request, variant: str, back: float) -> Response:
         if variant != "before":
             await self._sent(request)
+        if variant == "seen":  # the rest of the process worked on while the answer was under way
+            await self._pass(back)
+            self._require_alive()
         self._line.trace.say(f"crash of {self._name}")
         self._on_crash()
         await asyncio.Event().wait()  # until the cancellation of the whole process arrives
