@@ -19,7 +19,7 @@ from warmclaim.testing.patch import MERGE_PATCH
 from warmclaim.testing.refusals import Refusal
 from warmclaim.testing.resources import NAMESPACE, NODE, Kind
 from warmclaim.testing.sim.case import Action, Options
-from warmclaim.testing.sim.objects import parts, ready_of
+from warmclaim.testing.sim.objects import parts, published_by, ready_of
 from warmclaim.testing.sim.trace import WORLD, Attribution
 from warmclaim.testing.sim.workload import namespace_name, pool_target, pools_of
 from warmclaim.testing.store import Commit
@@ -71,6 +71,9 @@ class Hands:
             "claim.create": self._create_claim,
             "claim.delete": self._delete_claim,
             "claim.recreate": self._recreate_claim,
+            "claim.lose": self._lose_sandbox,
+            "namespace.delete": self._delete_namespace,
+            "admin.found": self._found_again,
             "pool.scale": self._scale,
             "pool.renew": self._renew_pool,
             "template.edit": self._edit_template,
@@ -127,6 +130,12 @@ class Hands:
             namespace, _, name = pool_target(self._options, number).partition("/")
             self._create_pool(namespace, name, replicas)
 
+    def _delete_namespace(self, namespace: str, _name: str, _x: float) -> None:
+        self._cluster.delete(Target(NAMESPACE, "", namespace))
+
+    def _found_again(self, _namespace: str, _name: str, _x: float) -> None:
+        self._found()
+
     def _create_template(self, namespace: str) -> None:
         if self._get(TEMPLATE, namespace, TEMPLATE_NAME) is None:
             body = builders.as_sent(builders.a_template(TEMPLATE_NAME, namespace=namespace))
@@ -174,6 +183,11 @@ class Hands:
     def _recreate_claim(self, namespace: str, name: str, x: float) -> None:
         self._delete(CLAIM, namespace, name)
         self._create_claim(namespace, name, x)
+
+    def _lose_sandbox(self, namespace: str, name: str, _x: float) -> None:
+        """The sandbox that a claim shows is deleted."""
+        if published := published_by(self._get(CLAIM, namespace, name)):
+            self._delete(SANDBOX, namespace, published)
 
     def _delete_sandbox(self, _namespace: str, _name: str, x: float) -> None:
         if (found := self._some(SANDBOX, x)) is not None:
