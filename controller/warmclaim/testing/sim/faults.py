@@ -72,8 +72,8 @@ class FaultPlan:
 
     A request is known by its sender, its method, its path and how many such came before, so it
     keeps its fault when another one is left out. `added` go before whatever is drawn or chosen.
-    `struck` is the schedule: what really happened; `writes` are the keys of all writes asked for
-    while faults were on, in order.
+    `struck` is the schedule: what really happened; `writes` are the keys of all writes that
+    were sent, or would have been, while faults were on, in order.
     """
 
     def __init__(
@@ -106,8 +106,6 @@ class FaultPlan:
         which, x, first, second = self._dice.units(key)
         if not self.is_on:
             return None, first, second
-        if group == "write":
-            self.writes.append(key)
         fault = self._added.get(key)
         if fault is None:
             fault = self._drawn(which, x, group) if self._chosen is None else self._chosen.get(key)

@@ -38,8 +38,8 @@ class Outcome:
     """What a run came to. `breach` None: every promise held. Times in virtual seconds.
 
     `healed_s`: when the faults ended; `converged_s`: how long after that all was as desired;
-    `started_s`: when a manager last began to run. `writes`: keys of the managers' writes under
-    faults, in order.
+    `started_s`: when a manager last began to run. `crashes`: how many faults ended a manager.
+    `writes`: keys of the managers' writes under faults, in order.
     """
 
     case: Case
@@ -52,6 +52,7 @@ class Outcome:
     healed_s: float = 0.0
     converged_s: float = 0.0
     started_s: float = 0.0
+    crashes: int = 0
     writes: list[str] = field(default_factory=list[str])
     lines: list[str] = field(default_factory=list[str])
 
@@ -153,6 +154,7 @@ class _Run:
         outcome.commits = sum(trace.commits.values())
         outcome.claims = self._hands.claims_made
         outcome.lines = list(trace.lines)
+        outcome.crashes = self._line.crashes
         outcome.writes = self._plan.writes
         outcome.started_s = max(replica.started_s for replica in self._replicas)
 
@@ -185,6 +187,7 @@ class _Run:
     async def _heal(self) -> None:
         """The last fault: from here on the world is sound, and one manager leads."""
         self._trace.say("healed")
+        self._outcome.healed_s = self._clock.monotonic()
         self._plan.is_on = False
         self._due.clear()
         self._line.down_until_s = 0.0
@@ -198,14 +201,14 @@ class _Run:
 
     async def _liveness(self) -> None:
         limits = self._case.limits
-        began = self._outcome.healed_s = self._clock.monotonic()
+        began = self._clock.monotonic()
         liveness = Liveness(self._cluster.store)
         while problems := liveness.problems():
             if self._clock.monotonic() - began >= limits.converge_s:
                 self._fail("liveness", summary(problems))
                 return
             await self._clock.sleep(_LOOK_EVERY_S)
-        self._outcome.converged_s = self._clock.monotonic() - began
+        self._outcome.converged_s = self._clock.monotonic() - self._outcome.healed_s
         await self._until(began + limits.converge_s)
         # Events are no state: a series is told of again minutes later, by design.
         before = self._trace.manager_writes["state"]

@@ -44,6 +44,7 @@ class Line:
         self.attribution = attribution
         self.clock = clock
         self.down_until_s = 0.0
+        self.crashes = 0
         self._landing: set[asyncio.Task[None]] = set()
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -76,6 +77,8 @@ class FaultyTransport:
             line.trace.on_write(request.path)
         await self._pass(out)
         self._require_alive()
+        if group == "write" and line.plan.is_on:
+            line.plan.writes.append(key)
         if fault is None:
             answer = await self._sent(request)
             await self._pass(back)
@@ -182,6 +185,7 @@ class FaultyTransport:
             await self._pass(back)
             self._require_alive()
         self._line.trace.say(f"crash of {self._name}")
+        self._line.crashes += 1
         self._on_crash()
         await asyncio.Event().wait()  # until the cancellation of the whole process arrives
         raise NotSentError("this process is dead")
