@@ -2,6 +2,7 @@
 
 WarmclaimError
 ├── UsageError              the user's: a flag, a file; said in one line, exit 2
+├── ConversionError         an object cannot become another version of its kind: told to its writer
 ├── ApiError                the API server answered, and the answer was no
 │   ├── TransientError      5xx: retry with back-off; a write's outcome is unknown
 │   │   └── ThrottledError  429: not applied; wait `retry_after_s`
@@ -27,6 +28,10 @@ class WarmclaimError(Exception):
 
 class UsageError(WarmclaimError):
     """Bad input by the user; the message is one line that says what to do. Exit code 2."""
+
+
+class ConversionError(WarmclaimError):
+    """An object cannot become another version of its kind; the message says why."""
 
 
 class ApiError(WarmclaimError):
