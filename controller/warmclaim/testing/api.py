@@ -28,7 +28,7 @@ from warmclaim.testing.json_values import Json
 from warmclaim.testing.reading import ReadOptions
 from warmclaim.testing.refusals import Refusal
 from warmclaim.testing.routes import target_of
-from warmclaim.testing.store import Commit, Verb
+from warmclaim.testing.store import Commit, CompactedError, Verb
 from warmclaim.testing.target import Target
 from warmclaim.testing.watch import Watch, WatchCache, WatchScope
 
@@ -89,10 +89,12 @@ class FakeApiServer:
         self.requests.record(audit.entry(caller.user_agent, stream.status))
         return stream
 
-    def end_watches(self) -> None:
-        """Ends all watches cleanly, as the restart of a server mostly looks to its clients."""
+    def end_watches(self, resource: str = "") -> None:
+        """Ends all watches cleanly, or those of one resource, as the restart of a server or the
+        end of a kind mostly looks to its clients."""
         for watch in tuple(self._watches.values()):
-            watch.end()
+            if resource in ("", watch.resource):
+                watch.end()
 
     @property
     def open_watches(self) -> int:
@@ -152,17 +154,25 @@ class FakeApiServer:
             matches = reading.scope_selector(target, query)
             page = reading.list_page(self.cache, target, matches, options)
             return _answer(200, page.encoded(target))
-        commit = self.cluster.get(target, at=self.cache.rv if options.version else None)
+        commit = self._newest_seen(target) if options.version else self.cluster.get(target)
         if target.subresource == "scale":
             return _answer(200, scale.encoded(target, commit.object))
         return _answer(200, target.kind.encoded(commit, target.version))
+
+    def _newest_seen(self, target: Target) -> Commit:
+        """The object as this server's cache has it."""
+        try:
+            return self.cluster.get(target, at=self.cache.rv)
+        except CompactedError as error:
+            raise refusals.too_old(error.asked, error.oldest) from error
 
     async def _watch(
         self, target: Target, query: Mapping[str, str], options: ReadOptions
     ) -> ByteStream:
         matches = reading.scope_selector(target, query)
         if options.initial_events:
-            await self._reach(options.rv)
+            # Without a version the list part is consistent: this server must have seen all.
+            await self._reach(options.rv if options.version else self.cluster.store.rv)
         # Without a wish, the server draws one, so that not all watches end at once.
         timeout_s = options.timeout_s or WATCH_TIMEOUT_MIN_S * (1 + self.cluster.rng.random())
         plan = reading.watch_plan(self.cache, target, matches, options, timeout_s)

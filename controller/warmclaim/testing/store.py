@@ -96,12 +96,14 @@ class ObjectStore:
     """Objects by resource and key, all their versions within the history, one counter.
 
     `history_max` bounds the events kept (all resources together); older ones are compacted away,
-    and reads of a version before them raise CompactedError. `observers` are called at the end of
+    and reads of a version before them raise CompactedError. `object_bytes_max` bounds one object
+    and may be lowered. `observers` are called at the end of
     every commit, in order, before the writer goes on; what one of them raises reaches the writer.
     """
 
     def __init__(self, *, history_max: int = 10_000) -> None:
         self.rv = FIRST_RV
+        self.object_bytes_max = OBJECT_MAX_BYTES
         self.compacted_rv = 0
         self.observers: list[Observer] = []
         self._history_max = history_max
@@ -141,7 +143,7 @@ class ObjectStore:
         """Creates or replaces an object and returns the commit; sets metadata.resourceVersion.
 
         Takes `value` over: the caller must not change it, or anything in it, afterwards. Raises
-        TooLargeError beyond OBJECT_MAX_BYTES of JSON, and changes nothing then.
+        TooLargeError beyond `object_bytes_max` of JSON, and changes nothing then.
         """
         chain = self._table(resource).chains.get(key, [])
         verb = Verb.ADDED if _newest(chain, None) is None else Verb.MODIFIED
@@ -222,7 +224,7 @@ class ObjectStore:
         metadata = {**value["metadata"], "resourceVersion": str(self.rv + 1)}
         value = {**value, "metadata": metadata}
         commit = Commit(self.rv + 1, resource, key, verb, before, value)
-        if len(commit.encoded) > OBJECT_MAX_BYTES:
+        if len(commit.encoded) > self.object_bytes_max:
             raise TooLargeError(f"{resource} {key}: {len(commit.encoded)} bytes")
         self.rv = commit.rv
         if not chain:

@@ -31,8 +31,8 @@ Wake = Callable[[], None]
 class WatchCache:
     """How much of the store one API server has seen; this one sees every commit at once.
 
-    Lists with a resourceVersion, gets with one, and all watches are served as of `rv`. A server
-    that lags overrides `rv` and calls `advanced` when it catches up.
+    Lists with a resourceVersion, gets with one, and all watches are served as of `rv`. One that
+    lags (`lag`) overrides `rv` and calls `advanced` when it catches up.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -155,6 +155,10 @@ class Watch:
         self._unsubscribe = cache.subscribe(scope.kind.resource, self._alarm.ring)
 
     @property
+    def resource(self) -> str:
+        return self._scope.kind.resource
+
+    @property
     def status(self) -> int:
         return 200
 
@@ -209,11 +213,14 @@ class Watch:
                 break
             if (line := self._scope.line(commit)) is not None:
                 self._lines.append(line)
+        # A server that has not come as far as this watch began has nothing to say in it.
+        is_behind = horizon < self._rv
         self._rv = max(self._rv, horizon)
         now = self._clock.monotonic()
         if self._bookmark_at is not None and now >= self._bookmark_at:
             self._bookmark_at = self._next_bookmark()
-            self._lines.append(self._bookmark({}))
+            if not is_behind:
+                self._lines.append(self._bookmark({}))
         self._is_done = now >= self._ends_at
 
     def _next_bookmark(self) -> float | None:
