@@ -18,6 +18,9 @@ class Options(msgspec.Struct, frozen=True):
     `leaders`: one manager; two with leader election; or two that both lead, for the whole of the
     safety phase. `rates`: probability of each request fault that is on, for each request it may
     strike. `acts`: how often each kind of action happens, expected number for the whole run.
+    `servers`: how many API servers there are; each of several hears of a commit up to
+    `server_lag_s` late. `bookmarks`: whether watches have any but the one that ends a list.
+    `clock_rates`: how fast the managers' clocks run; never slower than the world's.
     """
 
     seed: int
@@ -41,6 +44,10 @@ class Options(msgspec.Struct, frozen=True):
     collector_s: tuple[float, float]
     rates: dict[str, float]
     acts: dict[str, float]
+    servers: int = 1
+    server_lag_s: float = 0.0
+    bookmarks: bool = True
+    clock_rates: tuple[float, float] = (1.0, 1.0)
 
 
 class Action(msgspec.Struct, frozen=True):

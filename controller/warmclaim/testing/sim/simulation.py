@@ -8,12 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from warmclaim.testing.api import FakeApiServer
 from warmclaim.testing.crds import agent_sandbox_crds
 from warmclaim.testing.fake_nodes import FakeNodes
 from warmclaim.testing.garbage_collector import GarbageCollector
-from warmclaim.testing.refusals import Refusal
-from warmclaim.testing.resources import LEASE
 from warmclaim.testing.sim.case import Action, Case, Fault
 from warmclaim.testing.sim.dice import Dice
 from warmclaim.testing.sim.errors import watching_errors
@@ -21,8 +18,10 @@ from warmclaim.testing.sim.faults import FaultPlan
 from warmclaim.testing.sim.hands import Hands, SimCluster
 from warmclaim.testing.sim.judge import Breach, Judge
 from warmclaim.testing.sim.liveness import Liveness, summary
+from warmclaim.testing.sim.machinery import Machinery
 from warmclaim.testing.sim.options import drawn_options
 from warmclaim.testing.sim.replica import Replica, settings_of
+from warmclaim.testing.sim.servers import Servers
 from warmclaim.testing.sim.trace import Attribution, Trace
 from warmclaim.testing.sim.transport import Line
 from warmclaim.testing.sim.workload import drawn_actions
@@ -106,9 +105,10 @@ class _Run:
         store.observers += [self._trace.on_commit, self._judge, *observers]
         if self._due:
             store.observers.append(self._on_commit)
-        self._server = FakeApiServer(self._cluster)
+        self._servers = Servers(self._cluster, options, world.clock, world.loop.call_later)
         self._plan = FaultPlan(Dice(options.seed), options.rates, case.faults, case.added)
-        self._line = Line(self._server, self._plan, self._trace, self._attribution, world.clock)
+        self._line = Line(self._servers, self._plan, self._trace, self._attribution, world.clock)
+        self._machinery = Machinery(self._cluster, self._line, world.clock)
         self._hands = Hands(
             self._cluster, self._attribution, options, SeededRng(options.seed), self._after
         )
@@ -190,7 +190,7 @@ class _Run:
         self._outcome.healed_s = self._clock.monotonic()
         self._plan.is_on = False
         self._due.clear()
-        self._line.down_until_s = 0.0
+        self._machinery.heal()
         for replica in self._replicas:
             if replica.transport is not None:
                 replica.transport.cut_until_s = 0.0
@@ -233,21 +233,10 @@ class _Run:
         if self._hands.does(action):
             self._hands.act(action)
             return
-        now, x = self._clock.monotonic(), action.x
-        match action.do:
-            case "clock.step":
-                self._clock.wall_offset_s += (x - 0.5) * 7200
-            case "lease.delete":
-                self._delete_leases()
-            case "api.outage":
-                self._line.down_until_s = now + x * 12
-                self._server.end_watches()
-            case "api.restart":
-                self._server.end_watches()
-            case "store.compact":
-                self._cluster.store.compact()
-            case _:
-                self._do_to_manager(action)
+        if self._machinery.does(action):
+            self._machinery.act(action)
+            return
+        self._do_to_manager(action)
 
     def _do_to_manager(self, action: Action) -> None:
         number = int(action.target[1:])
@@ -260,15 +249,11 @@ class _Run:
             case "manager.cut":
                 if replica.transport is not None:
                     replica.transport.cut_until_s = self._clock.monotonic() + action.x * 25
+            case "server.switch":
+                if self._servers.switch(replica.name, action.x) and replica.transport is not None:
+                    replica.transport.end_streams()
             case _:
                 raise ValueError(f"no such action: {action.do}")
-
-    def _delete_leases(self) -> None:
-        for commit in list(self._cluster.store.scan(LEASE.resource)):
-            try:
-                self._cluster.store.delete(LEASE.resource, commit.key)
-            except Refusal:
-                continue
 
     # -------------------------------------------------------------- helpers
 

@@ -11,6 +11,7 @@ import msgspec
 from warmclaim.seams import ByteStream, Clock, Response
 from warmclaim.testing.api import Answer
 from warmclaim.testing.sim.case import Fault
+from warmclaim.testing.watch import Watch
 
 LATE_S_MAX: Final = 8.0
 PIECES_MAX: Final = 12
@@ -87,6 +88,11 @@ class FaultyStream:
             self._left -= 1
             return piece
         return await self._broken(piece)
+
+    def end(self) -> None:
+        """End it cleanly, as the server would; a silent one stays silent."""
+        if isinstance(self._inner, Watch):
+            self._inner.end()
 
     async def close(self) -> None:
         """End it; may be called twice."""

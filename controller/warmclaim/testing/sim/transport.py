@@ -15,9 +15,10 @@ import msgspec
 
 from warmclaim.errors import NotSentError, UnknownOutcomeError
 from warmclaim.seams import ByteStream, Clock, Request, Response
-from warmclaim.testing.api import Caller, FakeApiServer
+from warmclaim.testing.api import Caller
 from warmclaim.testing.sim.case import Fault
 from warmclaim.testing.sim.faults import FaultPlan, group_of
+from warmclaim.testing.sim.servers import Servers
 from warmclaim.testing.sim.stream import FaultyStream, refused_stream
 from warmclaim.testing.sim.trace import LATE, WORLD, Attribution, Trace
 
@@ -28,17 +29,17 @@ _JSON: Final = {"content-type": "application/json"}
 
 
 class Line:
-    """What the managers of a run have in common: server, plan, trace."""
+    """What the managers of a run have in common: servers, plan, trace."""
 
     def __init__(
         self,
-        server: FakeApiServer,
+        servers: Servers,
         plan: FaultPlan,
         trace: Trace,
         attribution: Attribution,
         clock: Clock,
     ) -> None:
-        self.server = server
+        self.servers = servers
         self.plan = plan
         self.trace = trace
         self.attribution = attribution
@@ -100,10 +101,16 @@ class FaultyTransport:
         line.trace.on_request(key, f"stream {fault.name if fault else ''}")
         if refused is not None:
             return refused
-        inner = await line.server.open_stream(request, self._caller)
+        inner = await line.servers.of(self._name).open_stream(request, self._caller)
         stream = FaultyStream(inner, fault, line.clock, lambda: line.plan.is_on)
         self._streams.append(stream)
         return stream
+
+    def end_streams(self) -> None:
+        """The connections are failed over: the watches end as at any clean end."""
+        for stream in self._streams:
+            stream.end()
+        self._streams.clear()
 
     async def close(self) -> None:
         """Close the streams; what is under way goes on."""
@@ -131,11 +138,12 @@ class FaultyTransport:
     async def _sent(self, request: Request, how: str = "") -> Response:
         """The server's answer; its commits are this manager's."""
         line = self._line
+        server = line.servers.of(self._name)
         if request.method == "GET":
-            return await line.server.handle(request, self._caller)
+            return await server.handle(request, self._caller)
         line.attribution.who = self._name + how
         try:
-            return await line.server.handle(request, self._caller)
+            return await server.handle(request, self._caller)
         finally:
             line.attribution.who = WORLD
 
