@@ -29,9 +29,35 @@ WRITE_FAULTS: Final = (
     "C1.before",  # the process dies before the request is sent
     "C1.applied",  # ... when it is applied and not answered
     "C1.seen",  # ... when the answer has come and nothing was done with it
+    "A7.large",  # a 500 that is permanent
+    "A11.mutated",  # 200, and a webhook has undone what was asked for
+    "A12.denied",  # 403 from an admission webhook
+    "A12.invalid",  # 422 from an admission policy
+    "A12.timeout",  # 500 seconds later, since the webhook did not answer
+    "A16.write",  # a proxy answers: a page, a redirect, a bad gateway
+    "A17.write",  # applied, and answered byte by byte
+    "A18.write",  # the connection is closed as the request is sent
 )
-READ_FAULTS: Final = ("R1.error", "R2.timeout", "R3.slow", "A5.read")
-LIST_FAULTS: Final = ("B4.list", "B5.page", "B6.ahead", "B7.list", "R2.timeout")
+READ_FAULTS: Final = (
+    "R1.error",
+    "R2.timeout",
+    "R3.slow",
+    "A5.read",
+    "A16.read",
+    "A17.read",
+    "A18.read",
+)
+LIST_FAULTS: Final = (
+    "B4.list",
+    "B5.page",
+    "B6.ahead",
+    "B7.list",
+    "R2.timeout",
+    "A16.read",
+    "A17.read",
+    "A18.read",
+    "B15.past",  # as it was before what was seen already
+)
 WATCH_FAULTS: Final = (
     "B1.eof",  # clean end after some pieces
     "B2.torn",  # end inside a line
@@ -42,6 +68,10 @@ WATCH_FAULTS: Final = (
     "B8.nonsense",  # an event of an unknown type
     "B9.late",  # every piece comes late
     "B10.again",  # events come twice
+    "A16.watch",  # a proxy answers
+    "A17.watch",  # byte by byte
+    "B19.long",  # a line larger than any reader takes
+    "B19.deep",  # an object nested deeper than any decoder goes
 )
 GROUPS: Final = {
     "write": WRITE_FAULTS,

@@ -10,8 +10,9 @@ import msgspec
 
 from warmclaim.seams import ByteStream, Clock, Response
 from warmclaim.testing.api import Answer
+from warmclaim.testing.sim.answers import of_a_proxy
 from warmclaim.testing.sim.case import Fault
-from warmclaim.testing.watch import Watch
+from warmclaim.testing.watch import INITIAL_EVENTS_END
 
 LATE_S_MAX: Final = 8.0
 PIECES_MAX: Final = 12
@@ -23,10 +24,22 @@ _STREAM_GONE: Final = msgspec.json.encode(
 )
 
 
+_DEPTH: Final = 5_000
+_DEEP: Final = (
+    b'{"type":"MODIFIED","object":{"metadata":{"name":"deep","resourceVersion":"1"},"x":%s%s}}\n'
+    % (b"[" * _DEPTH, b"]" * _DEPTH)
+)
+_LONG_BYTES: Final = 16 * 1024 * 1024 + 1
+_DRIP_BYTES: Final = 40
+_BOOKMARK: Final = b'{"type":"BOOKMARK"'
+
+
 def refused_stream(fault: Fault) -> ByteStream | None:
     """The answer of a server that opens no stream, or None if it does."""
     if fault.name == "B4.http":
         return _no(410, "Expired")
+    if fault.name == "A16.watch":
+        return Answer(of_a_proxy(fault.x))
     if fault.name == "B7.watch":
         return _no(*((429, "TooManyRequests"), (503, "ServiceUnavailable"))[int(fault.x * 2)])
     return None
@@ -57,6 +70,7 @@ class FaultyStream:
         self._is_on = is_on
         self._is_over = False
         self._last = b""
+        self._unsent = b""
         self._closed = asyncio.Event()
 
     @property
@@ -73,6 +87,8 @@ class FaultyStream:
             return await self._inner.read()
         if self._is_over:
             return b""
+        if self._fault == "A17.watch":
+            return await self._dripped()
         piece = await self._inner.read()
         if not self._is_on():
             self._fault = ""
@@ -89,15 +105,22 @@ class FaultyStream:
             return piece
         return await self._broken(piece)
 
-    def end(self) -> None:
-        """End it cleanly, as the server would; a silent one stays silent."""
-        if isinstance(self._inner, Watch):
-            self._inner.end()
-
     async def close(self) -> None:
         """End it; may be called twice."""
         self._closed.set()
         await self._inner.close()
+
+    async def _dripped(self) -> bytes:
+        """So many bytes each second; all the rest at once when the faults are over."""
+        if not self._unsent:
+            self._unsent = await self._inner.read()
+        if self._is_on():
+            await self._clock.sleep(1.0)
+        size = _DRIP_BYTES * (1 + self._left) if self._is_on() else len(self._unsent)
+        piece, self._unsent = self._unsent[:size], self._unsent[size:]
+        if not self._is_on() and not self._unsent:
+            self._fault = ""
+        return piece
 
     async def _broken(self, piece: bytes) -> bytes:
         match self._fault:
@@ -110,9 +133,49 @@ class FaultyStream:
             case "B4.stream":
                 self._is_over = True
                 return _STREAM_GONE + b"\n"
+            case "B19.long":
+                self._is_over = True
+                return bytes(_LONG_BYTES)
+            case "B19.deep":
+                self._fault = ""
+                return _DEEP + piece
             case "B8.nonsense":
                 self._fault = ""
                 return b'{"type":"WEIRD","object":{}}\n' + piece
             case _:
                 self._is_over = True
                 return b""
+
+
+class MutedStream:
+    """A watch without bookmarks, but for the one that ends a list. `on_mute`: one was left out."""
+
+    def __init__(self, inner: ByteStream, on_mute: Callable[[], None]) -> None:
+        self._inner = inner
+        self._on_mute = on_mute
+
+    @property
+    def status(self) -> int:
+        return self._inner.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._inner.headers
+
+    async def read(self) -> bytes:
+        """The next piece that is more than a bookmark."""
+        while (piece := await self._inner.read()) and _BOOKMARK in piece:
+            lines = piece.splitlines(keepends=True)
+            kept = b"".join(line for line in lines if not _is_mere_bookmark(line))
+            if len(kept) < len(piece):
+                self._on_mute()
+            if kept:
+                return kept
+        return piece
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def _is_mere_bookmark(line: bytes) -> bool:
+    return line.startswith(_BOOKMARK) and INITIAL_EVENTS_END.encode() not in line

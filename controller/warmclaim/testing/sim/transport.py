@@ -7,25 +7,28 @@ whatever has become of its sender.
 from __future__ import annotations
 
 import asyncio
-import math
+from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final
-
-import msgspec
 
 from warmclaim.errors import NotSentError, UnknownOutcomeError
 from warmclaim.seams import ByteStream, Clock, Request, Response
-from warmclaim.testing.api import Caller
+from warmclaim.testing.api import Answer, Caller
+from warmclaim.testing.sim import answers
 from warmclaim.testing.sim.case import Fault
 from warmclaim.testing.sim.faults import FaultPlan, group_of
 from warmclaim.testing.sim.servers import Servers
-from warmclaim.testing.sim.stream import FaultyStream, refused_stream
+from warmclaim.testing.sim.stream import FaultyStream, MutedStream, refused_stream
 from warmclaim.testing.sim.trace import LATE, WORLD, Attribution, Trace
+from warmclaim.testing.watch import Watch
 
 LATENCY_S: Final = (0.0003, 0.006)
 SLOW_S_MAX: Final = 12.0
 LATE_S_MAX: Final = 20.0
-_JSON: Final = {"content-type": "application/json"}
+WEBHOOK_S_MAX: Final = 15.0
+BYTES_PER_S_MAX: Final = 2000.0
+VERSIONS_BACK_MAX: Final = 60
 
 
 class Line:
@@ -38,15 +41,40 @@ class Line:
         trace: Trace,
         attribution: Attribution,
         clock: Clock,
+        *,
+        has_bookmarks: bool = True,
     ) -> None:
         self.servers = servers
         self.plan = plan
         self.trace = trace
         self.attribution = attribution
         self.clock = clock
+        self.has_bookmarks = has_bookmarks
         self.down_until_s = 0.0
+        self.forbidden_until_s: dict[str, float] = {}
+        self._felt: set[tuple[str, str, float]] = set()
         self.crashes = 0
         self._landing: set[asyncio.Task[None]] = set()
+
+    def is_forbidden(self, request: Request) -> bool:
+        """Whether the managers may just now do nothing in the namespace that this is about."""
+        if not self.forbidden_until_s:
+            return False
+        namespace = _namespace_of(request.path)
+        until_s = self.forbidden_until_s.get(namespace, 0.0)
+        if self.clock.monotonic() >= until_s:
+            return False
+        self._felt.add(("A14.forbidden", namespace, until_s))
+        return True
+
+    def on_mute(self) -> None:
+        """A bookmark was left out."""
+        self._felt.add(("B18.mute", "", 0.0))
+
+    def felt(self) -> Counter[str]:
+        """How often a manager met what is no fault of one request: each closed namespace, and
+        the want of bookmarks, once."""
+        return Counter(name for name, _, _ in self._felt)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something happen on the server's side, whatever becomes of the caller."""
@@ -64,6 +92,7 @@ class FaultyTransport:
         self._caller = Caller(name)
         self._on_crash = on_crash
         self._streams: list[FaultyStream] = []
+        self._watches: list[Watch] = []
         self.is_dead = False
         self.cut_until_s = 0.0
 
@@ -80,7 +109,9 @@ class FaultyTransport:
         self._require_alive()
         if group == "write" and line.plan.is_on:
             line.plan.writes.append(key)
-        if fault is None:
+        if line.is_forbidden(request):
+            answer = answers.forbidden(_namespace_of(request.path))
+        elif fault is None:
             answer = await self._sent(request)
             await self._pass(back)
         else:
@@ -101,16 +132,22 @@ class FaultyTransport:
         line.trace.on_request(key, f"stream {fault.name if fault else ''}")
         if refused is not None:
             return refused
+        if line.is_forbidden(request):
+            return Answer(answers.forbidden(_namespace_of(request.path)))
         inner = await line.servers.of(self._name).open_stream(request, self._caller)
+        if isinstance(inner, Watch):
+            self._watches.append(inner)
+        if not line.has_bookmarks:
+            inner = MutedStream(inner, line.on_mute)
         stream = FaultyStream(inner, fault, line.clock, lambda: line.plan.is_on)
         self._streams.append(stream)
         return stream
 
     def end_streams(self) -> None:
         """The connections are failed over: the watches end as at any clean end."""
-        for stream in self._streams:
-            stream.end()
-        self._streams.clear()
+        for watch in self._watches:
+            watch.end()
+        self._watches.clear()
 
     async def close(self) -> None:
         """Close the streams; what is under way goes on."""
@@ -150,18 +187,71 @@ class FaultyTransport:
     async def _struck(self, request: Request, fault: Fault, key: str, back: float) -> Response:
         self._line.trace.say(f"fault {fault.name} {fault.x} {key}")
         class_, _, variant = fault.name.partition(".")
-        if class_ in ("A8", "A15", "R2", "R3"):
-            return await self._too_slow(request, fault, variant)
-        if class_ == "C1":
-            return await self._crashed(request, variant, back)
+        match class_:
+            case "A8" | "A15" | "R2" | "R3":
+                return await self._too_slow(request, fault, variant)
+            case "C1":
+                return await self._crashed(request, variant, back)
+            case "A11":
+                return await self._mutated(request, key)
+            case "A17":
+                return await self._dripped(request, fault)
+            case "A18":
+                return await self._hung_up_on(request, fault)
+            case "B15":
+                return await self._from_the_past(request, fault, key)
+            case _:
+                return await self._refused(request, fault, variant)
+
+    async def _refused(self, request: Request, fault: Fault, variant: str) -> Response:
+        """A no, or an answer that is lost; applied all the same in some cases."""
         if fault.name == "A9.unsent":
             raise NotSentError("connection refused")
+        if fault.name == "A12.timeout":
+            wait_s = fault.x * WEBHOOK_S_MAX
+            await self._line.clock.sleep(min(wait_s, request.timeout_s))
+            if wait_s >= request.timeout_s:
+                raise UnknownOutcomeError(f"no answer within {request.timeout_s:g} s")
         if variant in ("applied", "reset", "torn"):
             answer = await self._sent(request)
             if variant == "reset":
                 raise UnknownOutcomeError("connection reset")
-            return _torn(answer) if variant == "torn" else _refusal(fault)
-        return _refusal(fault)
+            return answers.torn(answer) if variant == "torn" else answers.refusal(fault)
+        return answers.refusal(fault)
+
+    async def _mutated(self, request: Request, key: str) -> Response:
+        """A webhook undoes what was asked for."""
+        body = None if "/leases" in request.path else answers.mutated(request)
+        if body is None:
+            self._line.plan.forget(key)
+            return await self._sent(request)
+        return await self._sent(replace(request, body=body))
+
+    async def _dripped(self, request: Request, fault: Fault) -> Response:
+        """The answer comes byte by byte, and is dropped when its time is over."""
+        answer = await self._sent(request)
+        wait_s = len(answer.body) / (1 + fault.x * BYTES_PER_S_MAX)
+        await self._line.clock.sleep(min(wait_s, request.timeout_s))
+        if wait_s >= request.timeout_s:
+            raise UnknownOutcomeError(f"no whole answer within {request.timeout_s:g} s")
+        return answer
+
+    async def _hung_up_on(self, request: Request, fault: Fault) -> Response:
+        """The server closes an idle connection just as it is used again: a read is sent once more
+        by the transport itself, a write is not."""
+        if request.method == "GET":
+            await self._pass(fault.x)
+            return await self._sent(request)
+        if fault.x < 0.5:
+            await self._sent(request)
+        raise UnknownOutcomeError("the server closed the connection")
+
+    async def _from_the_past(self, request: Request, fault: Fault, key: str) -> Response:
+        """A server that is behind answers, and does not notice. Consistent reads have none."""
+        older = _older(request, fault.x)
+        if older is None:
+            self._line.plan.forget(key)
+        return await self._sent(older or request)
 
     async def _too_slow(self, request: Request, fault: Fault, variant: str) -> Response:
         """The answer comes late or never; the request may have arrived all the same."""
@@ -199,45 +289,18 @@ class FaultyTransport:
         raise NotSentError("this process is dead")
 
 
-def _torn(answer: Response) -> Response:
-    return Response(answer.status, answer.body[: len(answer.body) // 2], answer.headers)
+def _older(request: Request, x: float) -> Request | None:
+    """The same list as it was some versions before the one that it may not be older than."""
+    query = dict(request.query)
+    version = int(query.get("resourceVersion", "0"))
+    past = version - 1 - int(x * VERSIONS_BACK_MAX)
+    if past < 1:
+        return None
+    query |= {"resourceVersion": str(past), "resourceVersionMatch": "Exact"}
+    return replace(request, query=tuple(query.items()))
 
 
-def _refusal(fault: Fault) -> Response:
-    """The server's no, in the form that it really has."""
-    x = fault.x
-    code, reason, headers = 500, "InternalError", dict(_JSON)
-    match fault.name:
-        case "A1.conflict":
-            code, reason = 409, "Conflict"
-        case "A5.throttled" | "A5.read":
-            headers = {"content-type": "text/plain", "retry-after": str(1 + math.floor(x * 4))}
-            return Response(429, b"Too many requests, please try again later.", headers)
-        case "A13.unauthorized":
-            code, reason = 401, "Unauthorized"
-        case "B4.list" | "B5.page":
-            code, reason = 410, "Expired"
-        case "B6.ahead":
-            return _ahead()
-        case _:
-            code, reason = _SERVER_ERRORS[int(x * len(_SERVER_ERRORS))]
-    status = {"kind": "Status", "code": code, "reason": reason, "message": "simulated"}
-    return Response(code, msgspec.json.encode(status), headers)
-
-
-_SERVER_ERRORS: Final = (
-    (500, "InternalError"),
-    (503, "ServiceUnavailable"),
-    (504, "Timeout"),
-)
-
-
-def _ahead() -> Response:
-    status = {
-        "kind": "Status",
-        "code": 504,
-        "reason": "Timeout",
-        "message": "Too large resource version",
-        "details": {"causes": [{"reason": "ResourceVersionTooLarge", "message": "too large"}]},
-    }
-    return Response(504, msgspec.json.encode(status), {**_JSON, "retry-after": "1"})
+def _namespace_of(path: str) -> str:
+    """The namespace in a path, "" where there is none."""
+    _, _, rest = path.partition("/namespaces/")
+    return rest.partition("/")[0]
