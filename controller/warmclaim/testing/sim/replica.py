@@ -17,6 +17,7 @@ from warmclaim.settings import (
     Settings,
 )
 from warmclaim.testing.sim.case import Options
+from warmclaim.testing.sim.observers import Observers
 from warmclaim.testing.sim.transport import FaultyTransport, Line
 
 LEASE_NAMESPACE = "default"
@@ -28,6 +29,7 @@ def settings_of(options: Options) -> Settings:
     """The manager's settings in a run."""
     duration_s, renew_s, retry_s = options.lease_s
     return Settings(
+        controllers=frozenset({"claim", "pool", "sandbox"}),
         api=ApiSettings(list_page_items=options.page_items, uses_watch_list=options.watch_list),
         lease=LeaseSettings(
             enabled=options.leaders == "elected",
@@ -55,6 +57,7 @@ class Replica:
         clock: Clock,
         rng: Rng,
         on_failure: Callable[[str], None],
+        observers: Observers,
     ) -> None:
         self.name = name
         self._line = line
@@ -62,6 +65,7 @@ class Replica:
         self._clock = clock
         self._rng = rng
         self._on_failure = on_failure
+        self._observers = observers
         self._process: asyncio.Task[None] | None = None
         self._life: asyncio.Task[None] | None = None
         self._is_retired = False
@@ -106,16 +110,20 @@ class Replica:
             self._stop = asyncio.Event()
             identity = f"{self.name}-{self._starts}"
             self.transport = FaultyTransport(self._line, self.name, self.crash)
-            outside = Outside(
-                self.transport, self._clock, self._rng, identity, LEASE_NAMESPACE, "sim"
-            )
-            self.app = App(self._settings, outside)
+            tapped = self._observers.tap(self.transport, identity, self._is_out)
+            outside = Outside(tapped, self._clock, self._rng, identity, LEASE_NAMESPACE, "sim")
+            self.app = App(self._settings, outside, spans=self._observers.spans)
             self._process = asyncio.create_task(self.app.run(self._stop), name=identity)
             await self._until_end(self._process)
             self.transport.is_dead = True
             await self.transport.close()
             low, high = RESTART_S
             await self._clock.sleep(low + (high - low) * self._rng.random())
+
+    def _is_out(self) -> bool:
+        """Whether the server is out of reach just now."""
+        cut_until_s = self.transport.cut_until_s if self.transport is not None else 0.0
+        return self._clock.monotonic() < max(self._line.down_until_s, cut_until_s)
 
     async def _until_end(self, process: asyncio.Task[None]) -> None:
         try:

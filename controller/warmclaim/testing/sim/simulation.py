@@ -19,6 +19,7 @@ from warmclaim.testing.sim.hands import Hands, SimCluster
 from warmclaim.testing.sim.judge import Breach, Judge
 from warmclaim.testing.sim.liveness import Liveness, summary
 from warmclaim.testing.sim.machinery import Machinery
+from warmclaim.testing.sim.observers import Observers
 from warmclaim.testing.sim.options import drawn_options
 from warmclaim.testing.sim.replica import Replica, settings_of
 from warmclaim.testing.sim.servers import Servers
@@ -105,6 +106,7 @@ class _Run:
         store.observers += [self._trace.on_commit, self._judge, *observers]
         if self._due:
             store.observers.append(self._on_commit)
+        self._observers = Observers(store, world.clock, options, self._fail)
         self._servers = Servers(self._cluster, options, world.clock, world.loop.call_later)
         self._plan = FaultPlan(Dice(options.seed), options.rates, case.faults, case.added)
         self._line = Line(self._servers, self._plan, self._trace, self._attribution, world.clock)
@@ -122,6 +124,7 @@ class _Run:
                 world.clock,
                 SeededRng(f"m{number} {options.seed}"),
                 self._on_failure,
+                self._observers,
             )
             for number in range(count)
         ]
