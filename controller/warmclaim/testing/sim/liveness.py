@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from warmclaim.api.resources import CLAIM, POOL, SANDBOX
+from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.objects import (
     controller_of,
@@ -22,7 +22,7 @@ from warmclaim.testing.store import ObjectStore
 
 
 class Liveness:
-    """Looks at the store; each look costs O(claims + pools + sandboxes)."""
+    """Looks at the store; each look costs O(claims + pools + sandboxes + pods)."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -38,6 +38,7 @@ class Liveness:
         return [
             *self._claims(claims, sandboxes, by_owner),
             *self._pools(pools, by_owner),
+            *self._pods(sandboxes, self._objects(POD)),
             *self._orphans(sandboxes, claims, pools),
         ]
 
@@ -70,9 +71,28 @@ class Liveness:
             if len(members) != wanted:
                 yield f"L4 {key} has {len(members)} members, {wanted} wanted"
             ready = sum(ready_of(member).status == "True" for member in members)
+            if ready != len(members):
+                yield f"L4 {key} has {len(members) - ready} members that are not ready"
             shown = int(part(pool, "status", "readyReplicas") or 0)
             if shown != ready:
                 yield f"L4 {key} shows {shown} ready members of {ready}"
+
+    def _pods(self, sandboxes: dict[str, Json], pods: dict[str, Json]) -> Iterator[str]:
+        """What shows Ready has a pod of its own that is."""
+        for key, sandbox in sandboxes.items():
+            owner = controller_of(sandbox)
+            if owner is None or ready_of(sandbox).status != "True":
+                continue
+            promise = "L1" if owner.kind == CLAIM.kind else "L4"
+            pod = pods.get(key)
+            if pod is None or is_deleting(pod):
+                yield f"{promise} {key} is Ready and has no pod"
+            elif (controller := controller_of(pod)) is None:
+                yield f"{promise} {key} is Ready, its pod is nobody's"
+            elif controller.uid != sandbox["metadata"]["uid"]:
+                yield f"{promise} {key} is Ready, its pod is of {controller}"
+            elif ready_of(pod).status != "True":
+                yield f"{promise} {key} is Ready, its pod {ready_of(pod)}"
 
     def _orphans(
         self, sandboxes: dict[str, Json], claims: dict[str, Json], pools: dict[str, Json]
