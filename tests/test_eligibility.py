@@ -48,6 +48,11 @@ def test_an_owner_reference_of_another_version_is_the_same_owner() -> None:
             a_pool(),
             Refusal.LABEL_MISMATCH,
         ),
+        (
+            a_sandbox(owner_references=(owned_by_pool(), owned_by_pool("b"))),
+            a_pool(),
+            Refusal.MANY_CONTROLLERS,
+        ),
     ],
     ids=str,
 )

@@ -151,6 +151,23 @@ class TestPublication:
         with pytest.raises(PatchFailedError):  # published again, under the same name
             applied(stored(a_claim(published="claim", resource_version="11")), operations)
 
+    @pytest.mark.parametrize("name", ["", None])
+    def test_a_publication_without_a_name_is_none(self, name: str | None) -> None:
+        """The schema requires no name there, and a tenant may write its claims' status."""
+        forged = {"podIPs": ["10.9.9.9"]} | ({} if name is None else {"name": name})
+        blank = a_claim()
+        value = stored(blank) | {"status": {"sandbox": forged}}
+        claim = msgspec.json.decode(msgspec.json.encode(value), type=Claim)
+        status = mirrored_status(claim, a_sandbox(owner=claim), NOW)
+        assert (
+            applied(value, publication_patch(claim, status))["status"]["sandbox"]["name"] == "warm"
+        )
+        failed = failed_status(claim, ClaimReason.WARM_POOL_NOT_FOUND, "none", NOW)
+        assert "sandbox" not in applied(value, failure_patch(claim, failed))["status"]
+        later = stored(a_claim(published="other", resource_version="11"))
+        with pytest.raises(PatchFailedError):  # another leader has published meanwhile
+            applied(later, publication_patch(claim, status))
+
     def test_a_condition_is_written_whole(self) -> None:
         claim = a_claim()
         status = failed_status(claim, ClaimReason.RECONCILER_ERROR, "", NOW)

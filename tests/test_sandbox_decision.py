@@ -104,6 +104,26 @@ def test_a_terminating_pod_is_not_replaced() -> None:
     assert isinstance(decide(a_sandbox(), msgspec.structs.replace(pod, metadata=meta)), Wait)
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"podTemplate": "x"},
+        {"podTemplate": {"spec": []}},
+        {"podTemplate": {"metadata": {"labels": {"a": 1}}}},
+        {"volumeClaimTemplates": [None]},
+        {"podTemplate": {"spec": {"containers": [{"ports": "80"}]}}, "service": True},
+    ],
+)
+def test_a_spec_that_no_schema_admits_is_said_and_nothing_is_made_of_it(spec: Any) -> None:
+    status, reason, message = ready_words(decide(a_sandbox(**spec)))
+    assert (status, reason) == ("False", "ReconcilerError")
+    assert message.startswith("Error seen: the spec has a shape that its schema forbids: Expected")
+
+
+def test_a_pod_that_is_there_is_kept_whatever_becomes_of_the_spec() -> None:
+    assert written(decide(a_sandbox(podTemplate="x"), a_ready_pod())).pod_ips
+
+
 def test_a_sandbox_with_volumes_gets_neither_pod_nor_service() -> None:
     decision = decide(a_sandbox(volumeClaimTemplates=VOLUMES, service=True))
     status, reason, message = ready_words(decision)

@@ -308,3 +308,19 @@ def test_a_pool_made_again_under_its_name_does_not_own_the_older_ones_members() 
         assert (await world.served("c")).published == "c"
 
     virtual(scenario)
+
+
+def test_owners_forged_in_another_namespace_do_not_hide_what_a_pool_still_owes() -> None:
+    """A claim waits for members that its pool still owes; who counts as one is decided here."""
+
+    async def scenario(world: AppWorld) -> None:
+        stock(world, replicas=1)
+        for number in range(3):
+            world.put(warm(f"forged-{number}", namespace="mallory"))
+        await world.run_for(1)
+        world.put(a_claim("c", pool="pool"))
+        await world.run_for(0.5)
+        world.put(warm("w1"))
+        assert (await world.served("c")).published == "w1"
+
+    virtual(scenario)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from warmclaim.api.meta import View
+from warmclaim.api.timestamps import seconds_of
 
 READY = "Ready"
 FINISHED = "Finished"
@@ -15,10 +18,24 @@ SUSPENDED = "Suspended"
 POD_SCHEDULED = "PodScheduled"
 
 
+# What the schema of a condition admits. One that it does not would have the whole status refused.
+MESSAGE_CHARS_MAX: Final = 32_768
+_TYPE_CHARS_MAX: Final = 316
+_REASON_CHARS_MAX: Final = 1_024
+_DOMAIN: Final = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_TYPE: Final = re.compile(
+    rf"(?:{_DOMAIN}(?:\.{_DOMAIN})*/)?(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+)
+_REASON: Final = re.compile(r"[A-Za-z](?:[A-Za-z0-9_,:]*[A-Za-z0-9_])?")
+
+
 class Status(StrEnum):
     TRUE = "True"
     FALSE = "False"
     UNKNOWN = "Unknown"
+
+
+_STATUSES: Final = frozenset(Status)
 
 
 class ClaimReason(StrEnum):
@@ -72,16 +89,35 @@ def find(conditions: Iterable[Condition], type_: str) -> Condition | None:
     return next((c for c in conditions if c.type == type_), None)
 
 
+def is_reason(text: str) -> bool:
+    """Does the schema admit this as the reason of a condition?"""
+    return len(text) <= _REASON_CHARS_MAX and _REASON.fullmatch(text) is not None
+
+
+def is_admitted(condition: Condition) -> bool:
+    """Does the schema admit this condition? Older schemas admitted more. About 2 us."""
+    return (
+        len(condition.type) <= _TYPE_CHARS_MAX
+        and _TYPE.fullmatch(condition.type) is not None
+        and condition.status in _STATUSES
+        and is_reason(condition.reason)
+        and len(condition.message) <= MESSAGE_CHARS_MAX
+        and seconds_of(condition.last_transition_time) is not None
+        and condition.observed_generation >= 0
+    )
+
+
 def upsert(conditions: Sequence[Condition], new: Condition, *, now: str) -> tuple[Condition, ...]:
-    """`conditions` with `new` in its type's place, or appended.
+    """`conditions` with `new` in its type's place, or appended; those not admitted are left out.
 
     lastTransitionTime moves only when `status` does: then to the one that `new` brings, else to
     `now`. Reason, message and observedGeneration are always taken over.
     """
+    conditions = tuple(condition for condition in conditions if is_admitted(condition))
     old = find(conditions, new.type)
     if old is not None and old.status == new.status:
         new = msgspec.structs.replace(new, last_transition_time=old.last_transition_time)
-    elif not new.last_transition_time:
+    elif seconds_of(new.last_transition_time) is None:
         new = msgspec.structs.replace(new, last_transition_time=now)
     if old is None:
         return (*conditions, new)

@@ -16,7 +16,7 @@ from warmclaim.api.timestamps import rfc3339
 from warmclaim.controllers.claim_records import ClaimRecord, ClaimRecords
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
-from warmclaim.controllers.indexes import BY_OWNER_UID
+from warmclaim.controllers.indexes import BY_OWNER_UID, BY_OWNING_POOL
 from warmclaim.controllers.keys import object_key, pool_key
 from warmclaim.domain import adoption, patches
 from warmclaim.domain.adoption import ClaimDecision, ClaimFacts, Read, decide_claim
@@ -161,7 +161,12 @@ class ClaimReconciler:
         ahead = self._waiting.position(key)
         if ahead is None:
             ahead = self._waiting.length(line)
-        members = self._caches.sandboxes.store.count(BY_OWNER_UID, pool.metadata.uid)
+        # Either count may be raised by forged owners, that by uid from any namespace.
+        sandboxes = self._caches.sandboxes.store
+        members = min(
+            sandboxes.count(BY_OWNER_UID, pool.metadata.uid),
+            sandboxes.count(BY_OWNING_POOL, str(pool.metadata.key)),
+        )
         coming = self._warm.statistics(line).held + max(pool.spec.replicas - members, 0)
         if ahead >= coming:
             return 0.0

@@ -23,6 +23,8 @@ from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.domain.claim_status import failed_status, mirrored_status, missing_status
 
+_NAME_CHARS_MAX = 253  # a longer one is no name, and a message of 1 MB none either
+
 
 class Read(StrEnum):
     """What was read from the API server itself, not from a cache, in this pass."""
@@ -187,7 +189,7 @@ def _find_sandbox(facts: ClaimFacts) -> ClaimDecision:
         return _report(facts, *refusal)
     pool_name = facts.claim.spec.warm_pool_ref.name
     if facts.pool is None:
-        text = f'SandboxWarmPool "{pool_name}" not found'
+        text = f'SandboxWarmPool "{pool_name[:_NAME_CHARS_MAX]}" not found'
         return _report(facts, ClaimReason.WARM_POOL_NOT_FOUND, text)
     if not facts.is_fresh and Read.CLAIM not in facts.reads:
         return ReadClaim()
@@ -222,7 +224,8 @@ def _start_cold(facts: ClaimFacts, pool: Pool) -> ClaimDecision:
         )
         return _report(facts, ClaimReason.RECONCILER_ERROR, text)
     if not facts.has_template:
-        text = f'SandboxTemplate "{pool.spec.sandbox_template_ref.name}" not found'
+        template = pool.spec.sandbox_template_ref.name[:_NAME_CHARS_MAX]
+        text = f'SandboxTemplate "{template}" not found'
         return _report(facts, ClaimReason.TEMPLATE_NOT_FOUND, text)
     # A claim that another leader served a moment ago looks unserved in an old cache; a warm
     # reservation would be refused or reclaimed, but a pod should not be started for nothing.

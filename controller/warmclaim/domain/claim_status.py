@@ -12,6 +12,7 @@ from warmclaim.api.conditions import (
     Condition,
     Status,
     find,
+    is_admitted,
     upsert,
     without,
 )
@@ -42,7 +43,7 @@ def missing_status(claim: Claim, now: str) -> ClaimStatus:
 
 def _forwarded_ready(claim: Claim, sandbox: Sandbox) -> Condition:
     ready = sandbox.ready
-    if ready is None:
+    if ready is None or not is_admitted(ready):
         return _not_ready(claim, ClaimReason.SANDBOX_NOT_READY, "Sandbox is not ready")
     # A warm sandbox was Ready before the claim was made; to its user it became so no earlier
     # than the claim. RFC 3339 in UTC with one grain: text order is time order.
@@ -57,7 +58,9 @@ def _forwarded_finished(
 ) -> tuple[Condition, ...]:
     finished = find(sandbox.status.conditions, FINISHED) if sandbox.status else None
     conditions = without(conditions, FINISHED)
-    return conditions if finished is None else (*conditions, finished)
+    if finished is None or not is_admitted(finished):
+        return conditions
+    return (*conditions, finished)
 
 
 def _not_ready(claim: Claim, reason: ClaimReason, message: str) -> Condition:

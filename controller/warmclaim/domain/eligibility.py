@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     POOL_GONE = "pool_gone"
     OTHER_POOL_UID = "other_pool_uid"
     LABEL_MISMATCH = "label_mismatch"
+    MANY_CONTROLLERS = "many_controllers"
 
 
 def pool_owner(sandbox: Sandbox) -> OwnerReference | None:
@@ -36,6 +37,8 @@ def why_not_adoptable(sandbox: Sandbox, pool: Pool | None) -> Refusal | None:
     Anyone with edit rights can set a label or copy an owner's name; the uid of the live pool is
     what counts, so members of a pool that was deleted and made again are refused too.
     """
+    if sum(owner.controller is True for owner in sandbox.metadata.owner_references) > 1:
+        return Refusal.MANY_CONTROLLERS  # the API server admits one; who wins must not be guessed
     owner = pool_owner(sandbox)
     if owner is None:
         return Refusal.NO_POOL_OWNER

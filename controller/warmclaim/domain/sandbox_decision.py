@@ -23,7 +23,8 @@ from warmclaim.api.meta import Object
 from warmclaim.api.pod import Pod, Service
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
 from warmclaim.api.timestamps import seconds_of
-from warmclaim.domain.sandbox_pod import is_controlled_by, volume_names
+from warmclaim.domain.sandbox_pod import check_shape, is_controlled_by, volume_names
+from warmclaim.domain.sandbox_service import service_ports
 from warmclaim.domain.sandbox_status import MULTIPLE_PODS, Problem, is_suspended, status_for
 
 _NAMES_SHOWN_MAX = 5
@@ -157,6 +158,10 @@ def _judge(facts: SandboxFacts) -> _Children:
         return _Children(problem=_multiple_pods(facts))
     own = facts.pods[0] if facts.pods else None
     service, service_problem = _accepted(sandbox, facts.service)
+    needs_service = sandbox.spec.service is True and service is None
+    shape_problem = _misshapen(sandbox) if own is None or needs_service else None
+    if shape_problem is not None:
+        return _Children(pod=own, service=service, problem=shape_problem)
     if is_suspended(sandbox):
         pod, pod_problem = own or facts.namesake, None
     elif own is None and volume_names(sandbox):
@@ -169,10 +174,21 @@ def _judge(facts: SandboxFacts) -> _Children:
     problems = [p for p in (pod_problem, *facts.refusals, service_problem) if p is not None]
     wanted = CreateChildren(
         pod=pod is None and pod_problem is None and not is_suspended(sandbox),
-        service=sandbox.spec.service is True and service is None and service_problem is None,
+        service=needs_service and service_problem is None,
     )
     is_missing = (wanted.pod or wanted.service) and not facts.refusals
     return _Children(pod, service, wanted if is_missing else None, _joined(problems))
+
+
+def _misshapen(sandbox: Sandbox) -> Problem | None:
+    """Children cannot be made from it; another spec is an event, so nothing is tried again."""
+    try:
+        check_shape(sandbox)
+        if sandbox.spec.service is True:
+            service_ports(sandbox.spec.pod_template)
+    except msgspec.ValidationError as error:
+        return Problem(f"the spec has a shape that its schema forbids: {error}")
+    return None
 
 
 def _accepted(sandbox: Sandbox, service: Service | None) -> tuple[Service | None, Problem | None]:

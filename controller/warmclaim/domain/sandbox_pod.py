@@ -36,7 +36,7 @@ class _Volume(msgspec.Struct, frozen=True):
 # Decoded anew for every pod: the result is the caller's own, and a shared one would be one
 # careless change away from a template that differs between the members of a pool.
 _template = msgspec.json.Decoder(_Template)
-_volumes = msgspec.json.Decoder(list[_Volume])
+_volumes: msgspec.json.Decoder[list[_Volume] | None] = msgspec.json.Decoder(list[_Volume] | None)
 
 
 def is_controlled_by(sandbox: Sandbox, child: Object) -> bool:
@@ -131,8 +131,19 @@ def owner_reference(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def volume_names(sandbox: Sandbox) -> list[str]:
-    """Names of the volume claim templates, in order; empty for almost every sandbox."""
-    return [v.metadata.name for v in _volumes.decode(sandbox.spec.volume_claim_templates)]
+    """Names of the volume claim templates, in order; empty for almost every sandbox.
+
+    Raises msgspec.ValidationError where they have a shape that their schema forbids.
+    """
+    volumes: list[_Volume] = _volumes.decode(sandbox.spec.volume_claim_templates) or []
+    return [volume.metadata.name for volume in volumes]
+
+
+def check_shape(sandbox: Sandbox) -> None:
+    """Raise msgspec.ValidationError where no pod could be made from the sandbox: it was stored
+    under an older schema, or past it. Cost: O(template), two JSON decodings."""
+    volume_names(sandbox)
+    _template.decode(sandbox.spec.pod_template)
 
 
 def _propagated(template: _Metadata) -> tuple[dict[str, str], dict[str, str]]:

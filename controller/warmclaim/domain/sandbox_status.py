@@ -5,7 +5,6 @@ Reasons and the fixed messages are words of the API: clients compare them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,12 +14,14 @@ import msgspec
 from warmclaim.api import names
 from warmclaim.api.conditions import (
     FINISHED,
+    MESSAGE_CHARS_MAX,
     POD_SCHEDULED,
     READY,
     SUSPENDED,
     Condition,
     SandboxReason,
     Status,
+    is_reason,
     upsert,
     without,
 )
@@ -33,12 +34,6 @@ Operation: TypeAlias = Mapping[str, Any]
 MULTIPLE_PODS = "MultiplePods"
 SANDBOX_SUSPENDED = "SandboxSuspended"
 POD_SCHEDULING_UNKNOWN = "PodSchedulingUnknown"
-
-# What the schema of a condition admits. A scheduler of one's own may write other words to a pod,
-# and a status with one of them would be refused for ever.
-_REASON = re.compile(r"[A-Za-z](?:[A-Za-z0-9_,:]*[A-Za-z0-9_])?")
-_REASON_CHARS_MAX = 1024
-_MESSAGE_CHARS_MAX = 32_768
 
 _PHASES_FINAL = {
     "Succeeded": (SandboxReason.POD_SUCCEEDED, "Pod completed successfully"),
@@ -173,14 +168,11 @@ def _scheduled(own: Pod | None, problem: Problem | None) -> Condition | None:
     return Condition(
         type=POD_SCHEDULED,
         status=found.status,
-        reason=found.reason if _is_reason(found.reason) else fallback,
-        message=found.message[:_MESSAGE_CHARS_MAX],
+        # A scheduler of one's own may write other words to a pod.
+        reason=found.reason if is_reason(found.reason) else fallback,
+        message=found.message[:MESSAGE_CHARS_MAX],
         last_transition_time=found.last_transition_time or "",
     )
-
-
-def _is_reason(text: str) -> bool:
-    return len(text) <= _REASON_CHARS_MAX and _REASON.fullmatch(text) is not None
 
 
 def _ready(
@@ -189,7 +181,7 @@ def _ready(
     if problem is not None:
         is_error = problem.reason == SandboxReason.RECONCILER_ERROR
         text = f"Error seen: {problem.message}" if is_error else problem.message
-        return _of(READY, Status.FALSE, problem.reason, text[:_MESSAGE_CHARS_MAX])
+        return _of(READY, Status.FALSE, problem.reason, text[:MESSAGE_CHARS_MAX])
     if is_suspended(sandbox):
         text = "Sandbox is suspending" if pod else "Sandbox is suspended"
         return _of(READY, Status.FALSE, SANDBOX_SUSPENDED, text)
