@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from warmclaim.errors import UsageError
 
-CONTROLLERS_KNOWN = frozenset({"claim", "pool", "sandbox", "template"})
-CONTROLLERS_BUILT = frozenset({"claim", "pool", "sandbox"})
+CONTROLLERS = frozenset({"claim", "pool", "sandbox", "template"})
 
 LEASE_JITTER = 1.2
 """A candidate waits up to (1 + this) retry periods, so renewDeadline must be longer than
@@ -120,6 +119,13 @@ class SandboxSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateSettings:
+    """The template controller."""
+
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ServingSettings:
     """Our own HTTP servers, addresses as `bind_address` reads them, and how we stop."""
 
@@ -145,7 +151,6 @@ class CompatSettings:
     api_qps: float = -1.0
     api_burst: int = 10
     separate_watch_connection: bool = False
-    template_workers: int = 1
     webhook_enabled: bool = True
     webhook_manages_certs: bool = True
     webhook_port: int = 9443
@@ -167,13 +172,14 @@ class CompatSettings:
 class Settings:
     """All of it. `namespaces` empty means the whole cluster."""
 
-    controllers: frozenset[str] = CONTROLLERS_BUILT
+    controllers: frozenset[str] = CONTROLLERS
     namespaces: tuple[str, ...] = ()
     api: ApiSettings = field(default_factory=ApiSettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     claims: ClaimSettings = field(default_factory=ClaimSettings)
     pools: PoolSettings = field(default_factory=PoolSettings)
     sandboxes: SandboxSettings = field(default_factory=SandboxSettings)
+    templates: TemplateSettings = field(default_factory=TemplateSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     compat: CompatSettings = field(default_factory=CompatSettings)
@@ -188,7 +194,8 @@ class Settings:
 
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant, one line each; for the log at start."""
-        workers = self.sandboxes.workers + self.claims.workers + self.pools.workers
+        parts = (self.sandboxes, self.claims, self.pools, self.templates)
+        workers = sum(part.workers for part in parts)
         if workers > 1000:
             return (f"{workers} workers in all: more than 1000 mostly wait for each other",)
         return ()
@@ -203,6 +210,7 @@ def _check_counts(s: Settings) -> None:
         ("sandbox-concurrent-workers", s.sandboxes.workers, 1),
         ("sandbox-claim-concurrent-workers", s.claims.workers, 1),
         ("sandbox-warm-pool-concurrent-workers", s.pools.workers, 1),
+        ("sandbox-template-concurrent-workers", s.templates.workers, 1),
         ("sandbox-warm-pool-max-batch-size", s.pools.batch_items_max, 1),
         ("claim-adoption-attempts", s.claims.adoption_attempts_max, 1),
         ("api-connections", s.compat.api_connections, 1),
@@ -285,15 +293,10 @@ def _check_words(s: Settings) -> None:
 
 
 def _check_scope(s: Settings) -> None:
-    unknown = sorted(s.controllers - CONTROLLERS_KNOWN)
-    known = ", ".join(sorted(CONTROLLERS_BUILT))
+    unknown = sorted(s.controllers - CONTROLLERS)
+    known = ", ".join(sorted(CONTROLLERS))
     if unknown:
         raise _fail("controllers", f"knows no {unknown[0]!r}, only {known}")
-    if missing := sorted(s.controllers - CONTROLLERS_BUILT):
-        raise _fail(
-            "controllers",
-            f"cannot run {missing[0]!r}: that controller is not part of this version, only {known}",
-        )
     if not s.controllers:
         raise _fail("controllers", f"must name at least one of {known}")
     named = (("leader-election-namespace", s.lease.namespace),) if s.lease.namespace else ()

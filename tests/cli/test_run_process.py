@@ -213,7 +213,7 @@ async def test_the_start_is_logged_once_with_what_runs_and_what_has_no_effect(
     async with started(*flags, kubeconfig=kubeconfig) as program:
         await program.logs("leading")
     starting = await program.logs("starting")
-    assert starting["controllers"] == "claim,pool,sandbox"
+    assert starting["controllers"] == "claim,pool,sandbox,template"
     assert starting["namespaces"] == "default"
     assert starting["leader_election"] is False
     assert (await program.logs("flags without effect"))["flags"] == "kube-api-qps,enable-pprof"

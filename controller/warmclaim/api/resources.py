@@ -9,6 +9,7 @@ from urllib.parse import quote
 from warmclaim.api import names
 from warmclaim.api.claim import Claim
 from warmclaim.api.meta import ObjectKey
+from warmclaim.api.network_policy import NetworkPolicy
 from warmclaim.api.pod import Pod, Service
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
@@ -60,3 +61,6 @@ TEMPLATE = Resource(
 )
 POD = Resource("", "v1", "pods", "Pod", Pod)
 SERVICE = Resource("", "v1", "services", "Service", Service)
+NETWORK_POLICY = Resource(
+    "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", NetworkPolicy
+)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from warmclaim.api.meta import ObjectMeta, View
+from warmclaim.api.meta import ObjectMeta, View, shared_raw
 
 
 class TemplateSpec(View, frozen=True, gc=False):
@@ -15,8 +15,16 @@ class TemplateSpec(View, frozen=True, gc=False):
     pod_template: dict[str, Any] = {}
     volume_claim_templates: list[dict[str, Any]] = []
     service: bool | None = None
-    network_policy: msgspec.Raw | None = None
+    network_policy: msgspec.Raw = msgspec.Raw(b"null")
     network_policy_management: str = "Managed"
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "network_policy", shared_raw(self.network_policy))
+
+    @property
+    def own_network_policy(self) -> msgspec.Raw | None:
+        """The template's own rules as JSON; None where it has none."""
+        return None if bytes(self.network_policy) == b"null" else self.network_policy
 
 
 class Template(View, frozen=True, gc=False):

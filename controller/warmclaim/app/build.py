@@ -23,10 +23,17 @@ from warmclaim.controllers.pool_events import PoolEvents
 from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
+from warmclaim.controllers.template import (
+    LegacyPolicyReconciler,
+    TemplateCaches,
+    TemplateReconciler,
+)
+from warmclaim.controllers.template_events import TemplateEvents
 from warmclaim.controllers.warm_index import WarmIndex
 from warmclaim.domain.sandbox_marks import gauge_labels
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.event_recorder import EventRecorder
+from warmclaim.kube.outage import Outage
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
 from warmclaim.runtime.controller import Controller
 from warmclaim.runtime.manager import Manager, NoElection
@@ -39,12 +46,17 @@ from warmqueue import Backoff, Lane, WaitingLine, WarmDirectory, Workqueue
 
 # Names that dashboards know (the label `controller`).
 CLAIM, POOL, SANDBOX = "sandboxclaim", "sandboxwarmpool", "sandbox"
+TEMPLATE = "sandboxtemplate"
+LEGACY_POLICY = "legacy-networkpolicy"  # ours alone
 
 QUIET_S = 0.25
 """Refill's turn comes when no claim was served for that long (or its bound has passed): claims at
 50 a second leave gaps of 20 ms, and what is created in them is still in their way."""
 
 RETRY_BASE_S, RETRY_CAP_S = 0.005, 30.0
+
+CLAIMS_AHEAD_S = 0.1
+"""After an outage the claims that failed in it come first; the other kinds so much later."""
 
 
 class App:
@@ -62,11 +74,14 @@ class App:
         self._spans = spans
         self.metrics = Metrics(registry or CollectorRegistry())
         self.metrics.set_build_info(BuildInfo(__version__))
+        self.outage = Outage(outside.clock)
+        self.outage.on_end(self._hasten)
         self.client = ApiClient(
             outside.transport,
             clock=outside.clock,
             observer=RequestMetrics(self.metrics, outside.server),
             timeout_s=settings.api.request_timeout_s,
+            outage=self.outage,
         )
         self.caches = Caches(self.client, outside.clock, outside.rng, settings)
         self.warm = WarmDirectory()
@@ -103,18 +118,21 @@ class App:
             "claim": self._add_claims,
             "pool": self._add_pools,
             "sandbox": self._add_sandboxes,
+            "template": self._add_templates,
         }
         for name, build in builders.items():
             if name in self.settings.controllers:
                 build()
         for name, informer in self.caches.informers.items():
             self.manager.add(f"watch {name}", informer.run)
+        self.manager.add("outage probe", partial(self.outage.run, self.caches.is_served))
         self.manager.add_leader("events", self._events.run)
         self.manager.before_leading(self.caches.wait_synced)
         self.metrics.watch_staleness_s.read_from(self.caches.staleness_rows)
         self.metrics.objects_skipped.read_from(self.caches.skipped_rows)
-        sandboxes = self.caches.sandboxes.store  # every set of controllers reads them
-        self.metrics.sandboxes.count_from(lambda: map(gauge_labels, sandboxes.values()))
+        if self.settings.controllers - {"template"}:  # all others read them anyway
+            sandboxes = self.caches.sandboxes.store
+            self.metrics.sandboxes.count_from(lambda: map(gauge_labels, sandboxes.values()))
         self.metrics.workqueue_depth.read_from(self._depth_rows)
 
     def _add_claims(self) -> None:
@@ -168,6 +186,15 @@ class App:
         queue = self._add_controller(SANDBOX, reconciler, settings.workers)
         SandboxWakeups(caches, enqueue, queue.core.is_worked)
 
+    def _add_templates(self) -> None:
+        workers = self.settings.templates.workers
+        caches = TemplateCaches(self.caches.templates, self.caches.network_policies)
+        events = self._events.of("sandboxtemplate-controller")
+        reconciler = TemplateReconciler(self.client, caches, events)
+        queue = self._add_controller(TEMPLATE, reconciler, workers)
+        legacy = LegacyPolicyReconciler(self.client, caches.policies)
+        TemplateEvents(caches, queue, self._add_controller(LEGACY_POLICY, legacy, workers))
+
     def _add_controller(
         self, name: str, reconciler: Reconciler[ObjectKey], workers: int
     ) -> AsyncWorkqueue[ObjectKey]:
@@ -185,11 +212,16 @@ class App:
             clock=clock,
             observer=self._passes,
             span=self._spans(name),
+            has_recovered_since=self.outage.has_ended_since,
         )
         self._controllers[name] = controller
         self._passes.add_controller(name, workers=workers)
         self.manager.add_leader(name, controller.run)
         return queue
+
+    def _hasten(self) -> None:
+        for name, controller in self._controllers.items():
+            controller.hasten(0.0 if name == CLAIM else CLAIMS_AHEAD_S)
 
     def _is_serving_claims(self) -> bool:
         claims = self._controllers.get(CLAIM)

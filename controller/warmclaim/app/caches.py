@@ -8,9 +8,19 @@ from typing import Any, TypeVar
 from warmclaim.api.claim import Claim
 from warmclaim.api.meta import Object
 from warmclaim.api.names import LABEL_NAME_HASH
+from warmclaim.api.network_policy import NetworkPolicy
 from warmclaim.api.pod import Pod, Service
 from warmclaim.api.pool import Pool
-from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, TEMPLATE, Resource
+from warmclaim.api.resources import (
+    CLAIM,
+    NETWORK_POLICY,
+    POD,
+    POOL,
+    SANDBOX,
+    SERVICE,
+    TEMPLATE,
+    Resource,
+)
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
 from warmclaim.controllers.indexes import (
@@ -41,6 +51,7 @@ class Caches:
         self._clock = clock
         self._rng = rng
         self._settings = settings
+        self._namespace = settings.namespaces[0] if settings.namespaces else None
         self.informers: dict[str, Informer[Any]] = {}
 
     @property
@@ -58,6 +69,11 @@ class Caches:
     @property
     def templates(self) -> Informer[Template]:
         return self._informer(TEMPLATE, {})
+
+    @property
+    def network_policies(self) -> Informer[NetworkPolicy]:
+        """All of them: those of templates carry no label."""
+        return self._informer(NETWORK_POLICY, {})
 
     @property
     def pods(self) -> Informer[Pod]:
@@ -83,7 +99,7 @@ class Caches:
                 clock=self._clock,
                 rng=self._rng,
                 indexes=indexes,
-                namespace=self._settings.namespaces[0] if self._settings.namespaces else None,
+                namespace=self._namespace,
                 label_selector=label_selector,
                 settings=ReflectorSettings(
                     page_objects_max=api.list_page_items,
@@ -92,6 +108,10 @@ class Caches:
                 ),
             )
         return known
+
+    async def is_served(self) -> bool:
+        """Whether the API server serves what all sets of controllers read."""
+        return await self._client.is_served(self.sandboxes.resource, namespace=self._namespace)
 
     def problem(self, name: str) -> str | None:
         """Why a kind has not been read once, and what to do about it; None if it was."""

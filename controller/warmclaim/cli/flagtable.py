@@ -61,8 +61,8 @@ FLAGS: tuple[Flag, ...] = (
         Kind.BOOL,
         _WHAT,
         "",
-        "Run the claim and warm pool controllers besides the sandbox controller. Off by default "
-        "only in the drop-in program.",
+        "Run the claim, warm pool and template controllers besides the sandbox controller. Off by "
+        "default only in the drop-in program.",
     ),
     Flag(
         "namespaces",
@@ -267,6 +267,13 @@ FLAGS: tuple[Flag, ...] = (
         "Sandboxes worked on at once.",
     ),
     Flag(
+        "sandbox-template-concurrent-workers",
+        Kind.INT,
+        _SANDBOXES,
+        "templates.workers",
+        "Templates worked on at once.",
+    ),
+    Flag(
         "cluster-domain",
         Kind.TEXT,
         _SANDBOXES,
@@ -328,12 +335,6 @@ FLAGS: tuple[Flag, ...] = (
     _unused("separate-watch-connection", Kind.BOOL, "separate_watch_connection", _BY_PURPOSE),
     _unused("kube-api-qps", Kind.FLOAT, "api_qps", _NO_RATE),
     _unused("kube-api-burst", Kind.INT, "api_burst", _NO_RATE),
-    _unused(
-        "sandbox-template-concurrent-workers",
-        Kind.INT,
-        "template_workers",
-        "The template controller is not part of this version.",
-    ),
     _unused("enable-webhook", Kind.BOOL, "webhook_enabled", _NO_WEBHOOK),
     _unused("manage-webhook-certs", Kind.BOOL, "webhook_manages_certs", _NO_WEBHOOK),
     _unused("webhook-port", Kind.INT, "webhook_port", _NO_WEBHOOK),

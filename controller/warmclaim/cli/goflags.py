@@ -15,7 +15,7 @@ from typing import Any
 from warmclaim.cli.flagtable import FLAGS, GROUPS, Flag
 from warmclaim.cli.flagvalues import Kind, Value, parse_value, text_of
 from warmclaim.errors import UsageError
-from warmclaim.settings import CONTROLLERS_BUILT, Settings
+from warmclaim.settings import CONTROLLERS, Settings
 
 __all__ = ["FLAGS", "Flag", "ParsedArguments", "default_text", "help_text", "parse_settings"]
 
@@ -127,9 +127,7 @@ def _with_controllers(
         return settings, ()
     extensions = given.get("extensions", not dropin)
     if extensions:
-        note = "the template controller is not part of this version: no NetworkPolicy is managed"
-        notes = (note,) if dropin else ()
-        return replace(settings, controllers=CONTROLLERS_BUILT), notes
+        return replace(settings, controllers=CONTROLLERS), ()
     note = "only the sandbox controller runs; --extensions adds claims and warm pools"
     return replace(settings, controllers=frozenset({"sandbox"})), (note,)
 

@@ -120,7 +120,7 @@ def _sandbox(
 def _apply_secure_defaults(pod_spec: dict[str, Any], template: Template) -> None:
     pod_spec.setdefault("automountServiceAccountToken", False)
     is_managed = template.spec.network_policy_management != "Unmanaged"
-    if is_managed and template.spec.network_policy is None and not pod_spec.get("dnsPolicy"):
+    if is_managed and template.spec.own_network_policy is None and not pod_spec.get("dnsPolicy"):
         # The default network policy closes the private ranges, cluster DNS among them.
         pod_spec["dnsPolicy"] = "None"
         pod_spec["dnsConfig"] = {"nameservers": ["8.8.8.8", "1.1.1.1"]}

@@ -1,0 +1,178 @@
+"""The template controller: label, NetworkPolicy, and the policies of older versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.controllers.app_world import NAMESPACE, AppWorld, once, refusal, running, virtual
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.api.names import LABEL_TEMPLATE_REF, name_hash
+from warmclaim.api.resources import CLAIM, NETWORK_POLICY, TEMPLATE
+from warmclaim.domain.network_policy import policy_name
+from warmclaim.errors import UnknownOutcomeError
+from warmclaim.testing.builders import a_claim, a_template, an_object, an_owner
+from warmclaim.testing.json_values import Json
+from warmclaim.testing.virtual_loop import World, run_virtual
+
+ONLY: dict[str, Any] = {"controllers": frozenset({"template"})}
+KEY = ObjectKey(NAMESPACE, "web-network-policy")
+UNMANAGED = {"spec": {"networkPolicyManagement": "Unmanaged"}}
+
+
+def stored(world: AppWorld, name: str = KEY.name) -> Json:
+    """The policy as the server has it, {} where there is none."""
+    found = world.server.cluster.store.get(str(NETWORK_POLICY), f"{NAMESPACE}/{name}")
+    return found.object if found else {}
+
+
+def a_policy(name: str, owner: Json | None) -> Json:
+    owners = {"ownerReferences": [owner]} if owner else {}
+    spec: Json = {"podSelector": {}, "policyTypes": ["Ingress"]}
+    return an_object(NETWORK_POLICY, name, merge={"metadata": owners, "spec": spec})
+
+
+def events(world: AppWorld) -> list[tuple[str, str]]:
+    found = world.server.cluster.store.scan("events.events.k8s.io")
+    return [(commit.object["reason"], commit.object["note"]) for commit in found]
+
+
+def test_a_new_template_costs_two_writes_and_then_none() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template("web"))
+        await world.run_for(2)
+        template = await world.hand.get(TEMPLATE, ObjectKey(NAMESPACE, "web"))
+        assert template.metadata.labels[LABEL_TEMPLATE_REF] == name_hash("web")
+        assert stored(world)
+        assert world.writes() == ["patch sandboxtemplates 200", "create networkpolicies 201"]
+        await world.run_for(600)
+        assert len(world.writes()) == 2
+        assert world.reads() == 0
+
+    virtual(scenario, **ONLY)
+
+
+def test_an_edit_reaches_the_policy() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template("web"))
+        await world.run_for(1)
+        world.put(a_template("web", merge={"spec": {"networkPolicy": {"egress": [{}]}}}))
+        await world.run_for(1)
+        assert stored(world)["spec"]["egress"] == [{}]
+        world.put(a_template("web", merge=UNMANAGED))
+        await world.run_for(1)
+        assert not stored(world)
+
+    virtual(scenario, **ONLY)
+
+
+def test_a_policy_that_somebody_edits_or_deletes_comes_back() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template("web"))
+        await world.run_for(1)
+        made = stored(world)
+        edit: Json = {"spec": {"egress": [{}]}}
+        await world.hand.merge_patch(NETWORK_POLICY, KEY, edit)
+        await world.run_for(1)
+        assert stored(world)["spec"] == made["spec"]
+        await world.hand.delete(NETWORK_POLICY, KEY)
+        await world.run_for(1)
+        assert stored(world)["spec"] == made["spec"]
+
+    virtual(scenario, **ONLY)
+
+
+def test_somebody_elses_policy_is_left_alone_told_of_once_and_replaced_when_it_goes() -> None:
+    async def scenario(world: AppWorld) -> None:
+        alien = a_policy(KEY.name, None)
+        world.put(alien, a_template("web"))
+        await world.run_for(300)
+        assert stored(world)["spec"] == alien["spec"]
+        assert [reason for reason, _ in events(world)] == ["NetworkPolicyNotControlled"]
+        await world.hand.delete(NETWORK_POLICY, KEY)
+        await world.run_for(1)
+        assert stored(world)["metadata"]["ownerReferences"][0]["kind"] == "SandboxTemplate"
+
+    virtual(scenario, **ONLY)
+
+
+def test_policies_of_older_versions_are_removed() -> None:
+    async def scenario(world: AppWorld) -> None:
+        ours = a_policy(policy_name("one"), an_owner(CLAIM, "one"))
+        other = a_policy("of-a-user", an_owner(CLAIM, "one"))
+        world.put(a_claim("one"), ours, other)
+        await world.run_for(1)
+        assert not stored(world, policy_name("one"))
+        assert stored(world, "of-a-user")
+        assert world.writes() == ["delete networkpolicies 200"]
+
+    virtual(scenario, **ONLY)
+
+
+@pytest.mark.parametrize("code", [500, 503])
+@pytest.mark.parametrize("words", [("POST", "networkpolicies"), ("PATCH", "sandboxtemplates")])
+def test_a_refused_write_is_tried_again(code: int, words: tuple[str, ...]) -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.faults.before = once(refusal(code, "InternalError"), *words)
+        world.put(a_template("web"))
+        await world.run_for(5)
+        assert stored(world)
+
+    virtual(scenario, **ONLY)
+
+
+def test_a_create_whose_answer_was_lost_is_read_back() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.faults.after = once(UnknownOutcomeError("reset"), "POST", "networkpolicies")
+        world.put(a_template("web"))
+        await world.run_for(5)
+        assert stored(world)
+        assert world.writes().count("create networkpolicies 201") == 1
+        assert world.reads() == 1
+
+    virtual(scenario, **ONLY)
+
+
+def test_rules_that_the_server_refuses_are_told_of_and_tried_once_a_minute() -> None:
+    async def scenario(world: AppWorld) -> None:
+        invalid = refusal(422, "Invalid", "spec.egress: bad cidr")
+
+        async def strike(request: Any) -> Any:
+            return invalid if "networkpolicies" in request.path else None
+
+        world.faults.before = strike
+        world.put(a_template("web"))
+        await world.run_for(299)
+        ((reason, note),) = events(world)
+        assert (reason, "bad cidr" in note) == ("NetworkPolicyFailed", True)
+        tries = [r for r in world.faults.seen if r.method == "POST" and "polic" in r.path]
+        assert 4 <= len(tries) <= 6
+
+    virtual(scenario, **ONLY)
+
+
+def test_a_template_that_goes_takes_nothing_with_it_by_our_hand() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template("web"))
+        await world.run_for(1)
+        before = world.writes()
+        await world.hand.delete(TEMPLATE, ObjectKey(NAMESPACE, "web"))
+        await world.run_for(5)
+        assert world.writes() == before  # the garbage collector's work
+
+    virtual(scenario, **ONLY)
+
+
+def test_after_a_restart_nothing_is_written() -> None:
+    async def main(world: World) -> None:
+        app_world = AppWorld(world, **ONLY)
+        app_world.put(a_template("web"))
+        async with running(app_world.app):
+            await app_world.run_for(2)
+        _, again = app_world.another("second", **ONLY)
+        async with running(again):
+            await app_world.run_for(60)
+        assert app_world.writes("second") == []
+
+    run_virtual(main)
