@@ -22,11 +22,12 @@ from warmclaim.errors import (
     ApiError,
     ForbiddenError,
     NotFoundError,
+    NotSentError,
     PermanentError,
     TransientError,
     UnknownOutcomeError,
 )
-from warmclaim.seams import Channel, Request
+from warmclaim.seams import Channel, Request, Response
 from warmqueue import Lane
 
 KEY = ObjectKey(NAMESPACE, "sb")
@@ -251,6 +252,26 @@ class TestTurns:
             world.gate.set()
             await world.run_for(5)
             assert world.writes().count(POST_POD) == 1
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(1)
+            assert world.reconciler.remembered == 0
+
+    @pytest.mark.parametrize(
+        "failure", [NotSentError("connection refused"), refusal(403, "Forbidden")]
+    )
+    async def test_a_create_that_fails_backs_off_and_needs_no_other_turn(
+        self, failure: Exception | Response
+    ) -> None:
+        async with a_world() as world:
+            world.transport.before = lambda r: failure if is_pod_create(r) else None
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.run_for(10)
+            tries = sum(map(is_pod_create, world.transport.requests))
+            assert tries <= 12  # 5 ms doubled eleven times make ten seconds
+            world.gate.clear()
+            world.transport.before = lambda _: None
+            await world.run_for(20)
+            assert await world.pod() is not None
             await world.play_kubelet(READY_STATUS)
             await world.run_for(1)
             assert world.reconciler.remembered == 0

@@ -165,9 +165,9 @@ class SandboxReconciler:
         return now - self._quiet_since.setdefault(sandbox.metadata.key, now)
 
     def _ended(self, key: ObjectKey, this: _Pass, result: Result = DONE) -> Result:
-        self._turns.forget(key)
         if this.error is not None:
             raise this.error
+        self._turns.forget(key)
         if this.has_unwatched:
             return again(NAMESAKE_RECHECK_S, Lane.HOUSEKEEPING)
         return result
@@ -178,7 +178,7 @@ class SandboxReconciler:
 
     async def _create(self, sandbox: Sandbox, wanted: CreateChildren, this: _Pass) -> bool:
         """Create what is wanted at the same time; False if the pod has to wait for its turn."""
-        has_turn = self._turns.take(sandbox.metadata.key) or not is_pool_member(sandbox)
+        has_turn = not is_pool_member(sandbox) or self._turns.has_come(sandbox.metadata.key)
         async with asyncio.TaskGroup() as children:
             if wanted.pod and has_turn:
                 create = self._create_child(POD, pod_for(sandbox), sandbox, self._caches.pods, this)
@@ -300,7 +300,9 @@ class SandboxReconciler:
 class _Turns:
     """Who waits to create something for a pool, and whose turn has come.
 
-    One task waits for all: when the gate opens, everybody who asked until then goes through.
+    One task waits for all: when the gate opens, everybody who asked until then goes through. A
+    turn stays until `forget`, so a create that fails is tried again by the back-off of its key: to
+    ask for another turn ends a pass without an error, and each back-off would be a first one.
     """
 
     def __init__(self, turn: Callable[[], Awaitable[None]], enqueue: Enqueue) -> None:
@@ -313,11 +315,9 @@ class _Turns:
     def __len__(self) -> int:
         return len(self._asked) + len(self._granted)
 
-    def take(self, key: ObjectKey) -> bool:
-        """Has its turn come? Asked once for each grant."""
-        is_granted = key in self._granted
-        self._granted.discard(key)
-        return is_granted
+    def has_come(self, key: ObjectKey) -> bool:
+        """Has its turn come?"""
+        return key in self._granted
 
     def ask(self, key: ObjectKey) -> None:
         """Have the key worked again when its turn has come."""
