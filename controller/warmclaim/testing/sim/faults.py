@@ -103,7 +103,8 @@ class FaultPlan:
     A request is known by its sender, its method, its path and how many such came before, so it
     keeps its fault when another one is left out. `added` go before whatever is drawn or chosen.
     `struck` is the schedule: what really happened; `writes` are the keys of all writes that
-    were sent, or would have been, while faults were on, in order.
+    were sent, or would have been, while faults were on, in order. `events` and `hidden` count the
+    events that curtains let through or not, by watch.
     """
 
     def __init__(
@@ -124,6 +125,8 @@ class FaultPlan:
         self.is_on = True
         self.struck: dict[str, Fault] = {}
         self.writes: list[str] = []
+        self.events: Counter[str] = Counter()
+        self.hidden: Counter[str] = Counter()
 
     def key(self, sender: str, request: Request, group: str) -> str:
         """The name of this request; asked once for each."""
@@ -142,6 +145,11 @@ class FaultPlan:
         if fault is not None:
             self.struck[key] = fault
         return fault, first, second
+
+    def on_event(self, key: str, is_hidden: bool) -> None:
+        """An event came to the curtain of that watch."""
+        self.events[key] += 1
+        self.hidden[key] += is_hidden
 
     def forget(self, key: str) -> None:
         """The fault had no effect after all."""

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from warmclaim.errors import NotSentError, UnknownOutcomeError
@@ -17,6 +18,7 @@ from warmclaim.seams import ByteStream, Clock, Request, Response
 from warmclaim.testing.api import Answer, Caller
 from warmclaim.testing.sim import answers
 from warmclaim.testing.sim.case import Fault
+from warmclaim.testing.sim.curtain import HIDDEN, Curtain
 from warmclaim.testing.sim.faults import FaultPlan, group_of
 from warmclaim.testing.sim.servers import Servers
 from warmclaim.testing.sim.stream import FaultyStream, MutedStream, refused_stream
@@ -139,9 +141,13 @@ class FaultyTransport:
             self._watches.append(inner)
         if not line.has_bookmarks:
             inner = MutedStream(inner, line.on_mute)
+        curtain = fault if fault is not None and fault.name in HIDDEN else None
+        fault = None if curtain else fault
         stream = FaultyStream(inner, fault, line.clock, lambda: line.plan.is_on)
         self._streams.append(stream)
-        return stream
+        if curtain is None:
+            return stream
+        return Curtain(stream, curtain, partial(line.plan.on_event, key), lambda: line.plan.is_on)
 
     def end_streams(self) -> None:
         """The connections are failed over: the watches end as at any clean end."""
