@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from warmclaim.testing.cluster import Cluster
-from warmclaim.testing.resources import LEASE
+from warmclaim.testing.cluster import Cluster, Target
+from warmclaim.testing.patch import MERGE_PATCH
+from warmclaim.testing.resources import LEASE, NAMESPACE
 from warmclaim.testing.sim.case import Action
 from warmclaim.testing.sim.transport import Line
 from warmclaim.testing.virtual_loop import VirtualClock
@@ -27,6 +28,7 @@ class Machinery:
             "lease.delete": self._delete_leases,
             "api.outage": self._break_off,
             "api.restart": self._restart,
+            "api.expire": self._expire,
             "server.freeze": line.servers.freeze,
             "server.thaw": lambda target, _: line.servers.thaw(target),
             "store.compact": self._compact,
@@ -57,6 +59,16 @@ class Machinery:
 
     def _restart(self, _target: str, x: float) -> bool:
         self._line.servers.restart(x)
+        return True
+
+    def _expire(self, _target: str, _x: float) -> bool:
+        """What nobody watches changes, all history goes, every watch ends: each begins anew with
+        410 and a list."""
+        place = Target(NAMESPACE, "", "default")
+        change = {"metadata": {"annotations": {"changed-at": str(self._cluster.store.rv)}}}
+        self._cluster.patch(place, MERGE_PATCH, change)
+        self._cluster.store.compact()
+        self._line.servers.end_watches()
         return True
 
     def _compact(self, _target: str, _x: float) -> bool:

@@ -39,7 +39,8 @@ class Outcome:
 
     `healed_s`: when the faults ended; `converged_s`: how long after that all was as desired;
     `started_s`: when a manager last began to run. `crashes`: how many faults ended a manager.
-    `writes`: keys of the managers' writes under faults, in order.
+    `writes`: keys of the managers' writes under faults, in order. `events` and `hidden`: how many
+    events came to a curtain, and were hidden by it, by watch.
     """
 
     case: Case
@@ -54,6 +55,8 @@ class Outcome:
     started_s: float = 0.0
     crashes: int = 0
     writes: list[str] = field(default_factory=list[str])
+    events: Counter[str] = field(default_factory=Counter[str])
+    hidden: Counter[str] = field(default_factory=Counter[str])
     lines: list[str] = field(default_factory=list[str])
 
 
@@ -159,6 +162,7 @@ class _Run:
         outcome.lines = list(trace.lines)
         outcome.crashes = self._line.crashes
         outcome.writes = self._plan.writes
+        outcome.events, outcome.hidden = self._plan.events, self._plan.hidden
         outcome.started_s = max(replica.started_s for replica in self._replicas)
 
     async def _phases(self) -> None:
