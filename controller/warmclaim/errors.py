@@ -99,6 +99,14 @@ class StreamError(WarmclaimError):
     """A watch ended in a way that is not a clean end."""
 
 
+def means_no_service(error: BaseException) -> bool:
+    """Whether an error may come from the API server, or its database, being away: no answer, one
+    that no API server gives, or a 5xx. A 429 comes from a server that is there."""
+    if isinstance(error, TransientError):
+        return not isinstance(error, ThrottledError) and not 0 < error.status < 500
+    return isinstance(error, NotSentError | UnknownOutcomeError)
+
+
 class InvariantError(WarmclaimError):
     """A step that would break one of the promises; it was not taken.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from warmclaim.api.meta import ObjectKey
@@ -57,15 +57,22 @@ class SimClock:
 
 
 async def settle() -> None:
-    for _ in range(25):
+    for _ in range(40):
         await asyncio.sleep(0)
 
 
 class LeaseServer:
-    """Stores one Lease with the API server's rules of versions and uids."""
+    """Stores one Lease with the API server's rules of versions and uids, and tells its watchers.
 
-    def __init__(self, clock: SimClock) -> None:
+    `refuses_watches` answers each with 403; `is_mute` lets them be open and says nothing.
+    """
+
+    def __init__(self, clock: SimClock, *, refuses_watches: bool = False) -> None:
         self.clock = clock
+        self.refuses_watches = refuses_watches
+        self.is_mute = False
+        self.streams: list[LeaseStream] = []
+        self.history: list[bytes] = []
         self.stored: dict[str, Any] | None = None
         self.writes: list[tuple[float, str, dict[str, Any]]] = []
         self._version = 0
@@ -84,6 +91,10 @@ class LeaseServer:
     def overwrite(self, spec: dict[str, Any] | None) -> None:
         """What a third party without manners does: a blind write, None deletes."""
         if spec is None:
+            if self.stored is not None:
+                self._version += 1
+                version = {"resourceVersion": str(self._version)}
+                self._tell("DELETED", {"metadata": {**self.stored["metadata"], **version}})
             self.stored = None
             return
         self._uids += self.stored is None
@@ -112,12 +123,70 @@ class LeaseServer:
         metadata = {**body["metadata"], "uid": f"u{self._uids}"}
         metadata["resourceVersion"] = str(self._version)
         kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+        type_ = "ADDED" if self.stored is None else "MODIFIED"
         self.stored = {**kind, "metadata": metadata, "spec": body["spec"]}
+        self._tell(type_, self.stored)
+
+    def _tell(self, type_: str, lease: dict[str, Any]) -> None:
+        self.history.append(json.dumps({"type": type_, "object": lease}).encode() + b"\n")
+        assert len(self.history) == self._version
+        for stream in self.streams:
+            if not self.is_mute:
+                stream.say(self.history[-1])
+
+    def watch(self, request: Request) -> LeaseStream:
+        """A stream of what comes after the request's version."""
+        query = dict(request.query)
+        assert query["fieldSelector"] == f"metadata.name={KEY.name}"
+        stream = LeaseStream(self)
+        self.streams.append(stream)
+        for line in self.history[int(query["resourceVersion"]) :]:
+            if not self.is_mute:
+                stream.say(line)
+        return stream
+
+
+class LeaseStream:
+    """An open watch of the Lease."""
+
+    status = 200
+    headers: Mapping[str, str] = {"content-type": "application/json"}
+
+    def __init__(self, server: LeaseServer) -> None:
+        self._server = server
+        self._lines: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def say(self, line: bytes) -> None:
+        """Send a line; b"" ends the stream."""
+        self._lines.put_nowait(line)
+
+    async def read(self) -> bytes:
+        return await self._lines.get()
+
+    async def close(self) -> None:
+        if self in self._server.streams:
+            self._server.streams.remove(self)
 
 
 def refusal(status: int, reason: str) -> Response:
     body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no"}
     return Response(status, json.dumps({**body, "reason": reason, "code": status}).encode())
+
+
+class Refused:
+    """A stream that is none."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = {"content-type": "application/json"}
+        self._rest = refusal(status, "Fault").body
+
+    async def read(self) -> bytes:
+        piece, self._rest = self._rest, b""
+        return piece
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 class Link:
@@ -133,6 +202,7 @@ class Link:
         self.who = who
         self.fault: Callable[[Request], str] = lambda request: ""
         self.requests: list[Request] = []
+        self.watches: list[Request] = []
         self._late: list[asyncio.Task[None]] = []
 
     def break_writes(self, fault: str) -> None:
@@ -141,6 +211,28 @@ class Link:
     async def request(self, request: Request) -> Response:
         self.requests.append(request)
         fault, clock = self.fault(request), self.server.clock
+        await self._fail(fault, request)
+        if fault.isdigit():
+            return refusal(int(fault), "Fault")
+        await clock.sleep(0.005)
+        response = self.server.answer(self.who, request)
+        if fault == "lose answer":
+            raise UnknownOutcomeError("reset by peer")
+        return response
+
+    async def stream(self, request: Request) -> ByteStream:
+        self.watches.append(request)
+        fault = self.fault(request)
+        await self._fail(fault, request)
+        if fault == "lose answer":
+            raise UnknownOutcomeError("reset by peer")
+        if fault.isdigit() or self.server.refuses_watches:
+            return Refused(int(fault or 403))
+        await self.server.clock.sleep(0.005)
+        return self.server.watch(request)
+
+    async def _fail(self, fault: str, request: Request) -> None:
+        clock = self.server.clock
         if fault == "crash":
             raise RuntimeError("a mistake of ours")
         if fault == "reset":
@@ -152,20 +244,10 @@ class Link:
         if fault in {"hang", "late"}:
             await clock.sleep(request.timeout_s)
             raise UnknownOutcomeError("timed out")
-        if fault.isdigit():
-            return refusal(int(fault), "Fault")
-        await clock.sleep(0.005)
-        response = self.server.answer(self.who, request)
-        if fault == "lose answer":
-            raise UnknownOutcomeError("reset by peer")
-        return response
 
     async def _apply_late(self, request: Request) -> None:
         await self.server.clock.sleep(request.timeout_s + 3.0)
         self.server.answer(self.who, request)
-
-    async def stream(self, request: Request) -> ByteStream:
-        raise NotImplementedError
 
     async def close(self) -> None:
         for task in self._late:

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from warmclaim.errors import (
-    ExpiredError,
-    NotSentError,
-    PermanentError,
-    ThrottledError,
-    TransientError,
-)
+from warmclaim.errors import ExpiredError, NotSentError, PermanentError, TransientError
 from warmclaim.kube.ladder import (
     Backoff,
     Ladder,
@@ -95,50 +87,28 @@ def test_good_list_in_between_starts_the_count_of_refusals_again() -> None:
 
 def test_delays_double_to_a_limit() -> None:
     backoff = Backoff(ReflectorSettings())
-    delays = [backoff.after_failure(now, 0.0, None, None) for now in range(8)]
+    delays = [backoff.after_failure(now, 0.0, None) for now in range(8)]
     assert delays == pytest.approx([0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30])
 
 
 def test_delays_are_spread_upwards_by_chance() -> None:
     backoff = Backoff(ReflectorSettings(backoff_jitter=0.5))
-    assert backoff.after_failure(0, 0.999, None, None) == pytest.approx(1.2, abs=0.01)
+    assert backoff.after_failure(0, 0.999, None) == pytest.approx(1.2, abs=0.01)
 
 
 def test_delays_are_forgotten_after_two_minutes_of_health() -> None:
     backoff = Backoff(ReflectorSettings())
     for now in range(6):
-        backoff.after_failure(now, 0.0, None, None)
-    assert backoff.after_failure(5 + 119, 0.0, None, None) == 30
-    assert backoff.after_failure(5 + 119 + 121, 0.0, None, None) == 0.8
+        backoff.after_failure(now, 0.0, None)
+    assert backoff.after_failure(5 + 119, 0.0, None) == 30
+    assert backoff.after_failure(5 + 119 + 121, 0.0, None) == 0.8
 
 
 def test_wish_of_the_server_is_the_least_but_bounded() -> None:
     backoff = Backoff(ReflectorSettings())
-    assert backoff.after_failure(0, 0.0, None, 5) == 5
-    assert backoff.after_failure(0, 0.0, None, 9999) == 60
-    assert backoff.after_failure(0, 0.0, None, 0.1) == pytest.approx(3.2)
-
-
-@pytest.mark.parametrize("error", [NotSentError(""), TransientError(503, "", "")])
-def test_outage_stays_at_the_shortest_delay_for_a_minute(error: Exception) -> None:
-    backoff = Backoff(ReflectorSettings())
-    now = 0.0
-    delays: list[float] = []
-    while now < 200:
-        delays.append(backoff.after_failure(now, 0.0, error, None))
-        now += delays[-1]
-    short = list(itertools.takewhile(lambda delay: delay == 0.8, delays))
-    assert 60 <= sum(short) <= 63
-    assert delays[-1] == 30
-
-
-def test_wish_of_a_starting_server_is_no_reason_to_find_it_late() -> None:
-    backoff = Backoff(ReflectorSettings())
-    starting = TransientError(503, "ServiceUnavailable", "")
-    throttled = ThrottledError(429, "TooManyRequests", "")
-    assert backoff.after_failure(0, 0.0, starting, 5) == 0.8
-    assert backoff.after_failure(1, 0.0, throttled, 5) == 5
-    assert backoff.after_failure(70, 0.0, starting, 5) == 5
+    assert backoff.after_failure(0, 0.0, 5) == 5
+    assert backoff.after_failure(0, 0.0, 9999) == 60
+    assert backoff.after_failure(0, 0.0, 0.1) == pytest.approx(3.2)
 
 
 def test_progress_keeps_the_shortest_delay() -> None:

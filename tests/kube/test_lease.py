@@ -27,9 +27,10 @@ def clock() -> SimClock:
     return SimClock()
 
 
-@pytest.fixture
-def server(clock: SimClock) -> LeaseServer:
-    return LeaseServer(clock)
+@pytest.fixture(params=[False, True], ids=["watched", "polled"])
+def server(clock: SimClock, request: pytest.FixtureRequest) -> LeaseServer:
+    """Whatever holds with the followers' watch must hold without it."""
+    return LeaseServer(clock, refuses_watches=request.param)
 
 
 @pytest.fixture
@@ -391,9 +392,10 @@ async def test_a_follower_takes_over_at_once_after_a_release(
     task = asyncio.create_task(a.elector.release())
     await clock.advance(0.1)
     await task
-    assert server.spec["holderIdentity"] == ""
-    assert server.spec["leaseDurationSeconds"] == 1
-    await clock.advance(2.1)
+    released = server.writes[-1 if server.refuses_watches else -2][2]
+    assert released["holderIdentity"] == ""
+    assert released["leaseDurationSeconds"] == 1
+    await clock.advance(2.1 if server.refuses_watches else 0.0)
     assert b.works
     assert server.spec["leaseTransitions"] == 1
 

@@ -20,6 +20,7 @@ from warmclaim.api.resources import Resource
 from warmclaim.errors import StreamError
 from warmclaim.kube import answers
 from warmclaim.kube.exchange import Call, Exchange, RequestObserver
+from warmclaim.kube.outage import PROBE_S_MAX, Outage
 from warmclaim.seams import ByteStream, Channel, Clock, Request, Transport
 
 T = TypeVar("T", bound=Object)
@@ -71,6 +72,7 @@ class ApiClient:
     `timeout_s` bounds each exchange, the wait for a pause included. After a 429 with Retry-After
     all later requests of that class (reads or writes of that channel) wait until the pause ends;
     one that would have to wait for more than half its time limit gets the `ThrottledError` at once.
+    `outage` hears of each failure; without one given here, nothing probes for its end.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class ApiClient:
         clock: Clock,
         observer: RequestObserver | None = None,
         timeout_s: float = 10.0,
+        outage: Outage | None = None,
     ) -> None:
-        self._exchange = Exchange(transport, clock, observer)
+        self.outage = outage or Outage(clock)
+        self._exchange = Exchange(transport, clock, observer, self.outage)
         self._timeout_s = timeout_s
 
     async def get(
@@ -282,6 +286,7 @@ class ApiClient:
         *,
         namespace: str | None = None,
         label_selector: str | None = None,
+        field_selector: str | None = None,
         resource_version: str = "",
         timeout_s: float = 300.0,
         connect_timeout_s: float | None = None,
@@ -294,6 +299,7 @@ class ApiClient:
         The caller closes the stream.
         """
         query = (*_selection(label_selector), ("watch", "1"), ("allowWatchBookmarks", "true"))
+        query += (("fieldSelector", field_selector),) if field_selector else ()
         query += (("timeoutSeconds", str(max(1, round(timeout_s)))),)
         query += (("resourceVersion", resource_version),) if resource_version else ()
         if send_initial_events:
@@ -309,6 +315,14 @@ class ApiClient:
         if stream.status < 400:
             raise self._exchange.unusable(call, f"HTTP {stream.status} {kind}")
         raise self._exchange.refusal(call, stream.status, stream.headers, body)
+
+    async def is_served(self, resource: Resource[T], *, namespace: str | None = None) -> bool:
+        """Whether the server answers a consistent read of this kind, with whatever it may be but a
+        5xx or a 429: then it has started, knows the kind, and its database is there. One object at
+        most is read; no pause holds it up; raises none of our errors."""
+        path, query = resource.collection(namespace), (("limit", "1"),)
+        request = Request("GET", path, query, channel=Channel.WATCH, timeout_s=PROBE_S_MAX)
+        return await self._exchange.is_answered(Call("list", str(resource), request))
 
     async def _object(self, resource: Resource[T], call: Call, expected: _Expected) -> T:
         """Send, and read the object that was asked for; the answer is believed, not the request."""

@@ -12,8 +12,10 @@ from warmclaim.errors import (
     ThrottledError,
     TransientError,
     UnknownOutcomeError,
+    WarmclaimError,
 )
 from warmclaim.kube import answers
+from warmclaim.kube.outage import Outage
 from warmclaim.seams import ByteStream, Channel, Clock, Request, Response, Transport
 
 Verb: TypeAlias = Literal["get", "list", "watch", "create", "patch", "update", "delete"]
@@ -63,12 +65,18 @@ class Exchange:
     """Sends calls through a transport, one attempt each."""
 
     def __init__(
-        self, transport: Transport, clock: Clock, observer: RequestObserver | None
+        self,
+        transport: Transport,
+        clock: Clock,
+        observer: RequestObserver | None,
+        outage: Outage,
     ) -> None:
         self._transport = transport
         self._clock = clock
         self._observer = observer
+        self._outage = outage
         self._paused_until: dict[tuple[Channel, bool], float] = {}
+        outage.on_end(self._paused_until.clear)  # a starting server throttles everybody
 
     async def send(self, call: Call) -> Response:
         """The answer, if it is a success with a body to read."""
@@ -83,8 +91,28 @@ class Exchange:
         """The stream, whatever its status."""
         return await self._attempt(call, self._transport.stream)
 
+    async def is_answered(self, call: Call) -> bool:
+        """Send past every pause; whether an answer of an API server came that is neither a 5xx nor
+        a 429. Raises none of our errors."""
+        try:
+            response = await self._exchanged(call, call.request, self._transport.request)
+        except (ApiError, NotSentError, UnknownOutcomeError):
+            return False
+        if response.status < 400:
+            return response.headers.get("content-type", "").startswith("application/json")
+        return response.status < 500 and response.status != 429
+
     async def _attempt(self, call: Call, send: Callable[[Request], Awaitable[R]]) -> R:
         request = await self._after_pause(call)
+        try:
+            return await self._exchanged(call, request, send)
+        except WarmclaimError as error:
+            self._outage.suspect(error)
+            raise
+
+    async def _exchanged(
+        self, call: Call, request: Request, send: Callable[[Request], Awaitable[R]]
+    ) -> R:
         began, outcome = self._clock.monotonic(), "cancelled"
         try:
             answer = await send(request)
@@ -110,11 +138,14 @@ class Exchange:
         error = answers.error_for(answers.status_of(status, body), verb=verb, retry_s=retry_s)
         if isinstance(error, ThrottledError) and error.retry_after_s:
             self._pause(call, error.retry_after_s)
+        self._outage.suspect(error)
         return error
 
     def unusable(self, call: Call, why: str) -> TransientError | UnknownOutcomeError:
         """The error of an answer that is no Kubernetes answer: HTML, a redirect, a torn body."""
-        return _unanswered(call, answers.plain(why), answers.BAD_ANSWER)
+        error = _unanswered(call, answers.plain(why), answers.BAD_ANSWER)
+        self._outage.suspect(error)
+        return error
 
     def _pause(self, call: Call, delay_s: float) -> None:
         group = (call.request.channel, call.is_read)
@@ -129,8 +160,9 @@ class Exchange:
             # Sent with a sliver of its time left, a write would only end as an unknown outcome.
             if left_s - wait_s < request.timeout_s / 2:
                 raise ThrottledError(429, "Paused", f"{call} not sent", retry_after_s=wait_s)
-            await self._clock.sleep(wait_s)
-            left_s -= wait_s
+            began = self._clock.monotonic()
+            await self._outage.back_off(wait_s)
+            left_s -= self._clock.monotonic() - began
         return request if left_s == request.timeout_s else replace(request, timeout_s=left_s)
 
     def _record(self, call: Call, outcome: str, began: float) -> None:

@@ -11,13 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from warmclaim.errors import (
-    ExpiredError,
-    NotSentError,
-    PermanentError,
-    ThrottledError,
-    TransientError,
-)
+from warmclaim.errors import ExpiredError, PermanentError
 from warmclaim.kube import answers
 
 
@@ -37,9 +31,6 @@ class ReflectorSettings:
     backoff_jitter: float = 0.5
     backoff_reset_s: float = 120.0
     retry_after_s_max: float = 60.0
-    # While a server restarts (4 s) it refuses, then says 503 and 429: for so long the shortest
-    # delay stays, one request a second, so that it is found within about a second.
-    outage_patience_s: float = 60.0
     # A stream of this age ended normally, and a list of this age may be followed by another: the
     # next step is taken at once.
     healthy_stream_s: float = 10.0
@@ -160,43 +151,26 @@ class Backoff:
         self._settings = settings
         self._delay_s = settings.backoff_s_min
         self._last: float | None = None
-        self._outage_since: float | None = None
 
     def reset(self) -> None:
         """A stream was healthy: what was before it counts no more."""
-        self._last = self._outage_since = None
+        self._last = None
 
     def after_progress(self, now: float, chance: float) -> float:
         """A stream that brought something and ended early: the shortest delay, no doubling."""
-        self._outage_since, self._last = None, now
+        self._last = now
         return self._spread(self._settings.backoff_s_min, chance)
 
-    def after_failure(
-        self, now: float, chance: float, error: BaseException | None, wish_s: float | None
-    ) -> float:
+    def after_failure(self, now: float, chance: float, wish_s: float | None) -> float:
         """The delay in seconds; never below the server's wish (itself bounded)."""
         settings = self._settings
         if self._last is None or now - self._last > settings.backoff_reset_s:
             self._delay_s = settings.backoff_s_min
         self._last = now
         wish_s = min(wish_s or 0.0, settings.retry_after_s_max)
-        if self._is_patient(now, error):
-            if not isinstance(error, ThrottledError):
-                # A starting server's 503 asks for 5 s and means "not yet": it is there in 3.
-                wish_s = min(wish_s, settings.backoff_s_min)
-            return max(self._spread(settings.backoff_s_min, chance), wish_s)
         delay_s = self._delay_s
         self._delay_s = min(delay_s * 2, settings.backoff_s_max)
         return max(self._spread(delay_s, chance), wish_s)
-
-    def _is_patient(self, now: float, error: BaseException | None) -> bool:
-        """Is this the first minute of an outage?"""
-        if not isinstance(error, (NotSentError, TransientError)):
-            self._outage_since = None
-            return False
-        if self._outage_since is None:
-            self._outage_since = now
-        return now - self._outage_since <= self._settings.outage_patience_s
 
     def _spread(self, delay_s: float, chance: float) -> float:
         return delay_s * (1 + self._settings.backoff_jitter * chance)

@@ -7,6 +7,8 @@
 3. Every write is a PUT over a known resourceVersion, or a create. A write whose answer was lost is
    read back; it counts only if precisely that write is found.
 4. Whatever ends a term - error, cancellation, loss - first cancels and awaits the guarded work.
+5. A follower polls the Lease, and watches it so as to be quick: it tries at once when the holder
+   gives the Lease back, and when the holder's time is up. What it may take it learns by reading.
 
 The Lease saves work, it does not make it safe: a process that was stopped may still have a request
 under way. Safety is in the compare-and-set of each write that the guarded work does.
@@ -32,12 +34,17 @@ from warmclaim.errors import (
     WarmclaimError,
 )
 from warmclaim.kube import lease_record
+from warmclaim.kube.answers import version_number
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.lease_record import LEASE_NAME, LeaseTiming, lease_name
+from warmclaim.kube.lease_watch import LeaseWatch
 from warmclaim.seams import Channel, Clock, Rng
 from warmclaim.settings import LEASE_JITTER
 
 __all__ = ["LEASE_NAME", "LeaderElector", "LeadershipLost", "LeaseTiming", "lease_name"]
+
+HERD_S_MAX = 0.05
+"""Followers who hear of a free Lease at the same moment try spread over so long."""
 
 _RELEASE_TRIES = 2
 _STEP_S_MIN = 0.001
@@ -85,9 +92,15 @@ class LeaderElector:
         self._is_working = False
         self._deadline_s = -math.inf
         self._seen: tuple[str, str] | None = None  # uid and version of the record last seen
+        self._version = 0  # that version as a number; kept when the Lease is deleted
         self._free_at_s = -math.inf
         self._holder = ""
         self._problem: str | None = None
+        self._bell = asyncio.Event()
+        self._watch = LeaseWatch(
+            client, clock=clock, rng=rng, key=key, on_record=self._heard, on_end=self._bell.set
+        )
+        client.outage.on_end(self._bell.set)
 
     @property
     def is_leader(self) -> bool:
@@ -159,9 +172,39 @@ class LeaderElector:
 
     async def _acquire(self) -> None:
         self._held = None
-        while not (await self._try_once() and self._clock.monotonic() < self._deadline_s):
-            period_s = self._timing.retry_period_s
-            await self._clock.sleep(period_s * (1 + LEASE_JITTER * self._rng.random()))
+        try:
+            while not await self._has_acquired():
+                if self._version:
+                    await self._watch.polled(self._version)
+                await self._until_next_try()
+        finally:
+            await self._watch.stop()
+
+    async def _has_acquired(self) -> bool:
+        self._bell.clear()  # before reading: what rings from now on may be news
+        return await self._try_once() and self._clock.monotonic() < self._deadline_s
+
+    async def _until_next_try(self) -> None:
+        """Wait for a period, or until there is a reason to hurry."""
+        period_s = self._timing.retry_period_s * (1 + LEASE_JITTER * self._rng.random())
+        free_in_s = self._free_at_s - self._clock.monotonic()
+        delay_s = min(free_in_s + _STEP_S_MIN, period_s) if free_in_s > 0 else period_s
+        ring = asyncio.create_task(self._bell.wait(), name="bell")
+        sleep = asyncio.create_task(self._clock.sleep(delay_s), name="until the next try")
+        try:
+            await asyncio.wait((ring, sleep), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ring.cancel()
+            sleep.cancel()
+        if self._bell.is_set() or delay_s < period_s:
+            await self._clock.sleep(HERD_S_MAX * self._rng.random())
+
+    def _heard(self, lease: Lease) -> None:
+        """A record that the watch brought; one that is older than what was read is no news."""
+        if lease.metadata.version > self._version:
+            self._observe(lease)
+            if not lease.holder and self._may_take(""):
+                self._bell.set()
 
     async def _lead(self, work: Callable[[], Awaitable[None]]) -> None:
         self._is_working = True
@@ -212,7 +255,7 @@ class LeaderElector:
     async def _renew(self) -> None:
         """Renew until someone else holds the Lease."""
         while True:
-            await self._clock.sleep(self._timing.retry_period_s)
+            await self._client.outage.back_off(self._timing.retry_period_s)
             if not await self._try_once() and self._holder not in {"", self._identity}:
                 return
 
@@ -282,6 +325,8 @@ class LeaderElector:
         if version == self._seen:
             return
         self._seen = version
+        if lease is not None:
+            self._version = version_number(lease.metadata.resource_version) or 0
         if lease is None or not lease.holder:
             # Deleted or emptied by a third party: the holder may not know yet, so the time that
             # its last record gave it goes on. Only what its holder gave back is free at once.

@@ -38,6 +38,7 @@ from warmclaim.errors import (
     PermanentError,
     StreamError,
     UnknownOutcomeError,
+    means_no_service,
 )
 from warmclaim.kube import answers
 from warmclaim.kube.client import ApiClient
@@ -115,7 +116,7 @@ class Reflector(Generic[T]):
         while True:
             delay_s = await self._round()
             # Also without delay: a fake that never waits must not starve the other tasks.
-            await self._clock.sleep(delay_s)
+            await self._client.outage.back_off(delay_s)
 
     async def _round(self) -> float:
         """One list or one watch, to its end; the seconds to wait before the next."""
@@ -131,10 +132,11 @@ class Reflector(Generic[T]):
         except _EXPECTED as failure:
             error = failure
             self._failed(step, failure)
-        return self._delay_after(step, self._clock.monotonic() - began, error)
+        return self._delay_after(step, began, error)
 
-    def _delay_after(self, step: Step, lived_s: float, error: BaseException | None) -> float:
+    def _delay_after(self, step: Step, began: float, error: BaseException | None) -> float:
         now, chance = self._clock.monotonic(), self._rng.random()
+        lived_s = now - began
         is_stream = isinstance(step, WatchStep) or self._has_progress
         is_healthy = is_stream and lived_s >= self._settings.healthy_stream_s
         if is_healthy:
@@ -143,13 +145,18 @@ class Reflector(Generic[T]):
         if is_stream and must_list and now - self._listed_at >= self._settings.healthy_stream_s:
             # A restarted server knows no history, so after an outage a 410 is the rule.
             return 0.0
+        if error is not None and means_no_service(error) and self._is_of_the_past(began):
+            return 0.0
         if isinstance(error, ApiError):
-            return self._backoff.after_failure(now, chance, error, error.retry_after_s)
+            return self._backoff.after_failure(now, chance, error.retry_after_s)
         if is_healthy:
             return 0.0
         if self._has_progress:
             return self._backoff.after_progress(now, chance)
-        return self._backoff.after_failure(now, chance, error, None)
+        return self._backoff.after_failure(now, chance, None)
+
+    def _is_of_the_past(self, began: float) -> bool:
+        return self._client.outage.has_ended_since(began)
 
     def _failed(self, step: Step, error: Exception) -> None:
         if isinstance(step, ListStep):

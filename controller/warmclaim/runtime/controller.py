@@ -9,7 +9,13 @@ from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
-from warmclaim.errors import InvariantError, PermanentError, ThrottledError, WarmclaimError
+from warmclaim.errors import (
+    InvariantError,
+    PermanentError,
+    ThrottledError,
+    WarmclaimError,
+    means_no_service,
+)
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
 from warmclaim.runtime.reconciler import Reconciler, Result
 from warmclaim.seams import Clock
@@ -18,6 +24,8 @@ from warmqueue import Lane, Work
 K = TypeVar("K", bound=Hashable)
 
 PERMANENT_RETRY_S = 60.0  # the same request never succeeds; only a change elsewhere can help
+HASTENED_PER_S = 500.0
+"""Keys made due at the end of an outage come in line, not all at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +49,9 @@ class Controller(Generic[K]):
     the request can never succeed, else with the key's exponential back-off. No exception of a
     pass ends a worker: one poison object must not stop its kind. `span` is entered around each
     pass, with its key.
+
+    `has_recovered_since(moment)` tells whether an outage of the API server has ended since then: a
+    pass that began before, and failed for it, is repeated at once.
     """
 
     def __init__(
@@ -53,6 +64,7 @@ class Controller(Generic[K]):
         clock: Clock,
         observer: PassObserver,
         span: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext(),
+        has_recovered_since: Callable[[float], bool] = lambda _: False,
     ) -> None:
         self.name = name
         self.queue = queue
@@ -61,6 +73,8 @@ class Controller(Generic[K]):
         self._clock = clock
         self._observer = observer
         self._span = span
+        self._has_recovered_since = has_recovered_since
+        self._unserved: dict[K, Lane] = {}  # failed for want of an API server, oldest first
         self._active: Counter[Lane] = Counter()
         self._ended_s: dict[Lane, float] = {}
 
@@ -69,6 +83,13 @@ class Controller(Generic[K]):
         if self._active[lane]:
             return 0.0
         return self._clock.monotonic() - self._ended_s.get(lane, float("-inf"))
+
+    def hasten(self, after_s: float = 0.0) -> None:
+        """The API server serves again: have what failed for want of it worked, beginning in
+        `after_s`. Each key's back-off goes on where it was, should it fail again."""
+        unserved, self._unserved = self._unserved, {}
+        for number, (key, lane) in enumerate(unserved.items()):
+            self.queue.add(key, lane=lane, after_s=after_s + number / HASTENED_PER_S)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -93,11 +114,12 @@ class Controller(Generic[K]):
 
     async def _one_pass(self, work: Work[K]) -> None:
         started = self._clock.monotonic()
+        self._unserved.pop(work.key, None)
         try:
             with self._span(str(work.key)):
                 result = await self._reconciler.reconcile(work.key)
         except Exception as error:
-            self._failed(work, error)
+            self._failed(work, error, started)
             word = "error"
         else:
             word = self._succeeded(work, result)
@@ -111,7 +133,7 @@ class Controller(Generic[K]):
         self.queue.add(work.key, lane=result.lane, after_s=result.after_s)
         return "requeue_after"
 
-    def _failed(self, work: Work[K], error: Exception) -> None:
+    def _failed(self, work: Work[K], error: Exception, started: float) -> None:
         fields = {"controller": self.name, "key": str(work.key)}
         if isinstance(error, ThrottledError) and error.retry_after_s is not None:
             self.queue.add(work.key, lane=work.lane, after_s=error.retry_after_s)
@@ -123,6 +145,11 @@ class Controller(Generic[K]):
             self.queue.add(work.key, lane=Lane.HOUSEKEEPING, after_s=PERMANENT_RETRY_S)
             return
         delay_s = self.queue.retry(work.key, lane=work.lane)
+        if means_no_service(error):
+            self._unserved[work.key] = work.lane
+            if self._has_recovered_since(started):
+                delay_s = 0.0
+                self.queue.add(work.key, lane=work.lane)
         if isinstance(error, WarmclaimError):
             _log.warning("failed, again in %.3f s: %s", delay_s, error, extra=fields)
         else:
