@@ -92,6 +92,12 @@ class Case(msgspec.Struct, frozen=True):
     on_commit: tuple[tuple[int, Action], ...] = ()
     limits: Limits = Limits()
 
+    @property
+    def has_curtains(self) -> bool:
+        """Whether events are hidden from the managers."""
+        faults = (*self.added.values(), *(self.faults or {}).values())
+        return any(fault.name.startswith("B12.") for fault in faults)
+
 
 class Regression(msgspec.Struct, frozen=True):
     """A run that failed once. `finding` is what it showed; `open` why it still does, or ""."""

@@ -103,8 +103,8 @@ class FaultPlan:
     A request is known by its sender, its method, its path and how many such came before, so it
     keeps its fault when another one is left out. `added` go before whatever is drawn or chosen.
     `struck` is the schedule: what really happened; `writes` are the keys of all writes that
-    were sent, or would have been, while faults were on, in order. `events` and `hidden` count the
-    events that curtains let through or not, by watch.
+    were sent, or would have been, while faults were on, in order. `events` has all watches, and
+    how many events came to their curtains; `hidden` how many of these were hidden.
     """
 
     def __init__(

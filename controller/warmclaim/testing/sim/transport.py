@@ -145,6 +145,7 @@ class FaultyTransport:
         fault = None if curtain else fault
         stream = FaultyStream(inner, fault, line.clock, lambda: line.plan.is_on)
         self._streams.append(stream)
+        line.plan.events[key] += 0
         if curtain is None:
             return stream
         return Curtain(stream, curtain, partial(line.plan.on_event, key), lambda: line.plan.is_on)
