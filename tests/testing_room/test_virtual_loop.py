@@ -124,3 +124,13 @@ def test_the_rng_draws_tokens_of_lower_case_letters_and_digits() -> None:
     assert set(token) <= set("abcdefghijklmnopqrstuvwxyz0123456789")
     assert token == SeededRng(5).token(200)
     assert all(0 <= SeededRng(n).random() < 1 for n in range(100))
+
+
+def test_the_last_rounding_error_of_a_wait_still_moves_the_clock() -> None:
+    async def scenario(world: World) -> float:
+        await world.clock.sleep(162.75)
+        began = world.clock.monotonic()
+        await world.clock.sleep(1e-15)
+        return world.clock.monotonic() - began
+
+    assert run_virtual(scenario) > 0

@@ -24,6 +24,8 @@ from warmclaim.testing.store import Commit
 
 P = ParamSpec("P")
 
+NOT_SERVED_RETRY_S = 1.0
+
 
 class _Place(NamedTuple):
     """Where an object is in the store."""
@@ -110,6 +112,9 @@ class GarbageCollector(Actor):
         owners = metadata.get("ownerReferences", ())
         existing = [o for o in owners if self._exists(o, metadata.get("namespace", ""))]
         if not owners or len(existing) == len(owners):
+            return
+        if self.cluster.kinds.named(found.object["apiVersion"], found.object["kind"]) is None:
+            self.plan(partial(self._collect, place), after_s=NOT_SERVED_RETRY_S)
             return
         if existing:
             self._patch(found, {"ownerReferences": existing})

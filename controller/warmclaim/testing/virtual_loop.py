@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 START_WALL_S = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+SLEEP_S_MIN = 1e-6
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -85,7 +86,8 @@ class VirtualClock:
         return self.wall_offset_s + self._loop.time()
 
     async def sleep(self, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
+        # Of what rounding leaves of a wait, a clock that stands still never gets to the end.
+        await asyncio.sleep(max(delay_s, SLEEP_S_MIN) if delay_s > 0 else 0)
 
 
 class SeededRng:

@@ -19,18 +19,31 @@ ACTS: Final = {
     # who and what, and the largest expected number for a whole run
     "claim.delete": 12.0,
     "claim.recreate": 10.0,
+    "claim.churn": 1.0,
+    "claim.swell": 3.0,
     "pool.scale": 8.0,
     "pool.renew": 2.0,
     "template.edit": 3.0,
     "template.renew": 1.5,
+    "template.swell": 1.5,
+    "namespace.renew": 1.0,
     "sandbox.delete": 8.0,
+    "sandbox.hold": 4.0,
     "pod.delete": 6.0,
     "pod.flap": 8.0,
+    "pod.address": 4.0,
     "node.lose": 2.0,
     "clock.step": 3.0,
     "lease.delete": 2.0,
+    "lease.garble": 3.0,
+    "lease.flap": 1.5,
+    "rbac.lose": 2.0,
+    "crd.lose": 1.5,
     "api.outage": 2.0,
     "api.restart": 3.0,
+    "server.freeze": 4.0,
+    "server.thaw": 2.0,
+    "server.switch": 5.0,
     "store.compact": 3.0,
     "manager.kill": 3.0,
     "manager.stop": 2.0,
@@ -47,6 +60,11 @@ ACTS: Final = {
     "hostile.squat": 2.0,
     "hostile.batch": 3.0,
 }
+RARE_SHARE: Final = 0.15
+_RARE: Final = frozenset(("claim.churn", "namespace.renew", "crd.lose"))
+"""What empties or floods a namespace: where it happens, much else does not."""
+
+CLOCK_RATE_MAX: Final = 1.45
 _LEASES: Final = ((15.0, 10.0, 2.0), (60.0, 40.0, 10.0), (60.0, 40.0, 10.0), (6.0, 4.0, 1.0))
 
 
@@ -79,9 +97,21 @@ def drawn_options(seed: int) -> Options:
         acts={
             name: round(dice.between(f"often {name}", 0.5, most), 3)
             for name, most in ACTS.items()
-            if dice.chance(f"act {name}", 0.5)
+            if dice.chance(f"act {name}", RARE_SHARE if name in _RARE else 0.5)
         },
+        servers=dice.pick("servers", (1, 1, 2, 3)),
+        server_lag_s=round(dice.log_between("server lag", 0.01, 3.0), 4),
+        bookmarks=not dice.chance("no bookmarks", 0.15),
+        clock_rates=_clock_rates(dice),
     )
+
+
+def _clock_rates(dice: Dice) -> tuple[float, float]:
+    """Mostly equal; else one of the two is faster, by less than a Lease allows for."""
+    if not dice.chance("clock rates", 0.2):
+        return (1.0, 1.0)
+    rate = round(dice.between("clock rate", 1.01, CLOCK_RATE_MAX), 3)
+    return dice.pick("fast clock", ((1.0, rate), (rate, 1.0)))
 
 
 def _replicas(dice: Dice, number: int) -> int:

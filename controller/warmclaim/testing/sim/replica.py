@@ -17,6 +17,7 @@ from warmclaim.settings import (
     Settings,
 )
 from warmclaim.testing.sim.case import Options
+from warmclaim.testing.sim.clocks import FastClock
 from warmclaim.testing.sim.observers import Observers
 from warmclaim.testing.sim.transport import FaultyTransport, Line
 
@@ -58,11 +59,13 @@ class Replica:
         rng: Rng,
         on_failure: Callable[[str], None],
         observers: Observers,
+        clock_rate: float = 1.0,
     ) -> None:
         self.name = name
         self._line = line
         self._settings = settings
         self._clock = clock
+        self._own_clock = clock if clock_rate == 1.0 else FastClock(clock, clock_rate)
         self._rng = rng
         self._on_failure = on_failure
         self._observers = observers
@@ -111,8 +114,9 @@ class Replica:
             identity = f"{self.name}-{self._starts}"
             self.transport = FaultyTransport(self._line, self.name, self.crash)
             tapped = self._observers.tap(self.transport, identity, self._is_out)
-            outside = Outside(tapped, self._clock, self._rng, identity, LEASE_NAMESPACE, "sim")
+            outside = Outside(tapped, self._own_clock, self._rng, identity, LEASE_NAMESPACE, "sim")
             self.app = App(self._settings, outside, spans=self._observers.spans)
+            self._observers.attach(identity, self.app)
             self._process = asyncio.create_task(self.app.run(self._stop), name=identity)
             await self._until_end(self._process)
             self.transport.is_dead = True

@@ -15,7 +15,7 @@ from warmclaim.testing.sim.case import Action, Case, Fault
 from warmclaim.testing.sim.dice import Dice
 from warmclaim.testing.sim.errors import watching_errors
 from warmclaim.testing.sim.faults import FaultPlan
-from warmclaim.testing.sim.hands import Hands, SimCluster
+from warmclaim.testing.sim.hands import OBJECT_BYTES_MAX, Hands, SimCluster
 from warmclaim.testing.sim.judge import Breach, Judge
 from warmclaim.testing.sim.liveness import Liveness, summary
 from warmclaim.testing.sim.machinery import Machinery
@@ -31,6 +31,7 @@ from warmclaim.testing.virtual_loop import SeededRng, World, run_virtual
 
 _CRDS = agent_sandbox_crds()
 _LOOK_EVERY_S = 2.0
+_ENDING_S_MAX = 60.0
 
 
 @dataclass(slots=True)
@@ -39,8 +40,8 @@ class Outcome:
 
     `healed_s`: when the faults ended; `converged_s`: how long after that all was as desired;
     `started_s`: when a manager last began to run. `crashes`: how many faults ended a manager.
-    `writes`: keys of the managers' writes under faults, in order. `events` and `hidden`: how many
-    events came to a curtain, and were hidden by it, by watch.
+    `writes`: keys of the managers' writes under faults, in order. `events`: all watches, and
+    how many events came to the curtain of each; `hidden`: how many of these were hidden.
     """
 
     case: Case
@@ -101,6 +102,7 @@ class _Run:
             clock=world.clock, rng=SeededRng(f"cluster {options.seed}"), crds=_CRDS
         )
         store = self._cluster.store
+        store.object_bytes_max = OBJECT_BYTES_MAX
         self._judge = Judge(store, self._attribution, world.clock)
         self._judge.on_breach = self._on_breach
         self._due: dict[int, list[Action]] = {}
@@ -112,8 +114,18 @@ class _Run:
         self._observers = Observers(store, world.clock, options, self._fail)
         self._servers = Servers(self._cluster, options, world.clock, world.loop.call_later)
         self._plan = FaultPlan(Dice(options.seed), options.rates, case.faults, case.added)
-        self._line = Line(self._servers, self._plan, self._trace, self._attribution, world.clock)
-        self._machinery = Machinery(self._cluster, self._line, world.clock)
+        self._line = Line(
+            self._servers,
+            self._plan,
+            self._trace,
+            self._attribution,
+            world.clock,
+            has_bookmarks=options.bookmarks,
+        )
+        self._machinery = Machinery(
+            self._cluster, self._line, options, world.clock, world.loop.call_later
+        )
+        self._done: Counter[str] = Counter()
         self._hands = Hands(
             self._cluster, self._attribution, options, SeededRng(options.seed), self._after
         )
@@ -128,6 +140,7 @@ class _Run:
                 SeededRng(f"m{number} {options.seed}"),
                 self._on_failure,
                 self._observers,
+                options.clock_rates[number],
             )
             for number in range(count)
         ]
@@ -154,9 +167,8 @@ class _Run:
         outcome, trace = self._outcome, self._trace
         outcome.digest = trace.digest
         outcome.struck = dict(self._plan.struck)
-        outcome.faults = self._plan.counts() + Counter(
-            action.do for action in self._case.actions if action.do != "claim.create"
-        )
+        self._done.pop("claim.create", None)
+        outcome.faults = self._plan.counts() + self._line.felt() + self._done
         outcome.commits = sum(trace.commits.values())
         outcome.claims = self._hands.claims_made
         outcome.lines = list(trace.lines)
@@ -194,16 +206,19 @@ class _Run:
     async def _heal(self) -> None:
         """The last fault: from here on the world is sound, and one manager leads."""
         self._trace.say("healed")
-        self._outcome.healed_s = self._clock.monotonic()
+        healed_s = self._outcome.healed_s = self._clock.monotonic()
         self._plan.is_on = False
         self._due.clear()
         self._machinery.heal()
+        self._hands.let_go()
         for replica in self._replicas:
             if replica.transport is not None:
                 replica.transport.cut_until_s = 0.0
         if self._case.options.leaders == "two":
             await self._replicas.pop().retire()
         await self._clock.sleep(self._case.limits.heal_s)  # what was to come back has come
+        while self._hands.is_ending() and self._clock.monotonic() < healed_s + _ENDING_S_MAX:
+            await self._clock.sleep(1.0)
         self._hands.found_world()
 
     async def _liveness(self) -> None:
@@ -238,14 +253,15 @@ class _Run:
     def _do(self, action: Action) -> None:
         self._trace.say(f"{action.do} {action.target} {action.x}")
         if self._hands.does(action):
-            self._hands.act(action)
-            return
-        if self._machinery.does(action):
-            self._machinery.act(action)
-            return
-        self._do_to_manager(action)
+            has_effect = self._hands.act(action)
+        elif self._machinery.does(action):
+            has_effect = self._machinery.act(action)
+        else:
+            has_effect = self._do_to_manager(action)
+        self._done[action.do] += has_effect
 
-    def _do_to_manager(self, action: Action) -> None:
+    def _do_to_manager(self, action: Action) -> bool:
+        """Whether there was anything to do it to."""
         number = int(action.target[1:])
         replica = self._replicas[min(number, len(self._replicas) - 1)]
         match action.do:
@@ -253,14 +269,23 @@ class _Run:
                 replica.kill()
             case "manager.stop":
                 replica.stop()
+            case "manager.cut" if replica.transport is not None:
+                replica.transport.cut_until_s = self._clock.monotonic() + action.x * 25
             case "manager.cut":
-                if replica.transport is not None:
-                    replica.transport.cut_until_s = self._clock.monotonic() + action.x * 25
+                return False
             case "server.switch":
-                if self._servers.switch(replica.name, action.x) and replica.transport is not None:
-                    replica.transport.end_streams()
+                return self._switch(replica, action.x)
             case _:
                 raise ValueError(f"no such action: {action.do}")
+        return True
+
+    def _switch(self, replica: Replica, x: float) -> bool:
+        """Another API server takes its connections over."""
+        if not self._servers.switch(replica.name, x):
+            return False
+        if replica.transport is not None:
+            replica.transport.end_streams()
+        return True
 
     # -------------------------------------------------------------- helpers
 
@@ -281,6 +306,8 @@ class _Run:
         self._fail("crash", text)
 
     def _fail(self, promise: str, text: str) -> None:
+        if promise.startswith("W") and self._outcome.case.has_curtains:
+            return  # it is the watch that breaks its promises then, not the reflector
         at_s = round(self._clock.monotonic(), 6)
         self._on_breach(Breach(promise, text, self._cluster.store.rv, at_s))
 

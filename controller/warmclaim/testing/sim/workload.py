@@ -8,10 +8,10 @@ from typing import Final
 from warmclaim.testing.sim.case import Action, Options
 from warmclaim.testing.sim.dice import Dice
 
-_ON_CLAIMS: Final = frozenset(
-    ("claim.delete", "claim.recreate", "hostile.status", "hostile.clear", "hostile.squat")
-)
-_ON_MANAGERS: Final = frozenset(("manager.kill", "manager.stop", "manager.cut"))
+_ON_CLAIMS: Final = frozenset(("hostile.status", "hostile.clear", "hostile.squat"))
+_ON_MANAGERS: Final = frozenset(("manager.kill", "manager.stop", "manager.cut", "server.switch"))
+_ON_SERVERS: Final = frozenset(("server.freeze", "server.thaw"))
+_ON_NAMESPACES: Final = frozenset(("namespace.renew", "rbac.lose"))
 
 
 def namespace_name(number: int) -> str:
@@ -60,10 +60,14 @@ def _count(dice: Dice, name: str, often: float) -> int:
 def _action(options: Options, dice: Dice, name: str, number: int) -> Action:
     when, which, x, _ = dice.units(f"{name} {number}")
     target = ""
-    if name in _ON_CLAIMS:
+    if name in _ON_CLAIMS or name.startswith("claim."):
         target = claim_target(options, int(which * options.claims))
     elif name in _ON_MANAGERS:
         target = f"m{int(which * 2)}"
+    elif name in _ON_SERVERS:
+        target = f"s{int(which * options.servers)}"
+    elif name in _ON_NAMESPACES:
+        target = namespace_name(int(which * options.namespaces))
     elif name.startswith(("pool.", "template.", "hostile.")):
         target = pool_target(options, int(which * len(options.replicas)))
     return Action(round(options.span_s * when, 4), name, target, round(x, 6))
