@@ -21,7 +21,8 @@ class Servers:
 
     One server sees every commit at once. Of several each lags by a time drawn for each commit,
     and may be frozen: it then answers reads of its cache from the past, and its watches say
-    nothing, until it is thawed or restarted. Consistent reads and writes are never late.
+    nothing, until it is thawed or restarted. Consistent reads and writes are never late, unless
+    the server was cut off from the store as well: then it answers none.
     """
 
     def __init__(self, cluster: Cluster, options: Options, clock: Clock, later: Later) -> None:
@@ -30,6 +31,7 @@ class Servers:
         self._caches: list[LaggingCache] = []
         self._homes: dict[str, int] = {}
         self._freezes: Counter[int] = Counter()
+        self._cut: set[int] = set()
         if options.servers == 1:
             self.all = [FakeApiServer(cluster)]
             return
@@ -66,18 +68,28 @@ class Servers:
         self._later(x * FREEZE_S_MAX, lambda: self._thaw(number, which))
         return True
 
+    def cut(self, server: str, x: float) -> bool:
+        """Freeze a server and let it reach the store no more; both end with the freeze."""
+        self._cut.add(self._number(server))
+        return self.freeze(server, x)
+
+    def is_cut(self, manager: str) -> bool:
+        """Whether this manager's server can only answer from its cache."""
+        return bool(self._cut) and self.all.index(self.of(manager)) in self._cut
+
     def thaw(self, server: str) -> bool:
         """End a freeze early; False if there was none."""
         number = self._number(server)
         if not self._caches or not self._caches[number].is_frozen:
             return False
-        self._caches[number].thaw()
+        self._thaw(number, self._freezes[number])
         return True
 
     def restart(self, x: float) -> None:
         """One server ends its watches and begins anew, with all that the store has."""
         number = int(x * len(self.all))
         if self._caches:
+            self._cut.discard(number)
             self._caches[number].catch_up()
         self.all[number].end_watches()
 
@@ -88,12 +100,13 @@ class Servers:
 
     def heal(self) -> None:
         """Nothing is frozen any more."""
-        for cache in self._caches:
-            cache.thaw()
+        for number in range(len(self._caches)):
+            self._thaw(number, self._freezes[number])
 
     def _thaw(self, number: int, which: int) -> None:
         if self._freezes[number] == which:  # not frozen once more since
             self._caches[number].thaw()
+            self._cut.discard(number)
 
     def _number(self, server: str) -> int:
         return int(server[1:]) % len(self.all)

@@ -174,6 +174,9 @@ class FaultyTransport:
         if now < self.cut_until_s:
             await self._line.clock.sleep(request.timeout_s)
             raise UnknownOutcomeError("no route")
+        if self._line.servers.is_cut(self._name) and _is_consistent(request):
+            await self._line.clock.sleep(request.timeout_s)
+            raise UnknownOutcomeError("the store does not answer its server")
 
     async def _pass(self, share: float) -> None:
         low, high = LATENCY_S
@@ -305,6 +308,12 @@ def _older(request: Request, x: float) -> Request | None:
         return None
     query |= {"resourceVersion": str(past), "resourceVersionMatch": "Exact"}
     return replace(request, query=tuple(query.items()))
+
+
+def _is_consistent(request: Request) -> bool:
+    """Whether a watch cache alone cannot answer it: a write, or a read of the newest state."""
+    query = dict(request.query)
+    return request.method != "GET" or not (query.get("resourceVersion") or "watch" in query)
 
 
 def _namespace_of(path: str) -> str:
