@@ -44,6 +44,7 @@ class Faults:
         self.before: Fault = no_fault
         self.after: Fault = no_fault
         self.seen: list[Request] = []
+        self.watched: list[Request] = []
         self.refused_streams = ""
 
     async def request(self, request: Request) -> Response:
@@ -58,6 +59,7 @@ class Faults:
         return late or answer
 
     async def stream(self, request: Request) -> ByteStream:
+        self.watched.append(request)
         if self.refused_streams and request.path.endswith(self.refused_streams):
             raise NotSentError("connection refused")
         return await self._inner.stream(request)

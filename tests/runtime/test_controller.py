@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -15,11 +15,14 @@ from warmclaim.errors import (
     NotSentError,
     PermanentError,
     ThrottledError,
+    TransientError,
+    UnknownOutcomeError,
 )
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
-from warmclaim.runtime.controller import PERMANENT_RETRY_S, Controller
+from warmclaim.runtime.controller import HASTENED_PER_S, PERMANENT_RETRY_S, Controller
 from warmclaim.runtime.reconciler import DONE, Result, again
 from warmclaim.seams import SystemClock
+from warmclaim.testing.virtual_loop import World, run_virtual
 from warmqueue import Backoff, Lane, Workqueue
 
 
@@ -181,3 +184,121 @@ async def test_a_pass_that_was_cancelled_is_worked_again_in_the_next_term() -> N
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert keys == ["a", "a"]
+
+
+UNSERVED = (NotSentError("refused"), UnknownOutcomeError("timed out"), TransientError(503, "", ""))
+OF_ITS_OWN = (ConflictError(409, "Conflict", ""), ThrottledError(429, "", ""), ZeroDivisionError())
+
+
+class Away:
+    """A reconciler that fails each key with its error until `is_back`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.errors: dict[str, Exception] = {}
+        self.takes_s: dict[str, float] = {}
+        self.is_back = False
+        self.passes: list[tuple[float, str]] = []
+
+    async def reconcile(self, key: str) -> Result:
+        self.passes.append((self.world.clock.monotonic(), key))
+        await self.world.clock.sleep(self.takes_s.get(key, 0.0))
+        if key in self.errors and not self.is_back:
+            raise self.errors[key]
+        return DONE
+
+    def began_s(self, key: str, after_s: float) -> float:
+        """When the first pass of the key after that moment began."""
+        return min(at_s for at_s, worked in self.passes if worked == key and at_s >= after_s)
+
+
+def on_virtual_time(
+    scenario: Callable[[World, Away, Controller[str], list[float]], Awaitable[None]],
+) -> None:
+    """A controller of two workers; the list holds the moments at which outages ended."""
+
+    async def main(world: World) -> None:
+        away, ends = Away(world), list[float]()
+        core = Workqueue[str](namespace_of=lambda key: key, backoff=Backoff(base_s=5, cap_s=100))
+        controller = Controller(
+            "test",
+            away,
+            AsyncWorkqueue(core, world.clock),
+            workers=2,
+            clock=world.clock,
+            observer=Recorder(),
+            has_recovered_since=lambda moment_s: any(end_s > moment_s for end_s in ends),
+        )
+        task = asyncio.create_task(controller.run())
+        await scenario(world, away, controller, ends)
+        task.cancel()
+
+    run_virtual(main)
+
+
+def test_what_failed_for_want_of_a_server_is_hastened_in_line_and_nothing_else() -> None:
+    async def scenario(
+        world: World, away: Away, controller: Controller[str], _: list[float]
+    ) -> None:
+        away.errors |= {f"u{n}": error for n, error in enumerate(UNSERVED)}
+        away.errors |= {f"o{n}": error for n, error in enumerate(OF_ITS_OWN)}
+        for key in away.errors:
+            controller.queue.add(key)
+        await world.clock.sleep(16)  # after two failures the third is due at 15 + 5 s
+        away.is_back = True
+        back_s = world.clock.monotonic()
+        controller.hasten(0.5)
+        await world.clock.sleep(60)
+        waits = [away.began_s(f"u{n}", back_s) - back_s for n in range(len(UNSERVED))]
+        assert sorted(waits) == pytest.approx([0.5 + n / HASTENED_PER_S for n in range(3)])
+        assert all(away.began_s(f"o{n}", back_s) - back_s > 10 for n in range(len(OF_ITS_OWN)))
+
+    on_virtual_time(scenario)
+
+
+def test_a_key_that_fails_again_after_all_goes_on_with_its_next_step() -> None:
+    async def scenario(
+        world: World, away: Away, controller: Controller[str], _: list[float]
+    ) -> None:
+        away.errors["a"] = UNSERVED[0]
+        controller.queue.add("a")
+        await world.clock.sleep(1)
+        controller.hasten()
+        await world.clock.sleep(1)
+        assert [at_s for at_s, _ in away.passes] == pytest.approx([0, 1])
+        await world.clock.sleep(10)
+        assert [at_s for at_s, _ in away.passes] == pytest.approx([0, 1, 11])
+
+    on_virtual_time(scenario)
+
+
+def test_a_key_that_was_served_meanwhile_is_not_worked_again() -> None:
+    async def scenario(
+        world: World, away: Away, controller: Controller[str], _: list[float]
+    ) -> None:
+        away.errors["a"] = UNSERVED[0]
+        controller.queue.add("a")
+        await world.clock.sleep(1)
+        away.is_back = True
+        controller.queue.add("a")
+        await world.clock.sleep(1)
+        controller.hasten()
+        await world.clock.sleep(100)
+        assert len(away.passes) == 2
+
+    on_virtual_time(scenario)
+
+
+def test_a_pass_that_began_before_the_end_of_the_outage_is_repeated_at_once() -> None:
+    async def scenario(
+        world: World, away: Away, controller: Controller[str], ends: list[float]
+    ) -> None:
+        away.errors["a"], away.takes_s["a"] = UNSERVED[1], 3.0
+        controller.queue.add("a")
+        await world.clock.sleep(2)
+        ends.append(world.clock.monotonic())
+        controller.hasten()
+        await world.clock.sleep(12)
+        assert [at_s for at_s, _ in away.passes] == pytest.approx([0, 3]), "once, then its back-off"
+
+    on_virtual_time(scenario)
