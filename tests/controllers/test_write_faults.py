@@ -12,6 +12,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 from tests.controllers.app_world import (
+    CLAIM,
     NAMESPACE,
     SANDBOX,
     AppWorld,
@@ -106,6 +107,30 @@ def test_a2_a_cold_start_never_touches_a_sandbox_of_somebody_else() -> None:
         await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, "c"))
         world.faults.before = once(LOST, "nothing")
         await world.served("c", within_s=1)  # woken by its going
+
+    virtual(scenario)
+
+
+def test_f2_a_claim_made_again_in_the_middle_of_a_pass_is_read_before_its_cold_start() -> None:
+    async def scenario(world: AppWorld) -> None:
+        stock(world, replicas=0)
+        lines: list[str] = []
+
+        async def interfere(request: Request) -> None:
+            line = f"{request.method} {request.path.rpartition('/')[2]}"
+            if line == "GET c" and not lines:
+                world.put(warm("w1"))  # a candidate after all
+            elif line == "PATCH w1":
+                await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, "w1"))
+                await world.hand.delete(CLAIM, ObjectKey(NAMESPACE, "c"))
+                world.put(a_claim("c", pool="pool", merge={"metadata": {"uid": "c-again"}}))
+            lines.append(line)
+            await world.run_for(0.05)
+
+        world.faults.before = interfere
+        world.put(a_claim("c", pool="pool"))
+        await world.served("c")
+        assert lines[:4] == ["GET c", "PATCH w1", "GET c", "POST sandboxes"]
 
     virtual(scenario)
 

@@ -81,13 +81,17 @@ class ClaimReconciler:
         """Bring one claim as far as it goes."""
         await self._read_back_pending(key)
         reads: set[Read] = set()
+        uid = ""
         for _ in range(_STEPS_MAX):
             claim = self._caches.claims.store.get(key)
             if claim is None:
                 self._leave(key)
                 self.records.drop(key)
                 return DONE
-            record = self.records.of(key, claim.metadata.uid)
+            if claim.metadata.uid != uid:  # made again meanwhile: nothing was read of this one
+                uid = claim.metadata.uid
+                reads.clear()
+            record = self.records.of(key, uid)
             decision = decide_claim(self._facts(claim, record, frozenset(reads)))
             if not isinstance(decision, adoption.WaitUntil):
                 self._leave(key)
