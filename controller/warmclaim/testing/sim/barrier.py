@@ -163,7 +163,7 @@ class Barrier:
             return
         if owner.kind == CLAIM.kind:
             self._require_none_held(exchange, known, owner.uid, "created")
-            self._require_read(exchange, known, owner.uid, "a cold create")
+            self._require_read(exchange, known, owner.uid, f"a cold create for {owner.name}")
             return
         made = known.made.get((owner.uid, f"{exchange.place.namespace}/{name}"))
         if made is not None and made.counts_for(exchange):

@@ -1,10 +1,11 @@
 """S9: a process that has lost the lead sends no further write.
 
-Judged by the sender's moment of sending, against what that process could know of the Lease: it
-leads from an answer that shows its own record, until `renew_deadline_s` after it *sent* that
-record, or until an answer shows another holder, or until it sends the record that gives the Lease
-back. Answers that it did not get count for nothing, the store's view neither. Writes of the Lease
-itself are free. What was sent in time may land whenever it likes: that is S1-S6.
+Judged by the sender's moment of sending on its own clock, against what that process could know of
+the Lease: it leads from an answer that shows its own record, until `renew_deadline_s` after it
+*sent* that record, or until an answer shows another holder, or until it sends the record that gives
+the Lease back. Answers that it did not get count for nothing, and neither does the store's view.
+Writes of the Lease itself are free. What was sent in time may land whenever it likes: that is
+S1-S6.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from warmclaim.api.lease import LEASE
-from warmclaim.seams import Clock, Response
+from warmclaim.seams import Response
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.objects import part
 from warmclaim.testing.sim.wire import Exchange, Report, told
@@ -37,8 +38,7 @@ class _Term:
 class Fence:
     """A listener of the wire, for runs with leader election."""
 
-    def __init__(self, clock: Clock, renew_deadline_s: float, report: Report) -> None:
-        self._clock = clock
+    def __init__(self, renew_deadline_s: float, report: Report) -> None:
         self._renew_deadline_s = renew_deadline_s
         self._report = report
         self._terms: dict[str, _Term] = {}
@@ -70,7 +70,7 @@ class Fence:
                 term.until_s = max(term.until_s, sent_s + self._renew_deadline_s)
                 term.why = "its term was not renewed"
         elif holder:
-            term.until_s = min(term.until_s, self._clock.monotonic())
+            term.until_s = min(term.until_s, exchange.answered_s)
             term.why = f"it has seen that {holder} leads"
 
     def _note_record(self, exchange: Exchange, term: _Term) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
+from warmclaim.app import App
 from warmclaim.seams import Clock, Transport
 from warmclaim.telemetry.tracing import Span
 from warmclaim.testing.sim.barrier import Barrier
+from warmclaim.testing.sim.borders import Borders
+from warmclaim.testing.sim.budget import Budget
+from warmclaim.testing.sim.canaries import HEARD_SHARE, Silence
 from warmclaim.testing.sim.case import Options
 from warmclaim.testing.sim.fence import Fence
+from warmclaim.testing.sim.tenure import Tenure
+from warmclaim.testing.sim.watch_validators import WatchValidators
 from warmclaim.testing.sim.wire import Listener, Report, Wire
 from warmclaim.testing.store import ObjectStore
 
@@ -17,17 +24,43 @@ class Observers:
     """Makes them and connects them. `report` hears of each breach."""
 
     def __init__(self, store: ObjectStore, clock: Clock, options: Options, report: Report) -> None:
-        barrier = Barrier(store, report)
-        listeners: list[Listener] = [barrier]
+        barrier, borders = Barrier(store, report), Borders(report)
+        self._silence, self._watches = Silence(report), WatchValidators(store, report)
+        listeners: list[Listener] = [barrier, borders, self._silence, self._watches]
+        listeners.append(Budget(options, report))
         if options.leaders == "elected":
-            listeners.append(Fence(clock, options.lease_s[1], report))
-        store.observers.append(barrier.on_commit)
-        self._wire = Wire(clock, listeners)
+            listeners.append(Fence(options.lease_s[1], report))
+            tenure = Tenure(clock, max(options.clock_rates), report)
+            store.observers.append(tenure.on_commit)
+        store.observers += [barrier.on_commit, borders.on_commit, self._watches.on_commit]
+        self._wire = Wire(listeners)
+        self._hears = options.seed % HEARD_SHARE == 0
 
-    def tap(self, inner: Transport, process: str, is_out: Callable[[], bool]) -> Transport:
-        """The transport to give to a process."""
-        return self._wire.tap(inner, process, is_out)
+    def tap(
+        self, inner: Transport, process: str, clock: Clock, is_out: Callable[[], bool]
+    ) -> Transport:
+        """The transport to give to a process; `clock` is its own."""
+        return self._wire.tap(inner, process, clock, is_out)
 
     def spans(self, controller: str) -> Span:
         """The spans to give to it."""
         return self._wire.spans(controller)
+
+    def attach(self, process: str, app: App) -> None:
+        """Watch the caches of a process that is about to run."""
+        self._watches.attach(process, app)
+
+    @contextmanager
+    def hearing(self) -> Generator[None]:
+        """Around the run, in a share of the seeds: the logs are looked through."""
+        if not self._hears:
+            yield
+            return
+        with self._silence.hearing():
+            yield
+
+    def look_back(self, app: App) -> None:
+        """At the end of a run, for each manager that lives."""
+        self._watches.look_back(app)
+        if self._hears:
+            self._silence.read_metrics(app)

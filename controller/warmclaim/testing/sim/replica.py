@@ -113,8 +113,9 @@ class Replica:
             self._stop = asyncio.Event()
             identity = f"{self.name}-{self._starts}"
             self.transport = FaultyTransport(self._line, self.name, self.crash)
-            tapped = self._observers.tap(self.transport, identity, self._is_out)
-            outside = Outside(tapped, self._own_clock, self._rng, identity, LEASE_NAMESPACE, "sim")
+            clock, rng = self._own_clock, self._rng
+            tapped = self._observers.tap(self.transport, identity, clock, self._is_out)
+            outside = Outside(tapped, clock, rng, identity, LEASE_NAMESPACE, "sim")
             self.app = App(self._settings, outside, spans=self._observers.spans)
             self._observers.attach(identity, self.app)
             self._process = asyncio.create_task(self.app.run(self._stop), name=identity)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from warmclaim.testing.crds import agent_sandbox_crds
 from warmclaim.testing.fake_nodes import FakeNodes
 from warmclaim.testing.garbage_collector import GarbageCollector
+from warmclaim.testing.sim.canaries import PlantedCluster
 from warmclaim.testing.sim.case import Action, Case, Fault
 from warmclaim.testing.sim.dice import Dice
 from warmclaim.testing.sim.errors import watching_errors
 from warmclaim.testing.sim.faults import FaultPlan
-from warmclaim.testing.sim.hands import OBJECT_BYTES_MAX, Hands, SimCluster
+from warmclaim.testing.sim.hands import OBJECT_BYTES_MAX, Hands
 from warmclaim.testing.sim.judge import Breach, Judge
 from warmclaim.testing.sim.liveness import Liveness, summary
 from warmclaim.testing.sim.machinery import Machinery
@@ -98,8 +99,11 @@ class _Run:
         self._loop = world.loop
         self._attribution = Attribution()
         self._trace = Trace(world.clock, self._attribution, has_words=has_words)
-        self._cluster = SimCluster(
-            clock=world.clock, rng=SeededRng(f"cluster {options.seed}"), crds=_CRDS
+        self._cluster = PlantedCluster(
+            self._attribution,
+            clock=world.clock,
+            rng=SeededRng(f"cluster {options.seed}"),
+            crds=_CRDS,
         )
         store = self._cluster.store
         store.object_bytes_max = OBJECT_BYTES_MAX
@@ -148,7 +152,7 @@ class _Run:
 
     async def run(self) -> None:
         """Both phases; ends early at the first breach."""
-        with watching_errors(self._on_failure):
+        with watching_errors(self._on_failure), self._observers.hearing():
             try:
                 phases = asyncio.create_task(self._phases(), name="phases")
                 over = asyncio.create_task(self._over.wait(), name="over")
@@ -242,6 +246,7 @@ class _Run:
         for replica in self._replicas:
             if replica.app is not None:
                 replica.app.warm.check()
+                self._observers.look_back(replica.app)
 
     # ------------------------------------------------------------ the actions
 

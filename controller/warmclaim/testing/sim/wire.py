@@ -96,7 +96,8 @@ class Told(msgspec.Struct):
 @dataclass(slots=True)
 class Exchange:
     """A request at the moment of its sending. `is_out`: just then the server was out of reach.
-    `passes_begun`: how many had when its answer came."""
+    Seconds are those of the sender's own clock. `passes_begun`: how many had when its answer came.
+    """
 
     process: str
     request: Request
@@ -104,6 +105,7 @@ class Exchange:
     sent_s: float
     work: Pass | None = None
     is_out: bool = False
+    answered_s: float = 0.0
     passes_begun: int = 0
 
     @property
@@ -134,36 +136,32 @@ class Listener(Protocol):
 class Wire:
     """The taps of a run: hands what passes to the listeners, and knows the pass of each request."""
 
-    def __init__(self, clock: Clock, listeners: Iterable[Listener]) -> None:
-        self._clock = clock
+    def __init__(self, listeners: Iterable[Listener]) -> None:
         self._listeners = tuple(listeners)
         self._work: ContextVar[Pass | None] = ContextVar("work", default=None)
         self._passes = 0
 
-    def tap(self, inner: Transport, process: str, is_out: Callable[[], bool]) -> Transport:
-        """The transport to give to that process."""
-        return _Tapped(self, inner, process, is_out)
+    def tap(
+        self, inner: Transport, process: str, clock: Clock, is_out: Callable[[], bool]
+    ) -> Transport:
+        """The transport to give to that process; `clock` is its own."""
+        return _Tapped(self, inner, process, clock, is_out)
 
     def spans(self, controller: str) -> Span:
         """For App: each pass is entered and left through here."""
         return lambda key: _Passage(self._work, self._begun(controller, key))
 
-    def send(self, request: Request, process: str, is_out: bool) -> Exchange:
+    def send(self, request: Request, process: str, now_s: float, is_out: bool) -> Exchange:
         """Tell the listeners of a request."""
-        exchange = Exchange(
-            process,
-            request,
-            place_of(request.path),
-            self._clock.monotonic(),
-            self._work.get(),
-            is_out,
-        )
+        place = place_of(request.path)
+        exchange = Exchange(process, request, place, now_s, self._work.get(), is_out)
         for listener in self._listeners:
             listener.sent(exchange)
         return exchange
 
-    def answer(self, exchange: Exchange, answer: Response) -> None:
+    def answer(self, exchange: Exchange, answer: Response, now_s: float) -> None:
         """Tell them of its answer."""
+        exchange.answered_s = now_s
         exchange.passes_begun = self._passes
         for listener in self._listeners:
             listener.answered(exchange, answer)
@@ -194,25 +192,34 @@ class _Tapped:
     """warmclaim.seams.Transport in front of another."""
 
     def __init__(
-        self, wire: Wire, inner: Transport, process: str, is_out: Callable[[], bool]
+        self,
+        wire: Wire,
+        inner: Transport,
+        process: str,
+        clock: Clock,
+        is_out: Callable[[], bool],
     ) -> None:
         self._wire = wire
         self._inner = inner
         self._process = process
+        self._clock = clock
         self._is_out = is_out
 
     async def request(self, request: Request) -> Response:
-        exchange = self._wire.send(request, self._process, self._is_out())
+        exchange = self._send(request)
         answer = await self._inner.request(request)
-        self._wire.answer(exchange, answer)
+        self._wire.answer(exchange, answer, self._clock.monotonic())
         return answer
 
     async def stream(self, request: Request) -> ByteStream:
-        self._wire.send(request, self._process, self._is_out())
+        self._send(request)
         return await self._inner.stream(request)
 
     async def close(self) -> None:
         await self._inner.close()
+
+    def _send(self, request: Request) -> Exchange:
+        return self._wire.send(request, self._process, self._clock.monotonic(), self._is_out())
 
 
 @lru_cache(maxsize=4096)
