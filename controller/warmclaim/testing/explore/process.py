@@ -1,0 +1,260 @@
+"""One controller process, made of production parts; its caches are fed by hand.
+
+A whole App costs 1.2 ms to build and two lists and watches of each kind to start. Here a process
+has one kind of controller, wired as the App wires it, and hears of commits in one of two extreme
+ways: at once (before the writer has its answer), or not before it is told to catch up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from prometheus_client import CollectorRegistry
+
+from warmclaim.api.meta import Object, ObjectKey
+from warmclaim.api.names import LABEL_NAME_HASH
+from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, TEMPLATE, Resource
+from warmclaim.app.build import RETRY_BASE_S, RETRY_CAP_S
+from warmclaim.app.muted_events import MutedEvents
+from warmclaim.controllers.claim import ClaimCaches, ClaimReconciler
+from warmclaim.controllers.claim_events import ClaimEvents
+from warmclaim.controllers.claim_telemetry import ClaimTelemetry
+from warmclaim.controllers.hand_over import HandOver
+from warmclaim.controllers.indexes import (
+    BY_ASKED_POOL,
+    BY_OWNER_UID,
+    BY_OWNING_POOL,
+    BY_TEMPLATE,
+    asked_pool_of,
+    owner_uid_of,
+    owning_pool_of,
+    template_of,
+)
+from warmclaim.controllers.keys import sandbox_key
+from warmclaim.controllers.pool import PoolCaches, PoolReconciler
+from warmclaim.controllers.pool_events import PoolEvents
+from warmclaim.controllers.sandbox import SandboxReconciler
+from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
+from warmclaim.controllers.warm_index import WarmIndex
+from warmclaim.domain.eligibility import pool_owner, why_not_adoptable
+from warmclaim.kube.answers import decoder_for
+from warmclaim.kube.client import ApiClient
+from warmclaim.kube.informer import Informer
+from warmclaim.runtime.async_workqueue import AsyncWorkqueue
+from warmclaim.runtime.controller import Controller
+from warmclaim.runtime.reconciler import Reconciler
+from warmclaim.seams import Clock, Transport
+from warmclaim.settings import ClaimSettings, PoolSettings, SandboxSettings
+from warmclaim.telemetry.metrics import Metrics
+from warmclaim.testing.store import Commit, ObjectStore
+from warmclaim.testing.virtual_loop import SeededRng
+from warmqueue import Backoff, Lane, WaitingLine, WarmDirectory, Workqueue
+
+T = TypeVar("T", bound=Object)
+Part: TypeAlias = Literal["claim", "pool", "sandbox"]
+Turn: TypeAlias = Callable[[], Awaitable[None]]
+
+_KINDS: Final[dict[Part, tuple[Resource[Any], ...]]] = {
+    # in the order in which they are listed
+    "claim": (TEMPLATE, POOL, SANDBOX, CLAIM),
+    "pool": (TEMPLATE, SANDBOX, POOL),
+    "sandbox": (POD, SERVICE, SANDBOX),
+}
+_INDEXES: Final[dict[str, dict[str, Any]]] = {
+    str(CLAIM): {BY_ASKED_POOL: asked_pool_of},
+    str(SANDBOX): {BY_OWNER_UID: owner_uid_of, BY_OWNING_POOL: owning_pool_of},
+    str(POOL): {BY_TEMPLATE: template_of},
+    str(POD): {BY_OWNER_UID: owner_uid_of},
+    str(SERVICE): {BY_OWNER_UID: owner_uid_of},
+}
+
+
+class FedInformer(Informer[T]):
+    """An informer whose events come by hand, so its watch never counts as broken."""
+
+    def unwatched_s(self) -> float:
+        return 0.0
+
+
+async def at_once() -> None:
+    """The turn of a controller that yields to nobody."""
+
+
+class Process:
+    """A controller of one kind with its queue, caches and memory.
+
+    `hear` is for the store's observers; a deaf process keeps what it is told for `catch_up`.
+    `violations` are promises that the production code itself saw broken.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        transport: Transport,
+        clock: Clock,
+        *,
+        workers: int = 1,
+        batch_items_max: int = 300,
+        turn: Turn = at_once,
+    ) -> None:
+        self.client = ApiClient(transport, clock=clock)
+        self.warm = WarmDirectory()
+        self.waiting: WaitingLine[ObjectKey] = WaitingLine()
+        self.violations: list[str] = []
+        self.is_deaf = False
+        self._unheard: list[Commit] = []
+        self._turn = turn
+        self._pool_settings = PoolSettings(batch_items_max=batch_items_max)
+        self._clock = clock
+        rng = SeededRng(0)
+        self.informers: dict[str, Informer[Any]] = {
+            str(kind): FedInformer(
+                self.client,
+                kind,
+                clock=clock,
+                rng=rng,
+                indexes=_INDEXES.get(str(kind)),
+                do_handlers_raise=True,
+            )
+            for kind in _KINDS[part]
+        }
+        core: Workqueue[ObjectKey] = Workqueue(
+            namespace_of=lambda key: key.namespace,
+            backoff=Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S),
+        )
+        self.queue = AsyncWorkqueue(core, clock)
+        build = {"claim": self._claims, "pool": self._pools, "sandbox": self._sandboxes}
+        self.controller = Controller(
+            part, build[part](), self.queue, workers=workers, clock=clock, observer=self
+        )
+
+    def list_all(self, store: ObjectStore, *, last_first: Resource[Any] | None = None) -> None:
+        """Fill the caches with what is there. The objects of `last_first` come in the opposite
+        order, as in a process that lived through something else."""
+        for resource, informer in self.informers.items():
+            objects = [view_of(commit) for commit in store.scan(resource)]
+            informer.replace([], "1", unreadable=(), is_reset=False)
+            for obj in reversed(objects) if informer.resource is last_first else objects:
+                informer.put(obj)
+            informer.bookmark(str(store.rv))
+
+    def hear(self, commit: Commit) -> None:
+        """Something was committed."""
+        if self.is_deaf:
+            self._unheard.append(commit)
+            return
+        informer = self.informers.get(commit.resource)
+        if informer is None or not is_tracked(commit):
+            return
+        obj = view_of(commit)
+        if commit.is_live:
+            informer.put(obj)
+        else:
+            informer.gone(obj.metadata.key, obj.metadata.uid, commit.rv)
+
+    def catch_up(self) -> None:
+        """Hear all that was held back, and be deaf no longer."""
+        self.is_deaf = False
+        commits, self._unheard = self._unheard, []
+        for commit in commits:
+            self.hear(commit)
+
+    def pass_ended(self, controller: str, result: str, duration_s: float, waited_s: float) -> None:
+        """For the controller: how a pass ended is seen in the world, not here."""
+
+    def invariant_violated(self, invariant: str) -> None:
+        """For the controller."""
+        self.violations.append(invariant)
+
+    def leftovers(self) -> list[str]:
+        """What a process at rest must not have: keys at work or due, candidates in flight."""
+        self.warm.check()
+        known = self.queue.core.statistics()
+        found = [f"{known.worked} keys still worked"] if known.worked else []
+        if due := sum(known.waiting.values()):
+            found.append(f"{due} keys due and not worked")
+        for pool in self.warm.pools():
+            if flying := self.warm.statistics(pool).in_flight:
+                found.append(f"{flying} candidates of {pool.name} taken and never returned")
+        found += [f"{name} may be handed out and is not offered" for name in self._forgotten()]
+        return found + [f"{promise} seen broken by the process" for promise in self.violations]
+
+    def _forgotten(self) -> list[str]:
+        """Sandboxes that the cache shows as adoptable and the warm queue does not know."""
+        if self.controller.name != "claim":
+            return []
+        sandboxes, pools = self.informers[str(SANDBOX)].store, self.informers[str(POOL)].store
+        return [
+            sandbox.metadata.name
+            for sandbox in sandboxes.values()
+            if (owner := pool_owner(sandbox))
+            and not why_not_adoptable(
+                sandbox, pools.get(ObjectKey(sandbox.metadata.namespace, owner.name))
+            )
+            and self.warm.place_of(sandbox_key(sandbox.metadata.key)) is None
+        ]
+
+    def _claims(self) -> Reconciler[ObjectKey]:
+        inform = self.informers
+        caches = ClaimCaches(
+            inform[str(CLAIM)], inform[str(SANDBOX)], inform[str(POOL)], inform[str(TEMPLATE)]
+        )
+        hand_over = HandOver(self.client, caches.claims, caches.sandboxes)
+        telemetry = ClaimTelemetry(_metrics(), MutedEvents(), self._clock)
+        reconciler = ClaimReconciler(
+            caches, hand_over, self.warm, self.waiting, telemetry, self._clock, ClaimSettings()
+        )
+        events = ClaimEvents(caches, self.queue, self.warm, self.waiting, reconciler.records)
+        WarmIndex(
+            caches.sandboxes,
+            caches.pools,
+            self.warm,
+            on_candidate=events.candidate_arrived,
+            on_refused=telemetry.refused_member,
+        )
+        return reconciler
+
+    def _pools(self) -> Reconciler[ObjectKey]:
+        inform = self.informers
+        caches = PoolCaches(inform[str(POOL)], inform[str(SANDBOX)], inform[str(TEMPLATE)])
+        reconciler = PoolReconciler(
+            self.client, caches, MutedEvents(), self._turn, self._clock, self._pool_settings
+        )
+        PoolEvents(caches, self.queue, reconciler.saw)
+        return reconciler
+
+    def _sandboxes(self) -> Reconciler[ObjectKey]:
+        inform = self.informers
+        caches = SandboxCaches(inform[str(SANDBOX)], inform[str(POD)], inform[str(SERVICE)])
+
+        def enqueue(key: ObjectKey, lane: Lane, after_s: float) -> None:
+            self.queue.add(key, lane=lane, after_s=after_s)
+
+        reconciler = SandboxReconciler(
+            self.client, caches, enqueue, self._turn, self._clock, SandboxSettings()
+        )
+        SandboxWakeups(caches, enqueue, self.queue.core.is_worked)
+        return reconciler
+
+
+def view_of(commit: Commit) -> Any:
+    """The object as a watch would give it."""
+    return decoder_for(_VIEWS[commit.resource]).decode(commit.encoded)
+
+
+def is_tracked(commit: Commit) -> bool:
+    """Pods and Services are watched by label."""
+    if commit.resource not in (str(POD), str(SERVICE)):
+        return True
+    return LABEL_NAME_HASH in commit.object["metadata"].get("labels", {})
+
+
+_VIEWS: Final = {str(kind): kind.view for kinds in _KINDS.values() for kind in kinds}
+
+
+@cache
+def _metrics() -> Metrics:
+    """One for all processes: 0.5 ms to build, and nobody reads it here."""
+    return Metrics(CollectorRegistry())
