@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --require-hashes --only-binary :all:
 ARGS ?=
 
-.PHONY: help demo test check e2e bench sim controlplane crds lock clean
+.PHONY: help demo test check e2e bench sim interleavings controlplane crds lock clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: $(VENV)/test  ## Benchmarks: each prints figures and ratios, none can fai
 
 sim: $(VENV)/run  ## Simulate the hand-over under faults: SEEDS=n FIRST=k, or SEED=x to replay one
 	$(BIN)/python -m warmclaim.testing.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),0) --jobs 2)
+
+interleavings: $(VENV)/run  ## Two leaders at once, in every order of their calls (ARGS="--lost-answers all --jobs 2")
+	$(BIN)/python -m warmclaim.testing.explore.interleavings $(ARGS)
 
 crds: $(VENV)/run  ## Write config/crd again from the typed definitions
 	$(BIN)/warmclaim crds --write config/crd
