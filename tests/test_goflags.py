@@ -203,7 +203,6 @@ def test_arguments_of_the_stock_deployment_are_accepted() -> None:
         "kube-api-qps",
         "kube-api-burst",
         "enable-pprof-debug",
-        "webhook-service-name",
     )
     assert arguments.settings.logs.level == "debug"
     assert arguments.settings.compat.api_qps == 1000.0

@@ -136,6 +136,21 @@ class ServingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """The conversion webhook. It serves only where a CRD asks for it."""
+
+    enabled: bool = True
+    manages_certs: bool = True
+    """Certificates are made, renewed and told to the CRDs; else `cert_dir` must hold them."""
+    port: int = 9443
+    cert_dir: str = "/tmp/k8s-webhook-server/serving-certs"
+    cert_name: str = "tls.crt"
+    key_name: str = "tls.key"
+    service_name: str = "agent-sandbox-webhook-service"
+    namespace: str = "agent-sandbox-system"
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is logged, and how a record looks."""
 
@@ -151,14 +166,6 @@ class CompatSettings:
     api_qps: float = -1.0
     api_burst: int = 10
     separate_watch_connection: bool = False
-    webhook_enabled: bool = True
-    webhook_manages_certs: bool = True
-    webhook_port: int = 9443
-    webhook_cert_dir: str = "/tmp/k8s-webhook-server/serving-certs"
-    webhook_cert_name: str = "tls.crt"
-    webhook_key_name: str = "tls.key"
-    webhook_service_name: str = "agent-sandbox-webhook-service"
-    webhook_namespace: str = "agent-sandbox-system"
     pprof: bool = False
     pprof_debug: bool = False
     pprof_block_profile_rate: int = 1_000_000
@@ -181,6 +188,7 @@ class Settings:
     sandboxes: SandboxSettings = field(default_factory=SandboxSettings)
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
+    webhook: WebhookSettings = field(default_factory=WebhookSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     compat: CompatSettings = field(default_factory=CompatSettings)
 
@@ -219,12 +227,12 @@ def _check_counts(s: Settings) -> None:
         ("refill-connections", s.api.refill_connections_max, 1),
         ("lease-connections", s.api.lease_connections_max, 1),
         ("list-page-size", s.api.list_page_items, 1),
-        ("webhook-port", s.compat.webhook_port, 0),
+        ("webhook-port", s.webhook.port, 0),
     ):
         if value < least:
             raise _fail(flag, f"must be at least {least}, not {value}")
-    if s.compat.webhook_port > 65535:
-        raise _fail("webhook-port", f"must be at most 65535, not {s.compat.webhook_port}")
+    if s.webhook.port > 65535:
+        raise _fail("webhook-port", f"must be at most 65535, not {s.webhook.port}")
     rate = s.pools.refill_per_s_max
     if not math.isfinite(rate) or rate < 0:
         raise _fail("sandbox-warm-pool-max-refill-rate", f"must be 0 or more, not {rate}")
@@ -288,6 +296,16 @@ def _check_words(s: Settings) -> None:
             bind_address(address)
         except ValueError as error:
             raise _fail(flag, f"{error}: {address!r}") from None
+    if not _NAMESPACE.fullmatch(s.webhook.service_name):
+        problem = f"must be the name of a Service, not {s.webhook.service_name!r}"
+        raise _fail("webhook-service-name", problem)
+    for flag, name in (
+        ("webhook-cert-dir", s.webhook.cert_dir),
+        ("webhook-cert-name", s.webhook.cert_name),
+        ("webhook-key-name", s.webhook.key_name),
+    ):
+        if s.webhook.enabled and not name.strip():
+            raise _fail(flag, "must not be empty")
     if not _DOMAIN.fullmatch(s.sandboxes.cluster_domain):
         raise _fail("cluster-domain", f"must be a domain name, not {s.sandboxes.cluster_domain!r}")
 
@@ -299,8 +317,11 @@ def _check_scope(s: Settings) -> None:
         raise _fail("controllers", f"knows no {unknown[0]!r}, only {known}")
     if not s.controllers:
         raise _fail("controllers", f"must name at least one of {known}")
-    named = (("leader-election-namespace", s.lease.namespace),) if s.lease.namespace else ()
-    for flag, namespace in (*(("namespaces", n) for n in s.namespaces), *named):
+    named = [("namespaces", namespace) for namespace in s.namespaces]
+    named.append(("webhook-namespace", s.webhook.namespace))
+    if s.lease.namespace:
+        named.append(("leader-election-namespace", s.lease.namespace))
+    for flag, namespace in named:
         if not _NAMESPACE.fullmatch(namespace):
             raise _fail(flag, f"must be a namespace name, not {namespace!r}")
     if len(s.namespaces) > 1:

@@ -8,11 +8,13 @@ from urllib.parse import quote
 
 from warmclaim.api import names
 from warmclaim.api.claim import Claim
+from warmclaim.api.crd import CustomResource
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.network_policy import NetworkPolicy
 from warmclaim.api.pod import Pod, Service
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.secret import Secret
 from warmclaim.api.template import Template
 
 T_co = TypeVar("T_co", covariant=True)
@@ -20,13 +22,15 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[T_co]):
-    """One kind as the API serves it. `group` is "" for the core group."""
+    """One kind as the API serves it. `group` is "" for the core group. Keys of a kind that belongs
+    to no namespace have "" for it."""
 
     group: str
     version: str
     plural: str
     kind: str
     view: type[T_co]
+    is_namespaced: bool = True
 
     @property
     def api_version(self) -> str:
@@ -47,9 +51,10 @@ class Resource(Generic[T_co]):
         Raises ValueError for what is no name of an object. Escaping alone would not do: the API
         server takes `%2F` for a slash, so `x/status` would reach the subresource.
         """
-        if not (names.is_object_name(key.name) and names.is_object_name(key.namespace)):
+        has_place = names.is_object_name(key.namespace) if self.is_namespaced else not key.namespace
+        if not (names.is_object_name(key.name) and has_place):
             raise ValueError(f"no object can be named {str(key)[:256]!r}")
-        path = f"{self.collection(key.namespace)}/{quote(key.name, safe='')}"
+        path = f"{self.collection(key.namespace or None)}/{quote(key.name, safe='')}"
         return f"{path}/{subresource}" if subresource else path
 
 
@@ -63,4 +68,13 @@ POD = Resource("", "v1", "pods", "Pod", Pod)
 SERVICE = Resource("", "v1", "services", "Service", Service)
 NETWORK_POLICY = Resource(
     "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", NetworkPolicy
+)
+SECRET = Resource("", "v1", "secrets", "Secret", Secret)
+CUSTOM_RESOURCE = Resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    CustomResource,
+    is_namespaced=False,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -33,10 +34,11 @@ from warmclaim.controllers.warm_index import WarmIndex
 from warmclaim.domain.sandbox_marks import gauge_labels
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.event_recorder import EventRecorder
+from warmclaim.kube.informer import Informer
 from warmclaim.kube.outage import Outage
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
 from warmclaim.runtime.controller import Controller
-from warmclaim.runtime.manager import Manager, NoElection
+from warmclaim.runtime.manager import Manager, NoElection, Part
 from warmclaim.runtime.reconciler import Reconciler
 from warmclaim.settings import Settings
 from warmclaim.telemetry.metrics import BuildInfo, Metrics
@@ -94,6 +96,7 @@ class App:
             else NoElection()
         )
         self.manager = Manager(self.election)
+        self._before_watching: list[Part] = []
         self._gate = RefillGate(outside.clock, self._is_serving_claims)
         self._events = EventRecorder(
             self.client,
@@ -105,6 +108,10 @@ class App:
         )
         self._build()
 
+    def before_watching(self, part: Part) -> None:
+        """Have `part` return before anything is listed: what older objects need to be readable."""
+        self._before_watching.append(part)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; then everything is stopped, the lease released."""
         await self.manager.run(stop)
@@ -112,6 +119,11 @@ class App:
     def readiness(self) -> dict[str, Callable[[], str | None]]:
         """For each cache, what keeps it from being ready. A standby with warm caches is ready."""
         return {name: partial(self.caches.problem, name) for name in self.caches.informers}
+
+    async def _watch(self, informer: Informer[Any]) -> None:
+        for part in self._before_watching:
+            await part()
+        await informer.run()
 
     def _build(self) -> None:
         builders = {
@@ -124,7 +136,7 @@ class App:
             if name in self.settings.controllers:
                 build()
         for name, informer in self.caches.informers.items():
-            self.manager.add(f"watch {name}", informer.run)
+            self.manager.add(f"watch {name}", partial(self._watch, informer))
         self.manager.add("outage probe", partial(self.outage.run, self.caches.is_served))
         self.manager.add_leader("events", self._events.run)
         self.manager.before_leading(self.caches.wait_synced)

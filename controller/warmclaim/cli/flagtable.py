@@ -14,9 +14,10 @@ GROUPS = (
     "Warm pools",
     "Sandboxes",
     "Serving and logs",
+    "Conversion webhook",
     "Accepted for the Go manager's sake, without effect",
 )
-_WHAT, _API, _LEASE, _CLAIMS, _POOLS, _SANDBOXES, _SERVING, _UNUSED = GROUPS
+_WHAT, _API, _LEASE, _CLAIMS, _POOLS, _SANDBOXES, _SERVING, _WEBHOOK, _UNUSED = GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,6 @@ class Flag:
 
 _BY_PURPOSE = "Connections are limited by purpose: --claim-connections and its neighbours."
 _NO_RATE = "There is no limit by rate; the server's own flow control and its 429 are obeyed."
-_NO_WEBHOOK = "No conversion webhook is served."
 _NO_PPROF = "There are no Go profiles here."
 
 
@@ -331,18 +331,49 @@ FLAGS: tuple[Flag, ...] = (
         "logs.level",
         "Least level that is logged: debug, info, warn, error, panic; a number from 1 is debug.",
     ),
+    Flag(
+        "enable-webhook",
+        Kind.BOOL,
+        _WEBHOOK,
+        "webhook.enabled",
+        "Serve v1alpha1 beside v1beta1, where the CRDs ask for it. Off: for CRDs of one version.",
+    ),
+    Flag(
+        "manage-webhook-certs",
+        Kind.BOOL,
+        _WEBHOOK,
+        "webhook.manages_certs",
+        "Make and renew the certificate, in a Secret, and tell the CRDs its authority. Off: "
+        "somebody else does, and puts it into --webhook-cert-dir.",
+    ),
+    Flag("webhook-port", Kind.INT, _WEBHOOK, "webhook.port", "Port that serves /convert."),
+    Flag(
+        "webhook-cert-dir",
+        Kind.TEXT,
+        _WEBHOOK,
+        "webhook.cert_dir",
+        "Folder of the certificate and key. It is written to unless --manage-webhook-certs is off.",
+    ),
+    Flag("webhook-cert-name", Kind.TEXT, _WEBHOOK, "webhook.cert_name", "File of a given one."),
+    Flag("webhook-key-name", Kind.TEXT, _WEBHOOK, "webhook.key_name", "File of its key."),
+    Flag(
+        "webhook-service-name",
+        Kind.TEXT,
+        _WEBHOOK,
+        "webhook.service_name",
+        "Service through which the API server reaches the webhook.",
+    ),
+    Flag(
+        "webhook-namespace",
+        Kind.TEXT,
+        _WEBHOOK,
+        "webhook.namespace",
+        "Namespace of that Service and of the Secret with the certificate.",
+    ),
     _unused("api-connections", Kind.INT, "api_connections", _BY_PURPOSE),
     _unused("separate-watch-connection", Kind.BOOL, "separate_watch_connection", _BY_PURPOSE),
     _unused("kube-api-qps", Kind.FLOAT, "api_qps", _NO_RATE),
     _unused("kube-api-burst", Kind.INT, "api_burst", _NO_RATE),
-    _unused("enable-webhook", Kind.BOOL, "webhook_enabled", _NO_WEBHOOK),
-    _unused("manage-webhook-certs", Kind.BOOL, "webhook_manages_certs", _NO_WEBHOOK),
-    _unused("webhook-port", Kind.INT, "webhook_port", _NO_WEBHOOK),
-    _unused("webhook-cert-dir", Kind.TEXT, "webhook_cert_dir", _NO_WEBHOOK),
-    _unused("webhook-cert-name", Kind.TEXT, "webhook_cert_name", _NO_WEBHOOK),
-    _unused("webhook-key-name", Kind.TEXT, "webhook_key_name", _NO_WEBHOOK),
-    _unused("webhook-service-name", Kind.TEXT, "webhook_service_name", _NO_WEBHOOK),
-    _unused("webhook-namespace", Kind.TEXT, "webhook_namespace", _NO_WEBHOOK),
     _unused("enable-pprof", Kind.BOOL, "pprof", _NO_PPROF),
     _unused("enable-pprof-debug", Kind.BOOL, "pprof_debug", _NO_PPROF),
     _unused("pprof-block-profile-rate", Kind.INT, "pprof_block_profile_rate", _NO_PPROF),

@@ -14,11 +14,13 @@ from warmclaim.kube.config import Connection
 from warmclaim.kube.transport import HttpTransport, TransportSettings
 from warmclaim.runtime.health import Probes, Serving
 from warmclaim.runtime.watchdog import Heartbeat, StallWatchdog
-from warmclaim.seams import SystemClock, SystemRng
+from warmclaim.seams import Clock, SystemClock, SystemRng
 from warmclaim.settings import ApiSettings, Settings
 from warmclaim.telemetry.exposition import exposition
 from warmclaim.telemetry.logs import LogHandler
 from warmclaim.telemetry.tracing import Tracing, no_spans, otlp_exporter
+from warmclaim.webhook.keeper import WebhookKeeper
+from warmclaim.webhook.server import ConversionServer
 
 TRACES_CLOSE_S_MAX = 2.0
 
@@ -42,7 +44,8 @@ async def manage(
     app = App(settings, outside, spans=tracing.spans if tracing else no_spans)
     logs.on_drop = app.metrics.log_records_dropped.inc
     heartbeat = Heartbeat(clock, on_lag=app.metrics.loop_lag_s.observe)
-    serving = _serving(settings, app, heartbeat)
+    webhook = _webhook(settings, app, clock)
+    serving = _serving(settings, app, heartbeat, webhook)
     await serving.start()
     app.manager.add("heartbeat", heartbeat.run)
     app.manager.add("serving", serving.run)
@@ -73,7 +76,20 @@ def _connections(api: ApiSettings) -> TransportSettings:
     )
 
 
-def _serving(settings: Settings, app: App, heartbeat: Heartbeat) -> Serving:
+def _webhook(settings: Settings, app: App, clock: Clock) -> WebhookKeeper | None:
+    if not settings.webhook.enabled:
+        return None
+    server = ConversionServer(settings.webhook.port)
+    domain = settings.sandboxes.cluster_domain
+    keeper = WebhookKeeper(app.client, clock, settings.webhook, domain, server)
+    app.manager.add("webhook", keeper.run)
+    app.before_watching(keeper.wait_first)
+    return keeper
+
+
+def _serving(
+    settings: Settings, app: App, heartbeat: Heartbeat, webhook: WebhookKeeper | None
+) -> Serving:
     probes = Probes()
     probes.add_live("event loop", heartbeat.problem)
     for name, check in app.readiness().items():
@@ -81,6 +97,8 @@ def _serving(settings: Settings, app: App, heartbeat: Heartbeat) -> Serving:
     if isinstance(app.election, LeaseElection):
         elector = app.election.elector
         probes.add_ready("lease", lambda: elector.problem)
+    if webhook is not None:
+        probes.add_ready("webhook", webhook.problem)
     return Serving(settings.serving, probes, lambda: exposition(app.metrics.registry))
 
 

@@ -1,0 +1,1 @@
+"""The conversion webhook: v1alpha1 beside v1beta1, with certificates that renew themselves."""

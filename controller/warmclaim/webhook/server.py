@@ -1,0 +1,169 @@
+"""/convert over TLS. Only the API server calls it; what it may cost is bounded all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from aiohttp import web
+
+from warmclaim.errors import UsageError
+from warmclaim.webhook.certificates import Pair
+from warmclaim.webhook.definitions import PATH
+from warmclaim.webhook.review import MalformedReview, answer
+
+CONNECTIONS_MAX: Final = 64
+BODY_BYTES_MAX: Final = 128 * 1024 * 1024
+"""The API server sends the objects of one list together: 500 of 0.2 MB fit."""
+
+INLINE_BYTES_MAX: Final = 128 * 1024
+"""Larger reviews are converted in a thread, so that the event loop is not held for longer than
+some 5 ms. One at a time: the memory of two would be double."""
+
+BODY_S_MAX: Final = 30.0
+
+Observer: TypeAlias = Callable[[int, float], None]
+"""Is told of each answer: HTTP status, seconds it took."""
+
+_log = logging.getLogger(__name__)
+_silent = logging.Logger("http-parser")
+_silent.disabled = True
+
+
+class ConversionServer:
+    """Listens as soon as it has a certificate; a later certificate serves new connections."""
+
+    def __init__(self, port: int, *, host: str | None = None, observe: Observer | None = None):
+        self._host, self._port = host, port
+        self._observe = observe or _unobserved
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._server: asyncio.Server | None = None
+        self._http: web.Server | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="conversion")
+
+    @property
+    def port(self) -> int | None:
+        """The port that is listened on, None before `start`."""
+        return self._server.sockets[0].getsockname()[1] if self._server else None
+
+    def use(self, certificate: Path, key: Path) -> None:
+        """Serve this certificate. Raises OSError or ssl.SSLError, and then keeps the one before."""
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        self._tls.load_cert_chain(certificate, key)
+
+    async def start(self) -> None:
+        """Listen, if not yet. Raises UsageError where the port cannot be had."""
+        if self._server is not None:
+            return
+        self._http = http = web.Server(
+            self._handle, access_log=None, logger=_silent, lingering_time=0.0, max_headers=64
+        )
+
+        def accept() -> asyncio.BaseProtocol:
+            return http() if len(http.connections) < CONNECTIONS_MAX else _Refused()
+
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                accept, self._host, self._port, ssl=self._tls, reuse_address=True
+            )
+        except OSError as error:
+            problem = error.strerror or type(error).__name__
+            raise UsageError(
+                f"--webhook-port {self._port}: cannot listen there: {problem}"
+            ) from None
+
+    async def close(self) -> None:
+        """Stop listening. May be called twice."""
+        server, self._server = self._server, None
+        if server is not None and self._http is not None:
+            server.close()
+            await self._http.shutdown(timeout=1.0)
+            await server.wait_closed()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        response = await self._answer(request)
+        self._observe(response.status, clock.time() - began)
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if request.path != PATH:
+            return _text(404, "not found\n")
+        if request.method != "POST":
+            return _text(405, "method not allowed\n")
+        try:
+            async with asyncio.timeout(BODY_S_MAX):
+                raw = await _body(request)
+            if raw is None:
+                return _text(413, f"more than {BODY_BYTES_MAX} bytes\n")
+            return web.Response(body=await self._converted(raw), content_type="application/json")
+        except TimeoutError:
+            return _text(408, "the review did not come\n")
+        except MalformedReview as error:
+            return _text(400, f"no ConversionReview: {error}\n")
+        except Exception:
+            _log.exception("a conversion failed")
+            return _text(500, "internal error\n")
+
+    async def _converted(self, raw: bytes) -> bytes:
+        if len(raw) <= INLINE_BYTES_MAX:
+            return answer(raw)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, answer, raw)
+
+
+class CertificateFiles:
+    """Where the pair lies on disk for OpenSSL, which takes it from files alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certificate, self.key = folder / "tls.crt", folder / "tls.key"
+        self._folder = folder
+
+    def write(self, pair: Pair) -> None:
+        """Put the pair there, readable by this user alone. Raises UsageError where it cannot be."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for path, pem in ((self.certificate, pair.certificate), (self.key, pair.key)):
+                fresh = path.with_suffix(".new")
+                fresh.touch(mode=0o600)
+                fresh.write_bytes(pem)
+                fresh.replace(path)
+        except OSError as error:
+            text = error.strerror or type(error).__name__
+            hint = "mount an emptyDir there"
+            raise UsageError(f"--webhook-cert-dir {self._folder}: {text}; {hint}") from None
+
+
+def _unobserved(_status: int, _duration_s: float) -> None:
+    """For whoever does not count."""
+
+
+class _Refused(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+
+
+async def _body(request: web.BaseRequest) -> bytes | None:
+    """The whole body, None if it is too long."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.content.iter_any():
+        size += len(piece)
+        if size > BODY_BYTES_MAX:
+            return None
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _text(status: int, text: str) -> web.Response:
+    response = web.Response(status=status, text=text)
+    response.force_close()
+    return response
