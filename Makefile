@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --require-hashes --only-binary :all:
 ARGS ?=
 
-.PHONY: help demo test check e2e bench sim interleavings controlplane crds lock clean
+.PHONY: help demo test check e2e bench sim crashpoints hiddenevents frozenservers interleavings controlplane crds lock clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,18 @@ sim: $(VENV)/run  ## Simulate the hand-over under faults: SEEDS=n FIRST=k, or SE
 
 interleavings: $(VENV)/run  ## Two leaders at once, in every order of their calls (ARGS="--lost-answers all --jobs 2")
 	$(BIN)/python -m warmclaim.testing.explore.interleavings $(ARGS)
+
+EXPLORE = $(BIN)/python -m warmclaim.testing.explore
+EXPLORED = --jobs 2 $(if $(SCENARIO),--scenario $(SCENARIO)) $(ARGS)
+
+crashpoints: $(VENV)/run  ## Crash the manager at every write: SCENARIO=name, ARGS="--pairs --context quiet"
+	$(EXPLORE).crash_points $(EXPLORED)
+
+hiddenevents: $(VENV)/run  ## Hide every event from the manager: SCENARIO=name
+	$(EXPLORE).hidden_events $(EXPLORED)
+
+frozenservers: $(VENV)/run  ## Restart it onto a server frozen at every version: SCENARIO=name
+	$(EXPLORE).frozen_servers $(EXPLORED)
 
 crds: $(VENV)/run  ## Write config/crd again from the typed definitions
 	$(BIN)/warmclaim crds --write config/crd

@@ -52,10 +52,11 @@ def main(exploration: Exploration, arguments: Sequence[str] | None = None) -> in
     for failure in plan.failures:
         tally.add(failure)
         _complain(failure)
-    for result in spread(exploration.run, plan.points, jobs=given.jobs, together=_TOGETHER):
+    points = plan.points[:: given.every]
+    for result in spread(exploration.run, points, jobs=given.jobs, together=_TOGETHER):
         tally.add(result)
         tally.wall_s = time.perf_counter() - began
-        _show(tally, len(plan.points), result)
+        _show(tally, len(points), result)
     print(file=sys.stderr)
     if given.output == "json":
         print(msgspec.json.format(msgspec.json.encode(tally.as_json()), indent=1).decode())
@@ -75,6 +76,7 @@ def _parser(exploration: Exploration) -> argparse.ArgumentParser:
     if exploration.has_pairs:
         parser.add_argument("--pairs", action="store_true",
                             help="for small scenarios also every pair")  # fmt: skip
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th point only")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     parser.add_argument("--point", metavar="POINT", help="run this one, print its trace")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
