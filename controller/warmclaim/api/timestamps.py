@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _SECONDS_MAX = 253_402_300_799.0  # 9999-12-31T23:59:59Z; later times saturate
 
 
 def rfc3339(seconds: float) -> str:
     """Second grain, as metav1.Time. Times out of range saturate at years 1970 and 9999."""
-    moment = datetime.fromtimestamp(min(max(seconds, 0.0), _SECONDS_MAX), UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _written(int(min(max(seconds, 0.0), _SECONDS_MAX)))
+
+
+@lru_cache(maxsize=16)
+def _written(second: int) -> str:
+    # Asked for many times within a second, and 8 us each time.
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds_of(text: str | None) -> float | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from struct import Struct
 from typing import TypeVar
 
 T = TypeVar("T")
 
 _UNIT = 2.0**-64
+_FOUR = Struct(">4Q")
 
 
 class Dice:
@@ -19,8 +21,8 @@ class Dice:
 
     def units(self, key: str) -> tuple[float, ...]:
         """Four numbers in [0, 1)."""
-        digest = blake2b(key.encode(), digest_size=32, key=self._key).digest()
-        return tuple(int.from_bytes(digest[i : i + 8], "big") * _UNIT for i in range(0, 32, 8))
+        a, b, c, d = _FOUR.unpack(blake2b(key.encode(), digest_size=32, key=self._key).digest())
+        return a * _UNIT, b * _UNIT, c * _UNIT, d * _UNIT
 
     def unit(self, key: str) -> float:
         """One number in [0, 1)."""
