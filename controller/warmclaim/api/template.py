@@ -9,8 +9,23 @@ import msgspec
 from warmclaim.api.meta import ObjectMeta, View, shared_raw
 
 
+class _PodMetadata(View, frozen=True, gc=False):
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class _PodTemplate(View, frozen=True, gc=False):
+    """What a blueprint adds to: it has to be there in these types, or not at all."""
+
+    metadata: _PodMetadata = _PodMetadata()
+    spec: dict[str, Any] = {}
+
+
 class TemplateSpec(View, frozen=True, gc=False):
-    """The blueprint is decoded whole: it is read seldom and there are few."""
+    """The blueprint is decoded whole: it is read seldom and there are few.
+
+    One from which no sandbox could be made does not decode, so nothing is made from it.
+    """
 
     pod_template: dict[str, Any] = {}
     volume_claim_templates: list[dict[str, Any]] = []
@@ -19,6 +34,7 @@ class TemplateSpec(View, frozen=True, gc=False):
     network_policy_management: str = "Managed"
 
     def __post_init__(self) -> None:
+        msgspec.convert(self.pod_template, _PodTemplate)
         msgspec.structs.force_setattr(self, "network_policy", shared_raw(self.network_policy))
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from warmclaim.testing import refusals
 from warmclaim.testing.json_values import Json, is_object
@@ -83,9 +84,13 @@ def _pod(value: Json, now: str) -> Json:
     if not is_object(spec) or not spec.get("containers"):
         found = cause("FieldValueRequired", "Required value", "spec.containers")
         raise refusals.invalid("Pod", "", value["metadata"]["name"], [found])
+    listed: Any = spec["containers"]
+    if not isinstance(listed, list) or not all(map(is_object, cast("list[Any]", listed))):
+        why = "json: cannot unmarshal into Go struct field PodSpec.spec.containers"
+        raise refusals.undecodable("Pod", "Pod", "v1", why)
     containers = [
         {**_CONTAINER, "imagePullPolicy": _pull_policy(container), **container}
-        for container in spec["containers"]
+        for container in cast("list[Json]", listed)
     ]
     spec = {**_POD_SPEC, **spec, "containers": containers}
     return {**value, "spec": spec, "status": {"phase": "Pending", "qosClass": "BestEffort"}}
