@@ -11,6 +11,7 @@ from warmclaim.testing import builders
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.liveness import Liveness
 from warmclaim.testing.store import ObjectStore
+from warmqueue import PoolKey, SandboxKey, WarmDirectory
 
 NOT_READY = {"status": {"conditions": [builders.a_condition("Ready", "False")]}}
 DELETED = {"metadata": {"deletionTimestamp": builders.T0}}
@@ -38,6 +39,9 @@ class Cluster:
     @property
     def promises(self) -> set[str]:
         return {text.split()[0] for text in Liveness(self._store).problems()}
+
+    def out_of_reach(self, warm: WarmDirectory) -> list[str]:
+        return Liveness(self._store).out_of_reach(warm)
 
 
 def test_a_cluster_as_desired_has_no_problem() -> None:
@@ -122,3 +126,48 @@ def test_what_is_wrong_is_told_by_its_promise(breaks: Callable[[Cluster], None])
     cluster = Cluster()
     breaks(cluster)
     assert breaks.__name__[1:3].upper() in cluster.promises
+
+
+POOL_KEY = PoolKey(builders.NAMESPACE, "pool")
+SPARE = SandboxKey(builders.NAMESPACE, "spare")
+
+
+def _queues(*, knows_it: bool = True) -> WarmDirectory:
+    warm = WarmDirectory()
+    if knows_it:
+        warm.offer(
+            PoolKey(builders.NAMESPACE, "pool"), SPARE, "spare-uid", node="n1", is_ready=True
+        )
+    return warm
+
+
+def test_a_warm_member_that_waits_is_in_reach() -> None:
+    assert Cluster().out_of_reach(_queues()) == []
+
+
+def test_a_warm_member_that_is_unknown_is_out_of_reach() -> None:
+    assert len(Cluster().out_of_reach(_queues(knows_it=False))) == 1
+
+
+def test_a_warm_member_that_stays_in_flight_is_out_of_reach() -> None:
+    warm = _queues()
+    warm.take(POOL_KEY)
+    (text,) = Cluster().out_of_reach(warm)
+    assert text.startswith("L1 ")
+    assert text.endswith("in flight")
+
+
+@pytest.mark.parametrize(
+    "merge",
+    [
+        NOT_READY,
+        DELETED,
+        {"metadata": {"labels": None}},
+        {"metadata": {"ownerReferences": [builders.an_owner(POOL, "gone")]}},
+    ],
+    ids=["not ready", "ending", "without its label", "of no living pool"],
+)
+def test_what_is_not_warm_need_not_be_in_reach(merge: Json) -> None:
+    cluster = Cluster()
+    cluster.put(SANDBOX, builders.a_sandbox("spare", merge=merge))
+    assert cluster.out_of_reach(_queues(knows_it=False)) == []

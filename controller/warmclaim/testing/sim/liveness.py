@@ -6,9 +6,10 @@ The statement is Anvil's ESR: eventually everything is as desired, and then it s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
+from warmclaim.api.names import LABEL_WARM_POOL
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.objects import (
@@ -19,6 +20,7 @@ from warmclaim.testing.sim.objects import (
     ready_of,
 )
 from warmclaim.testing.store import ObjectStore
+from warmqueue import Place, SandboxKey, WarmDirectory
 
 
 class Liveness:
@@ -40,6 +42,23 @@ class Liveness:
             *self._pools(pools, by_owner),
             *self._pods(sandboxes, self._objects(POD)),
             *self._orphans(sandboxes, claims, pools),
+        ]
+
+    def out_of_reach(self, warm: WarmDirectory) -> list[str]:
+        """Warm members that no claim would get from a manager with these queues.
+
+        To be asked when no claim is waiting: one that comes now would find less than there is.
+        """
+        pools = {pool["metadata"]["uid"] for pool in self._objects(POOL).values()}
+        places = {
+            key: warm.place_of(SandboxKey(*key.split("/")))
+            for key, sandbox in self._objects(SANDBOX).items()
+            if _is_warm(sandbox, pools)
+        }
+        return [
+            f"L1 {key} is warm, and to its manager it is {place.value if place else 'unknown'}"
+            for key, place in places.items()
+            if place is not Place.READY
         ]
 
     def _objects(self, resource: Any) -> dict[str, Json]:
@@ -102,6 +121,14 @@ class Liveness:
             owner = controller_of(sandbox)
             if owner is not None and owner.uid not in uids:
                 yield f"L5 {key} has lost its owner {owner.kind} {owner.name}"
+
+
+def _is_warm(sandbox: Json, pools: Container[str]) -> bool:
+    owner, metadata = controller_of(sandbox), sandbox["metadata"]
+    is_member = owner is not None and owner.kind == POOL.kind and owner.uid in pools
+    is_marked = LABEL_WARM_POOL in metadata.get("labels", {}) and not is_deleting(sandbox)
+    has_address = bool(part(sandbox, "status", "podIPs"))
+    return is_member and is_marked and has_address and ready_of(sandbox).status == "True"
 
 
 def _is_squatted(claim: Json, namesake: Json | None) -> bool:

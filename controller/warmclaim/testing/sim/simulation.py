@@ -247,6 +247,10 @@ class _Run:
             if replica.app is not None:
                 replica.app.warm.check()
                 self._observers.look_back(replica.app)
+                # A standby may have a flight of its last term, to be ended in its next.
+                is_leading = self._case.options.leaders != "elected"
+                if is_leading and (lost := liveness.out_of_reach(replica.app.warm)):
+                    self._fail("L1", summary(lost))
 
     # ------------------------------------------------------------ the actions
 
