@@ -68,7 +68,8 @@ class ControlPlane:
     `users` adds static-token users (name to groups) to the built-in `admin` (may do anything) and
     `warmclaim` (the controller's; may do only what RBAC objects grant it). `crds` are applied
     before the controllers start: the garbage collector learns kinds that come later only within
-    30 s. `keep` leaves the work directory behind.
+    30 s. `keeps_history` leaves every version of every object in etcd, `keep` the work directory
+    behind.
 
     Every method raises ControlPlaneError, with the tail of a log, when a component fails.
     """
@@ -79,9 +80,11 @@ class ControlPlane:
         nodes: int = 100,
         crds: Sequence[Path] = (_CRDS,),
         users: Mapping[str, Sequence[str]] | None = None,
+        keeps_history: bool = False,
         keep: bool = False,
     ) -> None:
         self._nodes = nodes
+        self._keeps_history = keeps_history
         self._crds = [path for path in crds if path.exists()]
         self._users = dict(users or {})
         self._keep = keep
@@ -119,6 +122,11 @@ class ControlPlane:
         return self._need_layout().ca_file
 
     @property
+    def key_dir(self) -> Path:
+        """Folder of the server's certificate and key, apiserver.crt and apiserver.key."""
+        return self._need_layout().cert_dir
+
+    @property
     def etcd_url(self) -> str:
         """Client URL of etcd, plain http without credentials."""
         return f"http://127.0.0.1:{self._need_layout().ports.etcd}"
@@ -152,6 +160,7 @@ class ControlPlane:
                 stages_dir=_KWOK_CONFIG,
                 ports=free_ports(),
                 credentials=Credentials(work_dir, self._users),
+                keeps_history=self._keeps_history,
             )
             for step in (self._start_server, self._start_definitions, self._start_controllers):
                 step()
@@ -252,6 +261,10 @@ class ControlPlane:
     def usage(self, component: str) -> Usage:
         """CPU time and memory of a component since its last start."""
         return self._need_processes().usage(component)
+
+    def is_running(self, component: str) -> bool:
+        """Whether a component's process exists; a stopped one does."""
+        return self._need_processes().exit_code(component) is None
 
     def kill(self, component: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to a component: SIGKILL (gone on return), SIGTERM, SIGSTOP, SIGCONT."""

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from e2e.controlplane.failures import ControlPlaneError, log_tail, wait_until
-from e2e.controlplane.ports import free_ports
+from e2e.controlplane.ports import draw_ports
 from e2e.controlplane.processes import Processes
 
 NAME = "controller"
@@ -71,7 +71,7 @@ class ControllerProcess:
     ) -> None:
         """Nothing is started yet. What the process prints goes to `log` below `log_dir`."""
         log_dir.mkdir(parents=True, exist_ok=True)
-        self._port = free_ports().etcd  # any of the free ones
+        (self._port,) = draw_ports(1)
         self._command = list(command(kubeconfig, self._port))
         self._processes = Processes(log_dir, keep=True)
 

@@ -17,21 +17,33 @@ _PATH = f"/apis/{_GROUP}/v1"
 def grant(api: ApiSession, user: str) -> None:
     """Apply the ClusterRoles of config/rbac and bind them to a user. May be called again.
 
-    The Role for the Lease is left out: the controller under test runs without one.
+    The Role for the Lease is left out: see `grant_lease`.
     Raises ApiError when the server refuses a manifest.
     """
-    for role in _cluster_roles():
-        name = role["metadata"]["name"]
-        api.apply(f"{_PATH}/clusterroles/{name}", role)
-        binding: dict[str, Any] = {
-            "apiVersion": f"{_GROUP}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": f"e2e-{user}-{name}"},
-            "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": name},
-            "subjects": [{"apiGroup": _GROUP, "kind": "User", "name": user}],
-        }
-        api.apply(f"{_PATH}/clusterrolebindings/{binding['metadata']['name']}", binding)
+    for role in _roles("ClusterRole"):
+        _bind(api, user, role, _PATH)
 
 
-def _cluster_roles() -> Iterator[Object]:
-    return (one for one in documents([_RBAC]) if one["kind"] == "ClusterRole")
+def grant_lease(api: ApiSession, user: str, namespace: str) -> None:
+    """The same for the Role that leader election needs, in a namespace of one's choice."""
+    for role in _roles("Role"):
+        placed = role | {"metadata": role["metadata"] | {"namespace": namespace}}
+        _bind(api, user, placed, f"{_PATH}/namespaces/{namespace}")
+
+
+def _bind(api: ApiSession, user: str, role: Object, folder: str) -> None:
+    """Apply a role and its binding to the user, both below the path `folder`."""
+    kind, name = role["kind"], role["metadata"]["name"]
+    api.apply(f"{folder}/{kind.lower()}s/{name}", role)
+    binding: dict[str, Any] = {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": f"{kind}Binding",
+        "metadata": role["metadata"] | {"name": f"e2e-{user}-{name}"},
+        "roleRef": {"apiGroup": _GROUP, "kind": kind, "name": name},
+        "subjects": [{"apiGroup": _GROUP, "kind": "User", "name": user}],
+    }
+    api.apply(f"{folder}/{kind.lower()}bindings/{binding['metadata']['name']}", binding)
+
+
+def _roles(kind: str) -> Iterator[Object]:
+    return (one for one in documents([_RBAC]) if one["kind"] == kind)

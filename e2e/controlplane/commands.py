@@ -53,6 +53,8 @@ class Layout:
     stages_dir: Path
     ports: Ports
     credentials: Credentials
+    keeps_history: bool = False
+    """Whether etcd keeps every version of every object; else five minutes of them."""
 
     @property
     def cert_dir(self) -> Path:
@@ -143,6 +145,8 @@ class Layout:
             f"--audit-log-path={self.audit_log}",
             # 0 would mean 100 MB and then a rotation under the reader's feet.
             "--audit-log-maxsize=1000000",
+            # etcd itself compacts nothing unless told so.
+            *["--etcd-compaction-interval=0"][: self.keeps_history],
         ]
 
     def _controllers(self) -> list[str]:

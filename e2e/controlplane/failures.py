@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 _TAIL_BYTES = 16_384
 
@@ -23,6 +24,14 @@ def log_tail(path: Path, lines: int = 25) -> str:
     except OSError as error:
         return f"(no log: {error})"
     return "\n".join(text.splitlines()[-lines:]) or "(empty log)"
+
+
+def single_errors(error: BaseException) -> list[BaseException]:
+    """Each error that a group holds, however deep; an error that is no group is alone."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return [single for one in inner for single in single_errors(one)]
 
 
 def wait_until(

@@ -18,17 +18,24 @@ def _ephemeral_start() -> int:
 
 
 def free_ports() -> Ports:
+    """Ports for the components of one control plane. Raises as `draw_ports`."""
+    return Ports(*draw_ports(len(fields(Ports))))
+
+
+def draw_ports(count: int) -> list[int]:
     """Draw ports below the ephemeral range at random and try each by binding it.
 
     Above, any client's outgoing connection could take the port of a component that is restarted.
     Two test runs that draw the same port at the same time are possible, once in thousands.
 
     Raises:
-        OSError: no free port was found.
+        OSError: not so many free ports were found.
     """
     drawn = random.sample(range(_LEAST, _ephemeral_start()), 200)
     found: list[int] = []
     for port in drawn:
+        if len(found) == count:
+            break
         with socket.socket() as trial:
             # As Go does; else a port with connections in TIME_WAIT would look taken.
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,6 +44,6 @@ def free_ports() -> Ports:
             except OSError:
                 continue
         found.append(port)
-        if len(found) == len(fields(Ports)):
-            return Ports(*found)
-    raise OSError("no free loopback ports")
+    if len(found) < count:
+        raise OSError("no free loopback ports")
+    return found

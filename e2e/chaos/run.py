@@ -1,0 +1,157 @@
+"""All rounds on one control plane, and what is said and kept of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from e2e.chaos.auditor import AuditError
+from e2e.chaos.controllers import Timing
+from e2e.chaos.faults import Kind, draw_round
+from e2e.chaos.recovery import Goals, rows, table
+from e2e.chaos.round import Round, RoundResult, Sizes, wait_quiet
+from e2e.chaos.scene import staged
+from e2e.cluster import ControlPlane
+from e2e.controlplane.failures import single_errors
+
+OUT = Path(__file__).resolve().parent.parent.parent / "out" / "chaos"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for. The same seed gives the same faults at the same times."""
+
+    seed: int = 1
+    rounds: int = 5
+    first_round: int = 0
+    first_fault: Kind | None = None
+    sizes: Sizes = field(default_factory=Sizes)
+    timing: Timing = field(default_factory=Timing)
+    nodes: int = 50
+
+
+class ChaosRun:
+    """Plays a plan. Ends with the first round that fails: the next would begin in its ruins."""
+
+    def __init__(self, plan: Plan, say: Say = print) -> None:
+        self._plan = plan
+        self._say = say
+        self.results: list[RoundResult] = []
+        self.failures: list[str] = []
+
+    def play(self) -> None:
+        """Start a control plane, play all rounds, and end everything, whatever happens.
+
+        Raises ControlPlaneError when the control plane cannot be started, KeyboardInterrupt.
+        """
+        with tempfile.TemporaryDirectory(prefix="warmclaim-chaos-") as folder:
+            cluster = ControlPlane(nodes=self._plan.nodes, keeps_history=True)
+            with cluster:
+                try:
+                    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                        runner.run(self._rounds(cluster, Path(folder)))
+                except (AuditError, ExceptionGroup) as error:
+                    broken = single_errors(error)
+                    self.failures += [f"broken by {type(one).__name__}: {one}" for one in broken]
+                if self.failures:
+                    self._keep_evidence(cluster, Path(folder))
+
+    async def _rounds(self, cluster: ControlPlane, folder: Path) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        plan = self._plan
+        async with staged(cluster, folder, plan.timing) as scene:
+            for number in range(plan.first_round, plan.first_round + plan.rounds):
+                faults = draw_round(plan.seed, number, plan.first_fault)
+                self._say(f"round {number}: {', '.join(str(fault) for fault in faults)}")
+                played = Round(scene, number, faults, plan.sizes)
+                self.results.append(played.result)
+                result = await played.play(plan.timing)
+                self._say(_shown(result))
+                self.failures += [f"round {number}: {text}" for text in result.failures]
+                if result.failures:
+                    return
+            try:
+                await wait_quiet(scene, besides=("leases",))
+            except TimeoutError as error:
+                self.failures.append(f"not quiet after all rounds: {error}")
+
+    def summary(self) -> str:
+        """The recovery table, what the auditor read, and the verdict."""
+        goals = Goals(self._plan.timing.lease_s)
+        lines = [table(rows([result.strikes for result in self.results], goals))]
+        if self.results:
+            read = self.results[-1].findings
+            lines.append(
+                f"  auditor: {read.commits} commits up to revision {read.revision}, "
+                f"{read.adoptions} adoptions, {read.cold_starts} cold starts, "
+                f"{read.publications} publications, {len(read.breaches)} breaches of S1-S7"
+            )
+        verdict = "FAILED" if self.failures else "held"
+        lines.append(f"  {len(self.results)} rounds of seed {self._plan.seed}: {verdict}")
+        return "\n".join(lines + [f"  {failure}" for failure in self.failures])
+
+    def as_json(self) -> str:
+        """The same for a program, one object."""
+        return json.dumps(self._report(), indent=1)
+
+    def _report(self) -> dict[str, Any]:
+        goals = Goals(self._plan.timing.lease_s)
+        return {
+            "plan": asdict(self._plan),
+            "failures": self.failures,
+            "recovery": [
+                asdict(row) | {"is_held": row.is_held}
+                for row in rows([result.strikes for result in self.results], goals)
+            ],
+            "rounds": [_as_dict(result) for result in self.results],
+        }
+
+    def _keep_evidence(self, cluster: ControlPlane, folder: Path) -> None:
+        """Copy what explains a failure to a folder that stays, and say where it is."""
+        number = self.results[-1].number if self.results else self._plan.first_round
+        target = OUT / f"seed-{self._plan.seed}-round-{number}"
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(folder, target)
+        (target / "report.json").write_text(self.as_json())
+        for component, tail in cluster.log_tails(lines=200).items():
+            (target / f"{component}.tail.log").write_text(tail)
+        self._say(f"FAILED; faults, findings and logs are in {target}")
+
+
+def _as_dict(result: RoundResult) -> dict[str, Any]:
+    findings = {name: getattr(result.findings, name) for name in result.findings.__struct_fields__}
+    breaches = [str(breach) for breach in result.findings.breaches]
+    strikes = [asdict(one) | {"recovery_s": one.recovery_s} for one in result.strikes]
+    return {
+        "number": result.number,
+        "faults": [str(fault) for fault in result.faults],
+        "claims": result.claims,
+        "strikes": strikes,
+        "notes": result.notes,
+        "findings": findings | {"breaches": breaches},
+        "failures": result.failures,
+        "steps_s": result.steps_s,
+    }
+
+
+def _shown(result: RoundResult) -> str:
+    steps = ", ".join(f"{name} {took_s:.1f}" for name, took_s in result.steps_s.items())
+    lines = [
+        *(f"  {strike}" for strike in result.strikes),
+        *(f"  note: {note}" for note in result.notes),
+        f"  {result.claims} claims, {result.took_s:.1f} s ({steps})",
+        *(f"  FAILED: {failure}" for failure in result.failures),
+    ]
+    return "\n".join(lines)
