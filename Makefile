@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --require-hashes --only-binary :all:
 ARGS ?=
 
-.PHONY: help demo test check e2e bench sim crashpoints hiddenevents frozenservers interleavings controlplane crds lock clean
+.PHONY: help demo test check e2e chaos bench sim crashpoints hiddenevents frozenservers seeded-bugs interleavings controlplane crds lock clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,11 +52,17 @@ controlplane:  ## Build etcd, the kube binaries and KWOK from Go modules, once p
 e2e: $(VENV)/test controlplane  ## Burst tests on a real kube-apiserver with KWOK nodes
 	$(BIN)/python -m pytest e2e -m e2e $(ARGS)
 
+chaos: $(VENV)/test controlplane  ## Kill, stop and disturb real processes in bursts: ROUNDS=n, SEED=x, ARGS="--first-fault leader-kill"
+	$(BIN)/python -m e2e.chaos --rounds $(or $(ROUNDS),5) --seed $(or $(SEED),1) $(ARGS)
+
 bench: $(VENV)/test  ## Benchmarks: each prints figures and ratios, none can fail on time
 	$(BIN)/python -m pytest tests/bench -m bench -s -q --timeout 0 $(ARGS)
 
 sim: $(VENV)/run  ## Simulate the hand-over under faults: SEEDS=n FIRST=k, or SEED=x to replay one
 	$(BIN)/python -m warmclaim.testing.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),0) --jobs 2)
+
+seeded-bugs: $(VENV)/test  ## Plant each known mistake; the simulation must find it (ARGS="--bug NAME --search")
+	$(BIN)/python -m tests.seeded_bugs --jobs 2 $(ARGS)
 
 interleavings: $(VENV)/run  ## Two leaders at once, in every order of their calls (ARGS="--lost-answers all --jobs 2")
 	$(BIN)/python -m warmclaim.testing.explore.interleavings $(ARGS)
