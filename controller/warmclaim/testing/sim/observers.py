@@ -61,6 +61,6 @@ class Observers:
 
     def look_back(self, app: App) -> None:
         """At the end of a run, for each manager that lives."""
-        self._watches.look_back(app)
+        self._watches.look_back(app.caches.informers)
         if self._hears:
             self._silence.read_metrics(app)

@@ -19,7 +19,7 @@ the informer asks for: its kind, and its label where it selects by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from warmclaim.api.meta import Object, ObjectKey
@@ -83,9 +83,9 @@ class WatchValidators:
     def answered(self, exchange: Exchange, answer: Response) -> None:
         """What is told is seen at the sink."""
 
-    def look_back(self, app: App) -> None:
+    def look_back(self, informers: Mapping[str, Informer[Any]]) -> None:
         """W9: hold each cache against the server. Only when all is quiet; O(objects)."""
-        for resource, informer in app.caches.informers.items():
+        for resource, informer in informers.items():
             label = next(f.label for (_, of), f in self._followers.items() if of == resource)
             there = {
                 commit.key: _identity(commit.object)
