@@ -138,3 +138,18 @@ def test_a_restarted_server_has_seen_everything() -> None:
         assert await pair.names_behind(resourceVersion="0") == ["a"]
 
     _pair(scenario)
+
+
+def test_a_cache_whose_place_in_the_history_is_gone_asks_for_a_new_list() -> None:
+    async def scenario(pair: Pair) -> None:
+        pair.cache.freeze()
+        await pair.create("a")
+        pair.cluster.store.compact()
+        watch = await pair.behind.watch(CLAIMS, resourceVersion="0", **WATCH_LIST)
+        event = await watch.next()
+        assert event is not None
+        assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
+        assert (await pair.behind.get(CLAIMS, resourceVersion="0")).code == 410
+        assert (await pair.behind.get(f"{CLAIMS}/a", resourceVersion="0")).code == 410
+
+    _pair(scenario)

@@ -179,20 +179,20 @@ def watch_plan(
     """How the watch that `o` asks for begins. A version too old gives an ERROR event, no refusal:
     the answer's code is 200 all the same."""
     wants_list = o.initial_events or (o.initial_events is None and o.rv == 0)
-    if not wants_list:
-        try:
+    try:
+        if not wants_list:
             cache.store.require_watchable(target.kind.resource, o.rv or cache.rv)
-        except CompactedError as error:
-            gone = refusals.too_old(error.asked, error.oldest)
-            return WatchPlan(0, timeout_s, error=gone.status_object)
-        return WatchPlan(o.rv or cache.rv, timeout_s, bookmarks=o.bookmarks)
-    # Without a version the list part must be the newest, whatever this server's cache has.
-    at = cache.rv if o.version else cache.store.rv
-    start = Page(at, list(_scoped(cache.store, target, matches, at)))
+            return WatchPlan(o.rv or cache.rv, timeout_s, bookmarks=o.bookmarks)
+        # Without a version the list part must be the newest, whatever this server's cache has.
+        at = cache.rv if o.version else cache.store.rv
+        start = list(_scoped(cache.store, target, matches, at))
+    except CompactedError as error:
+        gone = refusals.too_old(error.asked, error.oldest)
+        return WatchPlan(0, timeout_s, error=gone.status_object)
     return WatchPlan(
         at,
         timeout_s,
-        initial=start.items,
+        initial=start,
         # A start over all objects is a watch-list, whether or not it was asked for by name.
         ends_initial=o.bookmarks,
         bookmarks=o.bookmarks,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from warmclaim.seams import Rng
 from warmclaim.testing import builders
 from warmclaim.testing.cluster import Cluster, Target
 from warmclaim.testing.json_values import Json
+from warmclaim.testing.lag import Later
 from warmclaim.testing.refusals import Refusal
 from warmclaim.testing.resources import NAMESPACE, NODE
 from warmclaim.testing.sim.case import Action, Options
@@ -37,8 +38,6 @@ _SWOLLEN: Final = "tenant.example/swollen"
 _HELD: Final = "tenant.example/held"
 _ROOM_BYTES: Final = 120
 _CHURN_MAX: Final = 25
-
-Later: TypeAlias = Callable[[float, Callable[[], None]], None]
 
 
 class SimCluster(Cluster):
