@@ -13,6 +13,7 @@ from tests.kube.fakes import Widget, a_widget, bookmark, error_line, line
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.errors import ExpiredError, TransientError
+from warmclaim.kube.client import read_page
 from warmclaim.kube.watch_decoder import (
     Bookmark,
     ErrorEvent,
@@ -212,3 +213,22 @@ TYPES = st.sampled_from(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR", "X
 def test_no_json_raises(type_: str, value: object) -> None:
     raw = json.dumps({"type": type_, "object": value}).encode() + b"\n"
     assert len(decode(raw)) == 1
+
+
+@pytest.mark.parametrize("name", ["../../x", "Upper", "n" * 254, "\x1b[2J", "a/b"])
+def test_a_name_that_no_object_can_have_makes_it_unreadable_and_no_more(name: str) -> None:
+    """No API server stores it, and it must never become part of a request's path."""
+    events = decode(line("ADDED", a_widget(name, 7)) + line("ADDED", a_widget("a", 8)))
+    assert short(events) == ["Skipped", "ADDED a"]
+    assert isinstance(events[0], Skipped)
+    assert events[0].key is not None
+    assert events[0].key.name == name
+
+
+def test_a_list_leaves_such_a_name_out_and_keeps_the_rest() -> None:
+    items = [a_widget("Upper", 7), a_widget("a", 8)]
+    page = read_page(
+        Widget, json.dumps({"metadata": {"resourceVersion": "9"}, "items": items}).encode()
+    )
+    assert [item.metadata.name for item in page.items] == ["a"]
+    assert page.unreadable == (None,)

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from warmclaim.api.meta import ObjectKey, ObjectMeta
+from warmclaim.api.names import is_object_name
 from warmclaim.errors import (
     AlreadyExistsError,
     ApiError,
@@ -116,8 +117,13 @@ def version_number(resource_version: str) -> int | None:
 
 
 def is_sound(metadata: ObjectMeta) -> bool:
-    """Does the object have what every object has: a name and a version that is a number?"""
-    return bool(metadata.name) and version_number(metadata.resource_version) is not None
+    """Does the object have what every object has: a name, and a version that is a number?
+
+    No API server stores another kind of name, and none may become part of a request's path.
+    """
+    is_placed = not metadata.namespace or is_object_name(metadata.namespace)
+    is_named = is_placed and is_object_name(metadata.name)
+    return is_named and version_number(metadata.resource_version) is not None
 
 
 def identity_of(raw: bytes | msgspec.Raw) -> Identity | None:

@@ -157,7 +157,7 @@ class WatchDecoder(Generic[T]):
             return _other_event(line, error)
         if is_sound(event.object.metadata):
             return event
-        return Skipped(event.type, "object without name or resourceVersion")
+        return _unreadable(event.type, "object without name or resourceVersion", line)
 
 
 def _other_event(line: bytes, error: BaseException) -> WatchEvent[T]:
@@ -172,10 +172,15 @@ def _other_event(line: bytes, error: BaseException) -> WatchEvent[T]:
         return _error(parsed.object)
     if parsed.type not in _OBJECT_EVENTS:
         return Skipped(plain(parsed.type), "unknown type of event")
-    identity = identity_of(parsed.object)
+    return _unreadable(parsed.type, plain(str(error)), line)
+
+
+def _unreadable(type_: str, problem: str, line: bytes) -> Skipped:
+    """An event about an object that cannot be used; with its identity, if it has one at all."""
+    identity = identity_of(decoder_for(_Line).decode(line).object)
     if identity is not None and (identity.key is None or identity.version is None):
         identity = None
-    return Skipped(parsed.type, plain(str(error)), identity)
+    return Skipped(type_, problem, identity)
 
 
 def _bookmark(raw: msgspec.Raw) -> Bookmark | Skipped:
