@@ -23,6 +23,7 @@ from tests.controllers.app_world import (
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.pool import Pool
+from warmclaim.api.resources import TEMPLATE, Resource
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.reservation import member_name, parse_reservation
 from warmclaim.errors import UnknownOutcomeError
@@ -195,6 +196,23 @@ def test_a_new_target_that_comes_with_the_answer_to_an_own_write_is_not_missed()
         answer = msgspec.structs.replace(written, spec=spec, metadata=meta)
         world.app.caches.pools.observe(answer)
         await fills(world, 1)
+
+    virtual(scenario, **POOLS)
+
+
+@pytest.mark.parametrize("first", [POOL, TEMPLATE], ids=["pool", "template"])
+def test_nothing_is_remembered_of_a_pool_and_a_template_that_are_gone(
+    first: Resource[Any],
+) -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 1)
+        await fills(world, 1)
+        assert world.app.remembered()["pool memories"] == 2
+        for resource in sorted((POOL, TEMPLATE), key=lambda r: r is not first):
+            name = "pool" if resource is POOL else "python"
+            await world.hand.delete(resource, ObjectKey(NAMESPACE, name))
+            await world.run_for(1)
+        assert world.app.remembered()["pool memories"] == 0
 
     virtual(scenario, **POOLS)
 

@@ -90,6 +90,7 @@ class App:
         self._waiting: WaitingLine[ObjectKey] = WaitingLine()
         self._passes = PassMetrics(self.metrics)
         self._controllers: dict[str, Controller[ObjectKey]] = {}
+        self._kept: dict[str, Callable[[], int]] = {}
         self.election = (
             LeaseElection(self.client, outside, settings, self.metrics)
             if settings.lease.enabled
@@ -106,6 +107,7 @@ class App:
             gate=self._gate.turn,
             on_drop=self.metrics.events_dropped.inc,
         )
+        self._kept["event series"] = lambda: self._events.remembered
         self._build()
 
     def before_watching(self, part: Part) -> None:
@@ -119,6 +121,11 @@ class App:
     def readiness(self) -> dict[str, Callable[[], str | None]]:
         """For each cache, what keeps it from being ready. A standby with warm caches is ready."""
         return {name: partial(self.caches.problem, name) for name in self.caches.informers}
+
+    def remembered(self) -> dict[str, int]:
+        """How many things are kept of single objects, beyond the caches, by what keeps them. Each
+        number is bounded by the objects that live: one that is not is a leak. O(controllers)."""
+        return {name: count() for name, count in self._kept.items()}
 
     async def _watch(self, informer: Informer[Any]) -> None:
         for part in self._before_watching:
@@ -170,6 +177,9 @@ class App:
             on_refused=telemetry.refused_member,
         )
         self.metrics.pool_sandboxes.read_from(self._tier_rows)
+        self._kept["claim records"] = lambda: len(reconciler.records)
+        self._kept["waiting claims"] = lambda: len(waiting)
+        self._kept["warm sandboxes"] = lambda: len(self.warm)
 
     def _add_pools(self) -> None:
         settings = self.settings.pools
@@ -184,6 +194,7 @@ class App:
         )
         queue = self._add_controller(POOL, reconciler, settings.workers)
         PoolEvents(caches, queue, reconciler.saw)
+        self._kept["pool memories"] = lambda: reconciler.remembered
 
     def _add_sandboxes(self) -> None:
         settings = self.settings.sandboxes
@@ -197,6 +208,7 @@ class App:
         )
         queue = self._add_controller(SANDBOX, reconciler, settings.workers)
         SandboxWakeups(caches, enqueue, queue.core.is_worked)
+        self._kept["sandbox memories"] = lambda: reconciler.remembered
 
     def _add_templates(self) -> None:
         workers = self.settings.templates.workers
@@ -228,8 +240,15 @@ class App:
         )
         self._controllers[name] = controller
         self._passes.add_controller(name, workers=workers)
-        self.manager.add_leader(name, controller.run)
+        self.manager.add_leader(name, partial(self._run_controller, controller))
         return queue
+
+    async def _run_controller(self, controller: Controller[ObjectKey]) -> None:
+        """Run it for a term. When that begins, every object there is waits for its first pass: the
+        claims that wait for a sandbox come before all others."""
+        if controller.name != CLAIM:
+            await self._gate.turn()
+        await controller.run()
 
     def _hasten(self) -> None:
         for name, controller in self._controllers.items():

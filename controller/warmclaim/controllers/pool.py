@@ -17,6 +17,7 @@ from warmclaim.api.resources import POOL, SANDBOX
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
 from warmclaim.controllers.claim_telemetry import Events
+from warmclaim.controllers.indexes import BY_TEMPLATE
 from warmclaim.controllers.pool_members import (
     PoolMemory,
     catch_up,
@@ -92,11 +93,17 @@ class PoolReconciler:
         self._memories: dict[ObjectKey, PoolMemory] = {}
         self._blueprints: dict[ObjectKey, tuple[str, Blueprint]] = {}
 
+    @property
+    def remembered(self) -> int:
+        """Pools and templates of which something is kept here: bounded by those that live."""
+        return len(self._memories) + len(self._blueprints)
+
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one pool to its size, then its status up to date, also after a failure."""
         pool = self._caches.pools.store.get(key)
         if pool is None or pool.metadata.is_deleting:
             self._memories.pop(key, None)
+            self._forget_unused_blueprints()
             return DONE
         try:
             await self._resize(key)
@@ -164,6 +171,12 @@ class PoolReconciler:
         if known is None or known[0] != version:
             known = self._blueprints[key] = (version, blueprint_of(template))
         return known[1]
+
+    def _forget_unused_blueprints(self) -> None:
+        pools = self._caches.pools.store
+        for key in tuple(self._blueprints):
+            if not pools.count(BY_TEMPLATE, str(key)):
+                del self._blueprints[key]
 
     def _facts(self, pool: Pool, memory: PoolMemory, *, has_template: bool) -> PoolFacts:
         sandboxes = self._caches.sandboxes.store

@@ -104,6 +104,11 @@ class EventRecorder:
         self._has_untold = asyncio.Event()
         self._number = 0
 
+    @property
+    def remembered(self) -> int:
+        """Series of events that are kept; a series ends when nothing came for a while."""
+        return len(self._series)
+
     def of(self, reporter: str) -> EventReporter:
         """The recorder under a controller's own name, such as "sandboxclaim-controller"."""
         return EventReporter(self, reporter)
