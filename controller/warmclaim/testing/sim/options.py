@@ -60,6 +60,14 @@ ACTS: Final = {
     "hostile.squat": 2.0,
     "hostile.batch": 3.0,
 }
+CONDITIONS: Final = (
+    "A14.forbidden",  # a request met a closed namespace
+    "B18.mute",  # a bookmark did not come
+    "D5.rates",  # two managers, and one's clock is faster
+)
+CLASSES: Final = (*REQUEST_FAULTS, *ACTS, *CONDITIONS)
+"""Everything that may strike, by the names under which it is counted."""
+
 RARE_SHARE: Final = 0.15
 _RARE: Final = frozenset(("claim.churn", "namespace.renew", "crd.lose"))
 """What empties or floods a namespace: where it happens, much else does not."""

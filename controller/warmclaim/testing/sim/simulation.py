@@ -148,6 +148,7 @@ class _Run:
             )
             for number in range(count)
         ]
+        self._done["D5.rates"] += count == 2 and options.clock_rates != (1.0, 1.0)
         self._over = asyncio.Event()
 
     async def run(self) -> None:
@@ -229,11 +230,9 @@ class _Run:
         limits = self._case.limits
         began = self._clock.monotonic()
         liveness = Liveness(self._cluster.store)
-        while problems := liveness.problems():
-            if self._clock.monotonic() - began >= limits.converge_s:
-                self._fail("liveness", summary(problems))
-                return
-            await self._clock.sleep(_LOOK_EVERY_S)
+        if problems := await self._last_problems(liveness, began + limits.converge_s):
+            self._fail("liveness", summary(problems))
+            return
         self._outcome.converged_s = self._clock.monotonic() - self._outcome.healed_s
         await self._until(began + limits.converge_s)
         # Events are no state: a series is told of again minutes later, by design.
@@ -243,14 +242,25 @@ class _Run:
             self._fail("stability", summary(problems))
         elif writes := self._trace.manager_writes["state"] - before:
             self._fail("L2", f"{writes} writes in {limits.quiet_s:g} quiet seconds")
-        for replica in self._replicas:
-            if replica.app is not None:
-                replica.app.warm.check()
-                self._observers.look_back(replica.app)
-                # A standby may have a flight of its last term, to be ended in its next.
-                is_leading = self._case.options.leaders != "elected"
-                if is_leading and (lost := liveness.out_of_reach(replica.app.warm)):
-                    self._fail("L1", summary(lost))
+        apps = [replica.app for replica in self._replicas if replica.app is not None]
+        self._observers.look_back(apps)
+        for app in apps:
+            app.warm.check()
+            # A standby may have a flight of its last term, to be ended in its next.
+            is_leading = self._case.options.leaders != "elected"
+            if is_leading and (lost := liveness.out_of_reach(app.warm)):
+                self._fail("L1", summary(lost))
+
+    async def _last_problems(self, liveness: Liveness, until_s: float) -> list[str]:
+        """Those that are left at that time; returns as soon as there are none."""
+        store = self._cluster.store
+        while True:
+            looked_at, problems = store.rv, liveness.problems()
+            if not problems or self._clock.monotonic() >= until_s:
+                return problems
+            # Nothing is mended without a commit, and a look costs as much as all objects.
+            while store.rv == looked_at and self._clock.monotonic() < until_s:
+                await self._clock.sleep(_LOOK_EVERY_S)
 
     # ------------------------------------------------------------ the actions
 
