@@ -212,30 +212,3 @@ def test_e3_a_leader_that_lost_its_lease_to_an_outage_leads_and_serves_at_its_en
             await world.served("c", within_s=RECOVERY_S_MAX)
 
     with_lease(scenario)
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_c2_after_sigterm_the_standby_serves_within_a_second(seed: int) -> None:
-    async def main(world: World) -> None:
-        app_world = AppWorld(world, lease=LeaseSettings(namespace=NAMESPACE))
-        faults, standby = app_world.another("standby", lease=LeaseSettings(namespace=NAMESPACE))
-
-        async def slow(request: Request) -> None:
-            await world.clock.sleep(0.005 + 0.02 * world.rng.random())
-
-        faults.before = app_world.faults.before = slow
-        stock(app_world)
-        stop = asyncio.Event()
-        leader = asyncio.create_task(app_world.app.run(stop))
-        await app_world.app.caches.wait_synced()
-        await app_world.run_for(1)
-        async with leading(standby):
-            await app_world.run_for(7 + 3 * world.rng.random())
-            stop.set()
-            app_world.put(a_claim("c", pool="pool"))
-            await app_world.served("c", within_s=0.5)
-            await leader
-        assert app_world.writes("controller")[-1] == "update leases 200"
-        assert "patch sandboxclaims/status 200" in app_world.writes("standby")
-
-    run_virtual(main, seed=seed, shuffled=True)
