@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from warmclaim.app import App
@@ -59,8 +59,9 @@ class Observers:
         with self._silence.hearing():
             yield
 
-    def look_back(self, app: App) -> None:
-        """At the end of a run, for each manager that lives."""
-        self._watches.look_back(app.caches.informers)
-        if self._hears:
-            self._silence.read_metrics(app)
+    def look_back(self, apps: Sequence[App]) -> None:
+        """When all is quiet, at the managers that live."""
+        for app in apps:
+            self._watches.look_back(app.caches.informers)
+            if self._hears:
+                self._silence.read_metrics(app)
