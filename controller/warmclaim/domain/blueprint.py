@@ -43,10 +43,10 @@ def blueprint_of(template: Template) -> Blueprint:
         spec["volumeClaimTemplates"] = copy.deepcopy(template.spec.volume_claim_templates)
     if template.spec.service is not None:
         spec["service"] = template.spec.service
-    blueprint_hash = _json_hash(spec)
     pod_template_hash = _json_hash(spec["podTemplate"])
+    # Before the hash: an edit of the network policy may change what pods get.
     _apply_secure_defaults(spec["podTemplate"].setdefault("spec", {}), template)
-    return Blueprint(template.metadata.name, spec, blueprint_hash, pod_template_hash)
+    return Blueprint(template.metadata.name, spec, _json_hash(spec), pod_template_hash)
 
 
 def member_sandbox(

@@ -1,0 +1,91 @@
+"""Whether a pool's member was made from another blueprint than the template gives now.
+
+By meaning, not by text: another program hashes the same blueprint differently, and the API server
+writes quantities in its own way. So a hash that is equal says "same", and one that differs says
+only "look". Metadata of the pod template never makes a member stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import msgspec
+
+from warmclaim.api import names
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.blueprint import Blueprint
+from warmclaim.domain.quantity import quantity
+
+# Where an empty object says something that a missing one does not.
+_PRESENT_WHEN_EMPTY: Final = frozenset(
+    ("emptyDir", "labelSelector", "podSelector", "namespaceSelector", "selector")
+)
+_MAPS_OF_QUANTITIES: Final = frozenset(("limits", "requests", "overhead", "capacity"))
+_QUANTITIES: Final = frozenset(("sizeLimit", "divisor"))
+
+
+def is_stale(member: Sandbox, blueprint: Blueprint) -> bool:
+    """Whether `member` must be replaced under Recreate. O(1) for equal hashes; a comparison costs
+    0.1 ms once for each pair of blueprints, however many members share them."""
+    labels = member.metadata.labels
+    if labels.get(names.LABEL_TEMPLATE_REF) != blueprint.template_ref_hash:
+        return True
+    if labels.get(names.LABEL_TEMPLATE_HASH) == blueprint.hash:
+        return False
+    spec = member.spec
+    found = _meaning(bytes(spec.pod_template), bytes(spec.volume_claim_templates), spec.service)
+    return found != meaning_of(blueprint)
+
+
+def meaning_of(blueprint: Blueprint) -> bytes:
+    """The same bytes for blueprints that mean the same."""
+    spec = blueprint.spec
+    return _meaning(
+        msgspec.json.encode(spec["podTemplate"]),
+        msgspec.json.encode(spec.get("volumeClaimTemplates", [])),
+        spec.get("service"),
+    )
+
+
+@lru_cache(maxsize=256)
+def _meaning(pod_template: bytes, volumes: bytes, service: bool | None) -> bytes:
+    pod = _decoded(pod_template)
+    claims = cast("list[Any]", msgspec.json.decode(volumes) or [])
+    parts = [_canonical(pod.get("spec") or {}), [_volume(claim) for claim in claims], service]
+    return msgspec.json.encode(parts, order="deterministic")
+
+
+def _decoded(raw: bytes) -> Mapping[str, Any]:
+    found: object = msgspec.json.decode(raw)
+    return cast(Mapping[str, Any], found) if isinstance(found, dict) else {}
+
+
+def _volume(claim: Mapping[str, Any]) -> list[Any]:
+    metadata = cast(Mapping[str, Any], claim.get("metadata") or {})
+    return [metadata.get("name", ""), _canonical(claim.get("spec") or {})]
+
+
+def _canonical(value: Any, name: str = "") -> Any:
+    """Without what is empty, with quantities as numbers."""
+    if isinstance(value, list):
+        return [_canonical(item) for item in cast(Sequence[Any], value)]
+    if isinstance(value, dict):
+        found = cast("dict[str, Any]", value)
+        if name in _MAPS_OF_QUANTITIES:
+            return {key: _amount(amount) for key, amount in found.items()}
+        members = {key: _canonical(part, key) for key, part in found.items()}
+        return {key: part for key, part in members.items() if _says_something(key, part)}
+    return _amount(value) if name in _QUANTITIES else value
+
+
+def _amount(value: object) -> object:
+    amount = quantity(str(value))
+    return value if amount is None else str(amount.normalize())
+
+
+def _says_something(name: str, value: object) -> bool:
+    if value == {}:
+        return name in _PRESENT_WHEN_EMPTY
+    return value is not None and value != [] and value != ""
