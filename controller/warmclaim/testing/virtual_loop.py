@@ -15,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _waiting(self) -> list[str]:
         tasks = sorted(asyncio.all_tasks(self), key=lambda task: task.get_name())
-        return [f"  {task.get_name()} waits at {_place(task)}" for task in tasks]
+        return [f"  {task.get_name()} waits at {place_of(task)}" for task in tasks]
 
     def _process_events(self, event_list: list[Any]) -> None:
         """There are none: nothing outside can happen."""
@@ -140,13 +141,19 @@ def _as_error(context: dict[str, Any]) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(str(context.get("message")))
 
 
-def _place(task: asyncio.Task[Any]) -> str:
-    """The innermost await of a task."""
+def frames_of(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    """Where a task waits: the frames of its awaits, the innermost last; none before its start."""
     step: Any = task.get_coro()
-    place = "its start"
     while step is not None:
         frame = getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None)
         if frame is not None:
-            place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+            yield frame
         step = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
+
+
+def place_of(task: asyncio.Task[Any]) -> str:
+    """The innermost await of a task."""
+    place = "its start"
+    for frame in frames_of(task):
+        place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
     return place

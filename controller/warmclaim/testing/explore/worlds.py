@@ -14,7 +14,7 @@ from warmclaim.testing.store import ObjectStore
 MEMBERS: Final = 2
 
 
-def _claim_problems(store: ObjectStore) -> list[str]:
+def claim_problems(store: ObjectStore) -> list[str]:
     """Each claim has one sandbox, the one that it shows."""
     owned = _by_owner(store)
     problems: list[str] = []
@@ -67,7 +67,7 @@ WORLDS: Final[dict[str, World]] = {
             *(a_sandbox(name) for name in ("w0", "w1")),
             *(a_claim(name) for name in ("c0", "c1")),
         ),
-        _claim_problems,
+        claim_problems,
         _claim_ending,
     ),
     "pool": World("pool", _EMPTY_POOL, _pool_problems, _pool_ending),

@@ -1,0 +1,213 @@
+"""The worlds in which a pass is cancelled: together they reach every kind of request it makes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from warmclaim.api import names
+from warmclaim.api.resources import POD, POOL, SANDBOX, SERVICE, Resource
+from warmclaim.controllers.refill_gate import RefillGate
+from warmclaim.domain.reservation import Reservation, member_name
+from warmclaim.errors import UnknownOutcomeError
+from warmclaim.seams import Request, Response
+from warmclaim.testing import refusals
+from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
+from warmclaim.testing.explore.arena import Arena
+from warmclaim.testing.explore.cancelling import Case, Script, Strike, nothing
+from warmclaim.testing.explore.process import Turn
+from warmclaim.testing.explore.worlds import claim_problems
+from warmclaim.testing.json_values import Json
+from warmclaim.testing.sim.objects import controller_of, part
+from warmclaim.testing.store import ObjectStore
+from warmclaim.testing.virtual_loop import VirtualClock
+
+BUSY_S: Final = 0.1
+_GONE: Final = "gone"
+
+
+_STRANGER: Final = a_sandbox(member_name("pool", "pool-uid", 0), pool=None)
+
+# What happens around a request.
+
+
+def _matches(request: Request, words: tuple[str, ...]) -> bool:
+    line = f"{request.method} {request.path}"
+    return all(word in line for word in words)
+
+
+def _once(strike: Strike, *words: str) -> Strike:
+    """`strike`, for the first request whose method and path hold all the words."""
+    left = [strike]
+
+    def first(request: Request) -> Response | Exception | None:
+        return left.pop()(request) if left and _matches(request, words) else None
+
+    return first
+
+
+def _lost(_: Request) -> Exception:
+    return UnknownOutcomeError("the answer was lost")
+
+
+def _reservation_lost(_: Arena) -> Script:
+    return Script(nothing, _once(_lost, "PATCH", "/sandboxes/"))
+
+
+def _robbed(arena: Arena) -> Script:
+    """Another claim gets the picked sandbox first."""
+
+    def rob(request: Request) -> None:
+        arena.cluster.put(a_sandbox(request.path.rpartition("/")[2], claim="rival"))
+
+    return Script(_once(rob, "PATCH", "/sandboxes/"), nothing)
+
+
+def _overtaken(arena: Arena) -> Script:
+    """Another leader gives the claim another sandbox before this one is published."""
+
+    def overtake(_: Request) -> None:
+        arena.attribution.who = "m1"
+        arena.cluster.put(a_sandbox("w1", claim="c0"))
+        arena.cluster.put(a_claim("c0", sandbox="w1"))
+
+    return Script(_once(overtake, "PATCH", "/sandboxclaims/", "/status"), nothing)
+
+
+def _create_lost(_: Arena) -> Script:
+    return Script(nothing, _once(_lost, "POST"))
+
+
+def _pool_reservation_lost(_: Arena) -> Script:
+    return Script(nothing, _once(_lost, "PATCH", "/sandboxwarmpools/"))
+
+
+def _status_lost(_: Arena) -> Script:
+    return Script(nothing, _once(_lost, "PATCH", "/status"))
+
+
+def _squatted(arena: Arena) -> Script:
+    """Somebody else takes the first member's name first."""
+
+    def squat(_: Request) -> None:
+        arena.cluster.put(_STRANGER)
+
+    return Script(_once(squat, "POST", "/sandboxes"), nothing)
+
+
+def _status_refused(_: Arena) -> Script:
+    def refuse(_: Request) -> Response:
+        refusal = refusals.conflict(str(SANDBOX), "s0")
+        return Response(refusal.code, refusal.body, refusal.headers)
+
+    return Script(_once(refuse, "PATCH", "/status"), nothing)
+
+
+def _while_claims_are_served(clock: VirtualClock) -> Turn:
+    until_s = clock.monotonic() + BUSY_S
+    return RefillGate(clock, lambda: clock.monotonic() < until_s).turn
+
+
+# How a world must end.
+
+
+def _pool_problems(store: ObjectStore) -> list[str]:
+    """As many members as wanted, and the status says so."""
+    pool = next(iter(store.scan(str(POOL)))).object
+    wanted = int(pool["spec"]["replicas"])
+    owners = [controller_of(commit.object) for commit in store.scan(str(SANDBOX))]
+    members = sum(owner is not None and owner.kind == POOL.kind for owner in owners)
+    shown = part(pool, "status", "replicas")
+    problems = [] if members == wanted else [f"L4 {members} members, {wanted} wanted"]
+    return problems + ([] if shown == wanted else [f"L4 the status shows {shown} of {wanted}"])
+
+
+def _sandbox_problems(store: ObjectStore) -> list[str]:
+    """Each sandbox has its pod, its Service where it wants one, and a status."""
+    problems: list[str] = []
+    for commit in store.scan(str(SANDBOX)):
+        sandbox = commit.object
+        problems += _child_problems(store, sandbox, POD)
+        if sandbox["spec"].get("service"):
+            problems += _child_problems(store, sandbox, SERVICE)
+        if not part(sandbox, "status", "conditions"):
+            problems.append(f"{commit.key} has no status")
+    return problems
+
+
+def _child_problems(store: ObjectStore, sandbox: Json, kind: Resource[Any]) -> list[str]:
+    uid = sandbox["metadata"]["uid"]
+    owners = [controller_of(commit.object) for commit in store.scan(str(kind))]
+    count = sum(owner is not None and owner.uid == uid for owner in owners)
+    name = sandbox["metadata"]["name"]
+    return [] if count == 1 else [f"{name} has {count} of {kind.plural}"]
+
+
+# The worlds.
+
+
+def _fresh_sandbox(name: str, **more: Any) -> Json:
+    return a_sandbox(name, ready=False, **more)
+
+
+def _member(ordinal: int) -> Json:
+    return a_sandbox(member_name("pool", "pool-uid", ordinal), ready=True)
+
+
+def _reserved_pool(replicas: int, reservation: Reservation) -> Json:
+    annotations = {names.ANNOTATION_RESERVATION: reservation.encode()}
+    return a_pool(replicas=replicas, merge={"metadata": {"annotations": annotations}})
+
+
+def _claims(name: str, *objects: Json, **more: Any) -> Case:
+    return Case(f"claim-{name}", "claim", (a_template(), *objects), claim_problems, **more)
+
+
+def _pools(name: str, *objects: Json, **more: Any) -> Case:
+    return Case(f"pool-{name}", "pool", (a_template(), *objects), _pool_problems, **more)
+
+
+def _sandboxes(name: str, *objects: Json, **more: Any) -> Case:
+    return Case(f"sandbox-{name}", "sandbox", objects, _sandbox_problems, **more)
+
+
+_TWO: Final = (a_sandbox("w0"), a_sandbox("w1"))
+_WITH_SERVICE: Final = {"spec": {"service": True}}
+
+CASES: Final = (
+    _claims("warm", a_pool(), a_sandbox("w0"), a_claim("c0")),
+    _claims("two", a_pool(replicas=2), *_TWO, a_claim("c0"), a_claim("c1")),
+    _claims("cold", a_pool(replicas=0), a_claim("c0")),
+    _claims("waits-then-cold", a_pool(), a_claim("c0")),
+    _claims("cold-answer-lost", a_pool(replicas=0), a_claim("c0"), script=_create_lost),
+    _claims("answer-lost", a_pool(replicas=2), *_TWO, a_claim("c0"), script=_reservation_lost),
+    _claims(
+        "robbed",
+        a_pool(replicas=2),
+        *_TWO,
+        a_claim("c0"),
+        a_claim("rival", sandbox="w0"),
+        script=_robbed,
+    ),
+    _claims("overtaken", a_pool(replicas=2), *_TWO, a_claim("c0"), script=_overtaken),
+    _claims("publication-lost", a_pool(), a_sandbox("w0"), a_claim("c0"), script=_status_lost),
+    _claims("sandbox-missing", a_pool(), a_sandbox("w0"), a_claim("c0", sandbox=_GONE)),
+    _pools("fill", a_pool(replicas=3)),
+    _pools("yields", a_pool(replicas=3), turn=_while_claims_are_served),
+    _pools("answer-lost", a_pool(replicas=2), script=_pool_reservation_lost),
+    _pools("create-answer-lost", a_pool(replicas=2), script=_create_lost),
+    _pools("name-taken", a_pool(replicas=1), script=_squatted),
+    _pools(
+        "taken-over",
+        of_manager=(_reserved_pool(3, Reservation(0, 3, 3)), _member(0)),
+    ),
+    _pools("shrinks", a_pool(replicas=1), *(a_sandbox(f"w{n}") for n in range(4))),
+    _sandboxes("alone", _fresh_sandbox("s0", pool=None, merge=_WITH_SERVICE)),
+    _sandboxes("member", _fresh_sandbox("s0"), turn=_while_claims_are_served),
+    _sandboxes(
+        "create-answer-lost",
+        _fresh_sandbox("s0", pool=None, merge=_WITH_SERVICE),
+        script=_create_lost,
+    ),
+    _sandboxes("status-refused", _fresh_sandbox("s0", pool=None), script=_status_refused),
+    _sandboxes("status-answer-lost", _fresh_sandbox("s0", pool=None), script=_status_lost),
+)
