@@ -25,6 +25,7 @@ from warmclaim.testing.store import Commit
 P = ParamSpec("P")
 
 NOT_SERVED_RETRY_S = 1.0
+NOT_SERVED_RETRY_S_MAX = 64.0
 
 
 class _Place(NamedTuple):
@@ -102,25 +103,29 @@ class GarbageCollector(Actor):
 
     # ----------------------------------------------------------------- acting
 
-    def _collect(self, place: _Place) -> None:
+    def _collect(self, place: _Place, retry_s: float = NOT_SERVED_RETRY_S) -> None:
         """Deletes the object at `place` if none of its owners exists; drops references to those
-        that do not exist if some do."""
+        that do not exist if some do. While a kind of them is not served, it looks again later."""
         found = self.cluster.store.get(*place)
         if found is None:
             return
         metadata = found.object["metadata"]
         owners = metadata.get("ownerReferences", ())
         existing = [o for o in owners if self._exists(o, metadata.get("namespace", ""))]
-        if not owners or len(existing) == len(owners):
+        if any(not self._is_served(named) for named in (found.object, *owners)):
+            again_s = min(retry_s * 2, NOT_SERVED_RETRY_S_MAX)
+            self.plan(partial(self._collect, place, again_s), after_s=retry_s)
             return
-        if self.cluster.kinds.named(found.object["apiVersion"], found.object["kind"]) is None:
-            self.plan(partial(self._collect, place), after_s=NOT_SERVED_RETRY_S)
+        if not owners or len(existing) == len(owners):
             return
         if existing:
             self._patch(found, {"ownerReferences": existing})
             return
         options = DeleteOptions(metadata["uid"], metadata["resourceVersion"])
         self.cluster.delete(self._target(found), options)
+
+    def _is_served(self, named: Json) -> bool:
+        return self.cluster.kinds.named(named["apiVersion"], named["kind"]) is not None
 
     def _exists(self, owner: Json, namespace: str) -> bool:
         kind = self.cluster.kinds.named(owner["apiVersion"], owner["kind"])

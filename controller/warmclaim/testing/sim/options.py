@@ -42,7 +42,7 @@ ACTS: Final = {
     "api.outage": 2.0,
     "api.restart": 3.0,
     "server.freeze": 4.0,
-    "server.thaw": 2.0,
+    "server.thaw": 4.0,
     "server.switch": 5.0,
     "store.compact": 3.0,
     "manager.kill": 3.0,

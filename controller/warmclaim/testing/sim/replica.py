@@ -82,10 +82,12 @@ class Replica:
         """Begin to run; called once."""
         self._life = asyncio.create_task(self._live(), name=f"life of {self.name}")
 
-    def crash(self) -> None:
-        """kill -9 by a fault of its own: at most so often in a run."""
-        if self._starts <= CRASHES_MAX:
-            self.kill()
+    def crash(self) -> bool:
+        """kill -9 by a fault of its own, at most so often in a run; whether it was."""
+        if self._starts > CRASHES_MAX:
+            return False
+        self.kill()
+        return True
 
     def kill(self) -> None:
         """kill -9: nothing more is sent, nothing is released, nothing is remembered."""

@@ -86,9 +86,9 @@ class Line:
 
 
 class FaultyTransport:
-    """warmclaim.seams.Transport of one process. `on_crash` ends that process."""
+    """warmclaim.seams.Transport of one process. `on_crash` ends that process, if it says so."""
 
-    def __init__(self, line: Line, name: str, on_crash: Callable[[], None]) -> None:
+    def __init__(self, line: Line, name: str, on_crash: Callable[[], bool]) -> None:
         self._line = line
         self._name = name
         self._caller = Caller(name)
@@ -201,7 +201,7 @@ class FaultyTransport:
             case "A8" | "A15" | "R2" | "R3":
                 return await self._too_slow(request, fault, variant)
             case "C1":
-                return await self._crashed(request, variant, back)
+                return await self._crashed(request, variant, key, back)
             case "A11":
                 return await self._mutated(request, key)
             case "A17":
@@ -286,15 +286,16 @@ class FaultyTransport:
         answer = await self._sent(request, LATE)
         self._line.trace.say(f"landed {request.method} {request.path} -> {answer.status}")
 
-    async def _crashed(self, request: Request, variant: str, back: float) -> Response:
-        if variant != "before":
-            await self._sent(request)
+    async def _crashed(self, request: Request, variant: str, key: str, back: float) -> Response:
+        answer = None if variant == "before" else await self._sent(request)
         if variant == "seen":  # the rest of the process worked on while the answer was under way
             await self._pass(back)
             self._require_alive()
+        if not self._on_crash():  # it died often enough
+            self._line.plan.forget(key)
+            return answer or await self._sent(request)
         self._line.trace.say(f"crash of {self._name}")
         self._line.crashes += 1
-        self._on_crash()
         await asyncio.Event().wait()  # until the cancellation of the whole process arrives
         raise NotSentError("this process is dead")
 
