@@ -73,6 +73,16 @@ def _overtaken(arena: Arena) -> Script:
     return Script(_once(overtake, "PATCH", "/sandboxclaims/", "/status"), nothing)
 
 
+def _throttled(_: Arena) -> Script:
+    """The server asks for a second's pause; the other claim's request waits for its end."""
+
+    def throttle(_: Request) -> Response:
+        headers = {"content-type": "text/plain", "retry-after": "1"}
+        return Response(429, b"Too many requests, please try again later.", headers)
+
+    return Script(_once(throttle, "PATCH", "/sandboxes/"), nothing)
+
+
 def _create_lost(_: Arena) -> Script:
     return Script(nothing, _once(_lost, "POST"))
 
@@ -180,6 +190,14 @@ CASES: Final = (
     _claims("waits-then-cold", a_pool(), a_claim("c0")),
     _claims("cold-answer-lost", a_pool(replicas=0), a_claim("c0"), script=_create_lost),
     _claims("answer-lost", a_pool(replicas=2), *_TWO, a_claim("c0"), script=_reservation_lost),
+    _claims(
+        "throttled",
+        a_pool(replicas=2),
+        *_TWO,
+        a_claim("c0"),
+        a_claim("c1"),
+        script=_throttled,
+    ),
     _claims(
         "robbed",
         a_pool(replicas=2),
