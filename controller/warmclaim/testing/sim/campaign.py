@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Final
 
+from warmclaim.testing.sim.options import CLASSES
 from warmclaim.testing.sim.simulation import drawn_case, run_case
 
 MEAN_FAULTS_MIN: Final = 20
@@ -59,6 +60,10 @@ class Summary:
         """Seeds for each second of one core."""
         return self.seeds / self.cpu_s if self.cpu_s else 0.0
 
+    def missing(self) -> list[str]:
+        """The classes of faults that never struck."""
+        return [name for name in CLASSES if not self.faults[name]]
+
     def thin(self) -> str:
         """Why the campaign proves too little, or ""."""
         means = (
@@ -78,7 +83,7 @@ class Summary:
             f"claims {self.claims}, commits {self.commits}, faults {sum(self.faults.values())}",
             f"{self.wall_s:.1f} s on the wall, {self.cpu_s:.1f} s of processor time, "
             f"{self.rate:.2f} seeds for each core-second",
-            *(f"  {name:18} {number}" for name, number in sorted(self.faults.items())),
+            *(f"  {name:18} {self.faults[name]}" for name in sorted({*CLASSES, *self.faults})),
         ]
         return "\n".join(lines)
 
