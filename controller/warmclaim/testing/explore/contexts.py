@@ -14,7 +14,7 @@ from warmclaim.testing.sim.case import Case, Fault, Leaders, Limits
 CONVERGE_S: Final = 30.0
 """All has to be as desired that long after the last disturbance, in virtual seconds."""
 
-_LIMITS: Final = Limits(drain_s=1.0, heal_s=3.5, converge_s=CONVERGE_S, quiet_s=120.0)
+_LIMITS: Final = Limits(drain_s=1.0, heal_s=3.5, converge_s=CONVERGE_S)
 # A write whose answer was given up after 10 s may land 20 s later still.
 _LIMITS_WITH_FAULTS: Final = msgspec.structs.replace(_LIMITS, drain_s=35.0)
 

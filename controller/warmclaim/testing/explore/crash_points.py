@@ -27,6 +27,11 @@ def _explorer() -> Explorer:
     return Explorer()
 
 
+def reset() -> None:
+    """Forget what was learnt in this process: for a test that exchanges parts of the manager."""
+    _explorer.cache_clear()
+
+
 def plan(given: argparse.Namespace) -> Plan:
     """Every single crash; with pairs, every second one after each single one."""
     explorer = _explorer()
