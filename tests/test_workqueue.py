@@ -380,6 +380,27 @@ class TestW9Bounded:
         queue.done("a/1", 0.0)
         assert len(queue) == 2
 
+    def test_what_is_discarded_leaves_no_residue(self) -> None:
+        queue = queue_of("a/1", "a/2")
+        queue.add("a/3", 0.0, after_s=5.0)
+        take(queue, 0.0)
+        queue.retry("a/1", 0.0, lane=Lane.ADOPTION)
+        queue.done("a/1", 0.0)
+        assert all(queue.discard(key) for key in ("a/1", "a/2", "a/3", "unknown"))
+        queue.check()
+        assert queue.is_idle
+        assert queue.due_at() is None
+        assert queue.statistics().failing == 0
+
+    def test_what_is_being_worked_is_not_discarded(self) -> None:
+        queue = queue_of("a/1", "a/2")
+        take(queue, 0.0)
+        queue.add("a/1", 0.0)
+        assert not queue.discard("a/1")
+        assert queue.known() == ("a/1", "a/2")
+        queue.done("a/1", 0.0)
+        assert sorted(drain(queue, 0.0)) == ["a/1", "a/2"]
+
     def test_there_is_room_again_after_done(self) -> None:
         queue = queue_of("a/1", length_max=1)
         take(queue, 0.0)

@@ -17,14 +17,15 @@ W6 Fair. Inside a lane the namespaces take turns, one key each; inside a namespa
 W7 Not early. A key is not given before it is due, and `due_at` names the moment.
 W8 Back-off. Each `retry` of a key waits longer, up to the cap, until `forget`.
 W9 Bounded. At most `length_max` keys are known; a further one is refused. A re-add, an
-   add while worked and a retry while worked are never refused, and leave no residue.
+   add while worked and a retry while worked are never refused, and leave no residue. What is
+   discarded leaves none either.
 
 How a key moves:
 
     absent  --add-->  DELAYED  --due-->  WAITING  --next-->  WORKED  --done-->  absent
 
-An add that is due at once goes straight to WAITING; `done` goes back to DELAYED or WAITING
-when the key was added while it was worked.
+`discard` leads from DELAYED and WAITING to absent. An add that is due at once goes straight to
+WAITING; `done` goes back to DELAYED or WAITING when the key was added while it was worked.
 """
 
 import itertools
@@ -135,6 +136,10 @@ class Workqueue(Generic[K]):
         """Whether the key is waiting, delayed or being worked. O(1)."""
         return key in self._items
 
+    def known(self) -> tuple[K, ...]:
+        """All keys known, copied: O(n)."""
+        return tuple(self._items)
+
     @property
     def is_idle(self) -> bool:
         """No key is waiting, delayed or being worked. O(1)."""
@@ -204,6 +209,18 @@ class Workqueue(Generic[K]):
     def forget(self, key: K) -> None:
         """The run succeeded, or the object is gone: its next failure is a first one. O(1)."""
         self._backoff.forget(key)
+
+    def discard(self, key: K) -> bool:
+        """Drop a key that nobody will work, its back-off too; False, and nothing is dropped, while
+        it is being worked. O(log n)."""
+        item = self._items.get(key)
+        if item is not None and item.state is _State.WORKED:
+            return False
+        self._backoff.forget(key)
+        if item is not None and item.wish is not None:
+            self._withdraw(item, item.wish)
+            del self._items[key]
+        return True
 
     def due_at(self) -> float | None:
         """When `next` gives a key: a moment in the past if at once; None if nothing is queued.

@@ -28,6 +28,7 @@ from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.reservation import member_name, parse_reservation
 from warmclaim.errors import UnknownOutcomeError
 from warmclaim.seams import Request
+from warmclaim.settings import LeaseSettings
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
 from warmclaim.testing.store import Commit
 
@@ -208,7 +209,8 @@ def test_nothing_is_remembered_of_a_pool_and_a_template_that_are_gone(
         start(world, 1)
         await fills(world, 1)
         assert world.app.remembered()["pool memories"] == 2
-        for resource in sorted((POOL, TEMPLATE), key=lambda r: r is not first):
+        kinds: list[Resource[Any]] = [POOL, TEMPLATE]
+        for resource in sorted(kinds, key=lambda r: r is not first):
             name = "pool" if resource is POOL else "python"
             await world.hand.delete(resource, ObjectKey(NAMESPACE, name))
             await world.run_for(1)
@@ -377,3 +379,33 @@ async def play_sandbox_controller(world: AppWorld) -> None:
                 await world.hand.merge_patch(
                     SANDBOX, sandbox.metadata.key, {"status": status}, subresource="status"
                 )
+
+
+def test_a_standby_keeps_nothing_of_objects_that_came_and_went() -> None:
+    async def scenario(world: AppWorld) -> None:
+        elected = {"lease": LeaseSettings(), "controllers": frozenset({"claim", "pool", "sandbox"})}
+        _, standby = world.another("standby", **elected)
+        stop = asyncio.Event()
+        await world.run_for(1)  # the first one leads
+        task = asyncio.create_task(standby.run(stop))
+        for number in range(5):
+            world.put(a_template("python"), a_pool(f"p{number}", replicas=2))
+            world.put(a_claim(f"c{number}", pool=f"p{number}"))
+        await world.run_for(5)
+        assert standby.remembered()["claim records"] == 5
+        kinds: list[Resource[Any]] = [CLAIM, POOL, SANDBOX, TEMPLATE]
+        for kind in kinds:
+            for found in (await world.hand.list_page(kind)).items:
+                await world.hand.delete(kind, found.metadata.key)
+        await world.run_for(10)
+        for kind in kinds[:3]:
+            for found in (await world.hand.list_page(kind)).items:
+                await world.hand.delete(kind, found.metadata.key)
+        await world.run_for(5)
+        kept = {name: count for name, count in standby.remembered().items() if count}
+        assert kept == {}
+        assert world.writes("standby") == []
+        stop.set()
+        await task
+
+    virtual(scenario, lease=LeaseSettings(), controllers=frozenset({"claim", "pool", "sandbox"}))

@@ -71,3 +71,35 @@ async def test_a_key_added_while_worked_comes_again_after_done(queue: AsyncWorkq
     assert not again.done()
     queue.done("a")
     assert (await asyncio.wait_for(again, 1)).key == "a"
+
+
+class TestStandby:
+    """Without workers only what is there is kept."""
+
+    @staticmethod
+    def a_queue(gone: set[str]) -> AsyncWorkqueue[str]:
+        core = Workqueue[str](namespace_of=lambda key: key[0], backoff=Backoff(cap_s=1))
+        return AsyncWorkqueue(core, SystemClock(), forget_gone=gone.__contains__)
+
+    async def test_a_key_whose_object_goes_is_dropped_and_stays_away(self) -> None:
+        gone = set[str]()
+        queue = self.a_queue(gone)
+        queue.add("a")
+        queue.add("b")
+        gone.add("a")
+        queue.add("a")  # its going is an event of its own
+        assert queue.core.known() == ("b",)
+
+    async def test_with_workers_it_gets_its_last_pass(self) -> None:
+        queue = self.a_queue({"a"})
+        queue.begin()
+        queue.add("a")
+        assert (await queue.get()).key == "a"
+
+    async def test_what_went_in_a_term_that_was_lost_is_dropped_at_its_end(self) -> None:
+        queue = self.a_queue({"a"})
+        queue.begin()
+        queue.add("a")
+        queue.add("b")
+        queue.stand_by()
+        assert queue.core.known() == ("b",)

@@ -167,7 +167,7 @@ class App:
         reconciler = ClaimReconciler(
             caches, hand_over, self.warm, waiting, telemetry, clock, settings
         )
-        queue = self._add_controller(CLAIM, reconciler, settings.workers)
+        queue = self._add_controller(CLAIM, reconciler, settings.workers, reconciler.forget_gone)
         wiring = ClaimEvents(caches, queue, self.warm, waiting, reconciler.records)
         WarmIndex(
             caches.sandboxes,
@@ -192,7 +192,7 @@ class App:
             self._outside.clock,
             settings,
         )
-        queue = self._add_controller(POOL, reconciler, settings.workers)
+        queue = self._add_controller(POOL, reconciler, settings.workers, reconciler.forget_gone)
         PoolEvents(caches, queue, reconciler.saw)
         self._kept["pool memories"] = lambda: reconciler.remembered
 
@@ -206,7 +206,7 @@ class App:
         reconciler = SandboxReconciler(
             self.client, caches, enqueue, self._gate.turn, self._outside.clock, settings
         )
-        queue = self._add_controller(SANDBOX, reconciler, settings.workers)
+        queue = self._add_controller(SANDBOX, reconciler, settings.workers, reconciler.forget_gone)
         SandboxWakeups(caches, enqueue, queue.core.is_worked)
         self._kept["sandbox memories"] = lambda: reconciler.remembered
 
@@ -215,19 +215,31 @@ class App:
         caches = TemplateCaches(self.caches.templates, self.caches.network_policies)
         events = self._events.of("sandboxtemplate-controller")
         reconciler = TemplateReconciler(self.client, caches, events)
-        queue = self._add_controller(TEMPLATE, reconciler, workers)
-        legacy = LegacyPolicyReconciler(self.client, caches.policies)
-        TemplateEvents(caches, queue, self._add_controller(LEGACY_POLICY, legacy, workers))
+        templates, policies = caches.templates.store, caches.policies.store
+        queue = self._add_controller(
+            TEMPLATE, reconciler, workers, lambda key: key not in templates
+        )
+        legacy = self._add_controller(
+            LEGACY_POLICY,
+            LegacyPolicyReconciler(self.client, caches.policies),
+            workers,
+            lambda key: key not in policies,
+        )
+        TemplateEvents(caches, queue, legacy)
 
     def _add_controller(
-        self, name: str, reconciler: Reconciler[ObjectKey], workers: int
+        self,
+        name: str,
+        reconciler: Reconciler[ObjectKey],
+        workers: int,
+        forget_gone: Callable[[ObjectKey], bool],
     ) -> AsyncWorkqueue[ObjectKey]:
         clock = self._outside.clock
         core: Workqueue[ObjectKey] = Workqueue(
             namespace_of=lambda key: key.namespace,
             backoff=Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S),
         )
-        queue = AsyncWorkqueue(core, clock)
+        queue = AsyncWorkqueue(core, clock, forget_gone=forget_gone)
         controller = Controller(
             name,
             reconciler,
@@ -241,6 +253,8 @@ class App:
         self._controllers[name] = controller
         self._passes.add_controller(name, workers=workers)
         self.manager.add_leader(name, partial(self._run_controller, controller))
+        self._kept[f"{name} keys"] = lambda: len(core)
+        self._kept[f"{name} back-offs"] = lambda: core.statistics().failing
         return queue
 
     async def _run_controller(self, controller: Controller[ObjectKey]) -> None:

@@ -104,6 +104,16 @@ class ClaimReconciler:
                 return result
         return again(1.0, Lane.ADOPTION)
 
+    def forget_gone(self, key: ObjectKey) -> bool:
+        """Whether the claim is gone and nothing is kept of it any more. A reservation whose outcome
+        is unknown is kept: its sandbox stays in flight until it was read back."""
+        record = self.records.find(key)
+        if key in self._caches.claims.store or (record is not None and record.pending is not None):
+            return False
+        self._leave(key)
+        self.records.drop(key)
+        return True
+
     async def _say_refused(self, claim: Claim, error: ApiError) -> None:
         """Show why the claim does not get on, where it can still be shown."""
         text = f"Error seen: {error}"

@@ -102,8 +102,7 @@ class PoolReconciler:
         """Bring one pool to its size, then its status up to date, also after a failure."""
         pool = self._caches.pools.store.get(key)
         if pool is None or pool.metadata.is_deleting:
-            self._memories.pop(key, None)
-            self._forget_unused_blueprints()
+            self._forget(key)
             return DONE
         try:
             await self._resize(key)
@@ -172,11 +171,19 @@ class PoolReconciler:
             known = self._blueprints[key] = (version, blueprint_of(template))
         return known[1]
 
-    def _forget_unused_blueprints(self) -> None:
+    def forget_gone(self, key: ObjectKey) -> bool:
+        """Whether the pool is gone; then nothing is kept of it any more."""
+        is_gone = key not in self._caches.pools.store
+        if is_gone:
+            self._forget(key)
+        return is_gone
+
+    def _forget(self, key: ObjectKey) -> None:
+        self._memories.pop(key, None)
         pools = self._caches.pools.store
-        for key in tuple(self._blueprints):
-            if not pools.count(BY_TEMPLATE, str(key)):
-                del self._blueprints[key]
+        for template in tuple(self._blueprints):
+            if not pools.count(BY_TEMPLATE, str(template)):
+                del self._blueprints[template]
 
     def _facts(self, pool: Pool, memory: PoolMemory, *, has_template: bool) -> PoolFacts:
         sandboxes = self._caches.sandboxes.store

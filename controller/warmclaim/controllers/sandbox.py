@@ -139,6 +139,13 @@ class SandboxReconciler:
         # Own writes do not show: with a back-off, or it would write for ever.
         raise ConflictError(409, "Conflict", f"sandbox {key} does not settle")
 
+    def forget_gone(self, key: ObjectKey) -> bool:
+        """Whether the sandbox is gone; then nothing is kept of it any more."""
+        is_gone = key not in self._caches.sandboxes.store
+        if is_gone:
+            self._forget(key)
+        return is_gone
+
     def _facts(self, sandbox: Sandbox, this: _Pass) -> SandboxFacts:
         key = sandbox.metadata.key
         owned = self._caches.pods.store.by_index(BY_OWNER_UID, sandbox.metadata.uid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from warmclaim.seams import Clock
@@ -14,11 +14,24 @@ K = TypeVar("K", bound=Hashable)
 
 
 class AsyncWorkqueue(Generic[K]):
-    """Hands due keys to waiting workers, oldest waiter first."""
+    """Hands due keys to waiting workers, oldest waiter first.
 
-    def __init__(self, core: Workqueue[K], clock: Clock) -> None:
+    A standby has no workers, and may see a million objects come and go. So between `stand_by` and
+    `begin` a key is dropped where `forget_gone(key)` says that its object is gone and that nothing
+    is left to do for it.
+    """
+
+    def __init__(
+        self,
+        core: Workqueue[K],
+        clock: Clock,
+        *,
+        forget_gone: Callable[[K], bool] = lambda _: False,
+    ) -> None:
         self._core = core
         self._clock = clock
+        self._forget_gone = forget_gone
+        self._has_workers = False
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -26,8 +39,22 @@ class AsyncWorkqueue(Generic[K]):
     def core(self) -> Workqueue[K]:
         return self._core
 
+    def begin(self) -> None:
+        """There are workers from now on."""
+        self._has_workers = True
+
+    def stand_by(self) -> None:
+        """The workers have ended; others may come. O(keys)."""
+        self._has_workers = False
+        for key in self._core.known():
+            if self._forget_gone(key):
+                self._core.discard(key)
+
     def add(self, key: K, *, lane: Lane = Lane.STATUS, after_s: float = 0.0) -> None:
         """Have `key` worked once, not before `after_s` seconds from now."""
+        if not self._has_workers and self._forget_gone(key):
+            self._core.discard(key)
+            return
         self._core.add(key, self._clock.monotonic(), lane=lane, after_s=after_s)
         self._wake()
 

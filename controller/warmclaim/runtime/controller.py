@@ -93,9 +93,13 @@ class Controller(Generic[K]):
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with asyncio.TaskGroup() as workers:
-            for number in range(self._workers):
-                workers.create_task(self._work(), name=f"{self.name}-{number}")
+        self.queue.begin()
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for number in range(self._workers):
+                    workers.create_task(self._work(), name=f"{self.name}-{number}")
+        finally:
+            self.queue.stand_by()
 
     async def _work(self) -> None:
         while True:
