@@ -12,8 +12,11 @@ from tests.views import NOW, a_claim, a_pool, a_sandbox
 from warmclaim.api.claim import Claim, ClaimSpec, EnvVar, PodMetadata, PoolRef
 from warmclaim.api.conditions import READY, find
 from warmclaim.api.meta import ObjectKey
+from warmclaim.api.timestamps import seconds_of
 from warmclaim.domain import adoption
 from warmclaim.domain.adoption import ClaimFacts, Read, decide_claim
+
+NOW_S = seconds_of(NOW) or 0.0
 
 
 def facts(claim: Claim | None = None, **changes: Any) -> ClaimFacts:
@@ -28,7 +31,7 @@ def facts(claim: Claim | None = None, **changes: Any) -> ClaimFacts:
         wait_left_s=0.0,
         reads=frozenset(),
         is_fresh=True,
-        now=NOW,
+        now_s=NOW_S,
     )
     return replace(base, **changes)
 

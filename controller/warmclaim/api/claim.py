@@ -23,11 +23,20 @@ class PodMetadata(View, frozen=True, gc=False):
     annotations: dict[str, str] = {}
 
 
+class Lifecycle(View, frozen=True, gc=False):
+    """When the claim ends and what happens then."""
+
+    shutdown_time: str | None = None
+    ttl_seconds_after_finished: int | None = None
+    shutdown_policy: str = "Retain"
+
+
 class ClaimSpec(View, frozen=True, gc=False):
     warm_pool_ref: PoolRef = PoolRef()
     env: tuple[EnvVar, ...] = ()
     volume_claim_templates: tuple[msgspec.Raw, ...] = ()
     additional_pod_metadata: PodMetadata = PodMetadata()
+    lifecycle: Lifecycle | None = None
 
     @property
     def has_pod_metadata(self) -> bool:

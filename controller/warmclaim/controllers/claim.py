@@ -21,6 +21,7 @@ from warmclaim.controllers.keys import object_key, pool_key
 from warmclaim.domain import adoption, patches
 from warmclaim.domain.adoption import ClaimDecision, ClaimFacts, Read, decide_claim
 from warmclaim.domain.blueprint import blueprint_of, cold_sandbox
+from warmclaim.domain.claim_expiry import expires_s
 from warmclaim.domain.claim_status import failed_status
 from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
 from warmclaim.domain.outcome import Outcome
@@ -39,6 +40,7 @@ from warmqueue import Lane, PoolKey, WaitingLine, WarmDirectory
 
 _STEPS_MAX = 32  # a pass ends after that many requests, whatever happens
 _RECLAIM_LOOK_S = 1.0
+_EXPIRY_LOOK_S_MAX = 3600.0  # the wall clock may be set in between
 _CACHE_AGE_S_MAX = 30.0  # unwatched for longer, the claim is read before it gets anything
 
 
@@ -154,8 +156,15 @@ class ClaimReconciler:
             wait_left_s=self._wait_left_s(key, pool, record) if must_wait else 0.0,
             reads=reads,
             is_fresh=caches.sandboxes.unwatched_s() < _CACHE_AGE_S_MAX,
-            now=rfc3339(self._clock.wall()),
+            now_s=self._clock.wall(),
+            names_alien=self._names_alien(claim),
         )
+
+    def _names_alien(self, claim: Claim) -> bool:
+        key = ObjectKey(claim.metadata.namespace, claim.published)
+        sandbox = self._caches.sandboxes.store.get(key)
+        owner = claim_owner(sandbox) if sandbox else None
+        return sandbox is not None and (owner is None or owner.uid != claim.metadata.uid)
 
     def _owned(self, claim: Claim) -> list[Sandbox]:
         owned = self._caches.sandboxes.store.by_index(BY_OWNER_UID, claim.metadata.uid)
@@ -192,7 +201,7 @@ class ClaimReconciler:
         """One step; None to look again at once."""
         match decision:
             case adoption.Nothing():
-                return DONE
+                return self._until_expiry(claim)
             case adoption.WaitUntil(left_s):
                 self._waiting.join(_pool_key(claim), claim.metadata.key)
                 self._telemetry.outcome(Outcome.WAITING)
@@ -207,6 +216,13 @@ class ClaimReconciler:
                 await self._reserve(claim, record)
             case adoption.ColdStart():
                 await self._start_cold(claim)
+            case adoption.DeleteClaim(is_foreground):
+                self._telemetry.deleting(claim)
+                await self._hand_over.delete_claim(claim, is_foreground=is_foreground)
+                return DONE
+            case adoption.DeleteSandbox(sandbox):
+                await self._hand_over.reclaim(sandbox)
+                return again(_RECLAIM_LOOK_S, Lane.LIFECYCLE)
             case adoption.Reclaim(sandbox):
                 await self._hand_over.reclaim(sandbox)
                 self._telemetry.outcome(Outcome.RECLAIMED)
@@ -259,7 +275,7 @@ class ClaimReconciler:
         self,
         claim: Claim,
         record: ClaimRecord,
-        decision: adoption.Publish | adoption.Mirror | adoption.Unpublish | adoption.ReportFailure,
+        decision: adoption.StatusDecision,
         reads: set[Read],
     ) -> None:
         match decision:
@@ -271,6 +287,10 @@ class ClaimReconciler:
                 operations = patches.unpublication_patch(claim, status)
             case adoption.ReportFailure(status):
                 operations = patches.failure_patch(claim, status)
+            case adoption.Expire(status):
+                is_published = bool(claim.published)
+                patch = patches.mirror_patch if is_published else patches.failure_patch
+                operations = patch(claim, status)
             case _:
                 assert_never(decision)
         if await self._hand_over.write_status(claim, operations):
@@ -281,6 +301,14 @@ class ClaimReconciler:
         if Read.CLAIM in reads:
             raise ConflictError(409, "Conflict", f"status of {claim.metadata.key} was refused")
         reads.add(Read.CLAIM)
+
+    def _until_expiry(self, claim: Claim) -> Result:
+        """Nothing to do until an event comes, or the claim's time is over."""
+        moment = expires_s(claim)
+        left_s = moment - self._clock.wall() if moment is not None else 0.0
+        if left_s <= 0 or claim.metadata.is_deleting:
+            return DONE
+        return again(min(left_s, _EXPIRY_LOOK_S_MAX), Lane.LIFECYCLE)
 
     def _verify_published(self, claim: Claim, decision: object) -> None:
         """What the server stored, not what was asked for, is the truth: a webhook may change it."""

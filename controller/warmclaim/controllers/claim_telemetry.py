@@ -88,7 +88,7 @@ class ClaimTelemetry:
     def status_written(
         self,
         claim: Claim,
-        decision: adoption.Publish | adoption.Mirror | adoption.Unpublish | adoption.ReportFailure,
+        decision: adoption.StatusDecision,
         record: ClaimRecord,
         sandbox: Sandbox | None,
     ) -> None:
@@ -102,6 +102,10 @@ class ClaimTelemetry:
             case adoption.Unpublish():
                 self.outcome(Outcome.UNPUBLISHED)
                 _log.warning("published sandbox is gone", extra=_fields(claim))
+            case adoption.Expire():
+                self.outcome(Outcome.EXPIRED)
+                _log.info("claim expired", extra=_fields(claim))
+                self._events.normal(CLAIM, claim, "ClaimExpired", "Claim Expired", "Claim expired")
             case adoption.ReportFailure(status):
                 self.outcome(Outcome.REFUSED)
                 ready = status.conditions[-1]
@@ -112,6 +116,12 @@ class ClaimTelemetry:
                 )
         if sandbox is not None and not claim.is_ready and sandbox.is_ready:
             self._became_ready(claim, sandbox, record)
+
+    def deleting(self, claim: Claim) -> None:
+        """An expired claim is about to be deleted."""
+        policy = claim.spec.lifecycle.shutdown_policy if claim.spec.lifecycle else ""
+        note = f"Deleting Claim (ShutdownPolicy={policy})"
+        self._events.normal(CLAIM, claim, "ClaimExpired", "Deleting", note)
 
     def _published(self, claim: Claim, sandbox: Sandbox, record: ClaimRecord) -> None:
         name, now_s = sandbox.metadata.name, self._clock.monotonic()

@@ -166,6 +166,17 @@ class HandOver:
         self._sandboxes.observe(created)
         return created
 
+    async def delete_claim(self, claim: Claim, *, is_foreground: bool) -> None:
+        """Delete this very claim; in the foreground it stays until its sandbox is gone."""
+        key, uid = claim.metadata.key, claim.metadata.uid
+        propagation = "Foreground" if is_foreground else None
+        try:
+            await self._client.delete(
+                CLAIM, key, uid=uid, propagation=propagation, channel=Channel.CLAIMS
+            )
+        except (NotFoundError, ConflictError):
+            self._claims.observe_absent(key, uid)
+
     async def reclaim(self, sandbox: Sandbox) -> None:
         """Delete a reservation that was never published; only this very object."""
         try:

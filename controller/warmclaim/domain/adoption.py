@@ -21,7 +21,19 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import is_object_name
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
-from warmclaim.domain.claim_status import failed_status, mirrored_status, missing_status
+from warmclaim.api.timestamps import rfc3339
+from warmclaim.domain.claim_expiry import (
+    EXPIRED_TEXT,
+    is_expired,
+    is_marked_expired,
+    not_owned_text,
+)
+from warmclaim.domain.claim_status import (
+    expired_status,
+    failed_status,
+    mirrored_status,
+    missing_status,
+)
 
 _NAME_CHARS_MAX = 253  # a longer one is no name, and a message of 1 MB none either
 
@@ -41,8 +53,9 @@ class ClaimFacts:
     `namesake`: a sandbox with the claim's own name that belongs to somebody else.
     `has_candidate`: the warm queue would give one now.
     `wait_left_s`: how long the claim may still wait for a member that is on its way; 0 if none is.
+    `names_alien`: its status names a sandbox that belongs to somebody else.
     `reads`: what is known from the API server itself; `is_fresh`: the caches are young enough to
-    reserve on. `now`: wall time as the API writes it.
+    reserve on. `now_s`: wall time in seconds since 1970.
     """
 
     claim: Claim
@@ -54,7 +67,13 @@ class ClaimFacts:
     wait_left_s: float
     reads: frozenset[Read]
     is_fresh: bool
-    now: str
+    now_s: float
+    names_alien: bool = False
+
+    @property
+    def now(self) -> str:
+        """Wall time as the API writes it."""
+        return rfc3339(self.now_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +146,30 @@ class ReportFailure:
     status: ClaimStatus
 
 
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Say in the status that the claim's time is over; what follows waits until that is stored."""
+
+    status: ClaimStatus
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteClaim:
+    """Its time is over, and its policy says that it goes with its sandbox."""
+
+    is_foreground: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSandbox:
+    """The claim's time is over: its sandbox goes, the claim stays."""
+
+    sandbox: Sandbox
+
+
+StatusDecision: TypeAlias = Publish | Mirror | Unpublish | ReportFailure | Expire
+"""Those that write the claim's status."""
+
 ClaimDecision: TypeAlias = (
     Nothing
     | ReadClaim
@@ -139,6 +182,9 @@ ClaimDecision: TypeAlias = (
     | ColdStart
     | WaitUntil
     | ReportFailure
+    | Expire
+    | DeleteClaim
+    | DeleteSandbox
 )
 
 
@@ -146,6 +192,8 @@ def decide_claim(facts: ClaimFacts) -> ClaimDecision:
     """The next step for one claim. Pure; cost O(sandboxes that the claim owns), mostly 1."""
     if facts.claim.metadata.is_deleting:
         return Nothing()
+    if is_expired(facts.claim, facts.now_s):
+        return _end(facts)
     if facts.claim.published:
         return _keep_published(facts)
     reservations = [sandbox for sandbox in facts.owned if not sandbox.metadata.is_deleting]
@@ -156,6 +204,26 @@ def decide_claim(facts: ClaimFacts) -> ClaimDecision:
         )
         return Publish(sandbox, mirrored_status(facts.claim, sandbox, facts.now))
     return _find_sandbox(facts)
+
+
+def _end(facts: ClaimFacts) -> ClaimDecision:
+    claim = facts.claim
+    if not is_marked_expired(claim):
+        return Expire(expired_status(claim, EXPIRED_TEXT, facts.now, keeps_sandbox=True))
+    if Read.CLAIM not in facts.reads:
+        return ReadClaim()  # its life may have been prolonged meanwhile
+    policy = claim.spec.lifecycle.shutdown_policy if claim.spec.lifecycle else ""
+    if policy in ("Delete", "DeleteForeground"):
+        return DeleteClaim(is_foreground=policy == "DeleteForeground")
+    living = next((s for s in facts.owned if not s.metadata.is_deleting), None)
+    if living is not None:
+        return DeleteSandbox(living)
+    if facts.owned or not claim.published:
+        return Nothing()
+    if is_object_name(claim.published) and Read.SANDBOX not in facts.reads:
+        return ReadSandbox(ObjectKey(claim.metadata.namespace, claim.published))
+    text = not_owned_text(claim) if facts.names_alien else EXPIRED_TEXT
+    return Unpublish(expired_status(claim, text, facts.now, keeps_sandbox=False))
 
 
 def _keep_published(facts: ClaimFacts) -> ClaimDecision:

@@ -36,6 +36,13 @@ def failed_status(claim: Claim, reason: ClaimReason, message: str, now: str) -> 
     return ClaimStatus(conditions=upsert(claim.conditions, ready, now=now), sandbox=None)
 
 
+def expired_status(claim: Claim, message: str, now: str, *, keeps_sandbox: bool) -> ClaimStatus:
+    """The status of a claim whose time is over. Finished stays: it may be the reason."""
+    ready = _not_ready(claim, ClaimReason.CLAIM_EXPIRED, message)
+    sandbox = claim.status.sandbox if claim.status and keeps_sandbox else None
+    return ClaimStatus(conditions=upsert(claim.conditions, ready, now=now), sandbox=sandbox)
+
+
 def missing_status(claim: Claim, now: str) -> ClaimStatus:
     """The status of a claim whose published sandbox vanished."""
     return failed_status(claim, ClaimReason.SANDBOX_MISSING, "Sandbox does not exist", now)
