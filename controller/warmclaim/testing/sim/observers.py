@@ -10,10 +10,12 @@ from warmclaim.seams import Clock, Transport
 from warmclaim.telemetry.tracing import Span
 from warmclaim.testing.sim.barrier import Barrier
 from warmclaim.testing.sim.borders import Borders
+from warmclaim.testing.sim.bounds import Bounds
 from warmclaim.testing.sim.budget import Budget
 from warmclaim.testing.sim.canaries import HEARD_SHARE, Silence
 from warmclaim.testing.sim.case import Options
 from warmclaim.testing.sim.fence import Fence
+from warmclaim.testing.sim.flights import Flights
 from warmclaim.testing.sim.tenure import Tenure
 from warmclaim.testing.sim.watch_validators import WatchValidators
 from warmclaim.testing.sim.wire import Listener, Report, Wire
@@ -34,13 +36,15 @@ class Observers:
             store.observers.append(tenure.on_commit)
         store.observers += [barrier.on_commit, borders.on_commit, self._watches.on_commit]
         self._wire = Wire(listeners)
+        self._flights = Flights(report)
+        self._bounds = Bounds(store, report)
         self._hears = options.seed % HEARD_SHARE == 0
 
     def tap(
         self, inner: Transport, process: str, clock: Clock, is_out: Callable[[], bool]
     ) -> Transport:
         """The transport to give to a process; `clock` is its own."""
-        return self._wire.tap(inner, process, clock, is_out)
+        return self._wire.tap(self._flights.tap(inner, process), process, clock, is_out)
 
     def spans(self, controller: str) -> Span:
         """The spans to give to it."""
@@ -61,6 +65,7 @@ class Observers:
 
     def look_back(self, apps: Sequence[App]) -> None:
         """When all is quiet, at the managers that live."""
+        self._bounds.look_back(apps)
         for app in apps:
             self._watches.look_back(app.caches.informers)
             if self._hears:
