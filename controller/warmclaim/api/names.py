@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _PREFIX = "agents.x-k8s.io/"
 
@@ -47,10 +48,12 @@ def is_object_name(text: str) -> bool:
     return _OBJECT_NAME.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=128)
 def name_hash(text: str) -> str:
     """FNV-1a, 32 bit, of the UTF-8 bytes, as 8 lower-case hex digits.
 
-    The API uses it for label values, since names may be longer than a label value.
+    The API uses it for label values, since names may be longer than a label value. The same few
+    texts are asked for again and again: 0.1 us for each byte, once.
     """
     value = _FNV_OFFSET
     for byte in text.encode():
