@@ -19,6 +19,7 @@ from tests.controllers.app_world import (
 from tests.controllers.app_world import running as leading
 
 from warmclaim.errors import NotSentError, UnknownOutcomeError
+from warmclaim.kube.outage import PROBE_NAME
 from warmclaim.seams import Request, Response
 from warmclaim.settings import LeaseSettings
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
@@ -68,7 +69,7 @@ class Hang:
 
 
 def is_probe(request: Request) -> bool:
-    return ("limit", "1") in request.query
+    return request.path.endswith(PROBE_NAME)
 
 
 def by_path(requests: list[Request]) -> Counter[str]:

@@ -10,7 +10,6 @@ from tests.kube.fakes import (
     WIDGET,
     FakeClock,
     ScriptedTransport,
-    a_list,
     a_widget,
     ok,
     refusal,
@@ -33,6 +32,7 @@ from warmclaim.kube.outage import (
     DOUBT_EVERY_S,
     ENDS_APART_S,
     PROBE_EVERY_S,
+    PROBE_NAME,
     PROBE_S_MAX,
     SETTLING_S,
     Outage,
@@ -217,7 +217,7 @@ def test_what_fails_shortly_after_an_end_is_woken_once_more() -> None:
 @pytest.mark.parametrize(
     ("answer", "is_served"),
     [
-        (a_list(a_widget()), True),
+        (ok(a_widget()), True),
         (refusal(401), True),
         (refusal(403), True),
         (refusal(404, "NotFound"), True),
@@ -235,9 +235,10 @@ async def test_which_answers_say_that_the_server_serves(
 ) -> None:
     transport = ScriptedTransport(answer)
     client = ApiClient(transport, clock=FakeClock())
-    assert await client.is_served(WIDGET) is is_served
+    assert await client.is_served(WIDGET, "ns") is is_served
     request = transport.requests[0]
-    assert (request.path, request.query) == ("/apis/example.org/v1/widgets", (("limit", "1"),))
+    assert request.path == f"/apis/example.org/v1/namespaces/ns/widgets/{PROBE_NAME}"
+    assert request.query == ()
     assert request.timeout_s == PROBE_S_MAX
 
 
@@ -249,7 +250,7 @@ async def test_the_pause_of_a_starting_server_ends_with_the_outage() -> None:
     with pytest.raises(ThrottledError):
         await client.get(WIDGET, ObjectKey("ns", "a"))
     reading = asyncio.create_task(client.get(WIDGET, ObjectKey("ns", "a")))
-    probing = asyncio.create_task(client.outage.run(lambda: client.is_served(WIDGET)))
+    probing = asyncio.create_task(client.outage.run(lambda: client.is_served(WIDGET, "ns")))
     await clock.run_for(0.5)
     assert len(transport.requests) == 1
     transport.script[:] = [REFUSED, ok(a_widget())]

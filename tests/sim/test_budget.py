@@ -11,6 +11,7 @@ from warmclaim.api.event import EVENT
 from warmclaim.api.lease import LEASE
 from warmclaim.api.resources import POD, SANDBOX
 from warmclaim.app.build import RETRY_BASE_S
+from warmclaim.kube.outage import PROBE_NAME
 from warmclaim.testing.sim.budget import SPARE, Budget
 
 
@@ -28,7 +29,7 @@ def _list(world: Wired) -> None:
 
 
 def _probe(world: Wired) -> None:
-    world.send("GET", SANDBOX.collection(), query=(("limit", "1"),))
+    world.send("GET", item(SANDBOX, PROBE_NAME))
 
 
 def _renew(world: Wired) -> None:

@@ -111,7 +111,7 @@ class Caches:
 
     async def is_served(self) -> bool:
         """Whether the API server serves what all sets of controllers read."""
-        return await self._client.is_served(self.sandboxes.resource, namespace=self._namespace)
+        return await self._client.is_served(SANDBOX, self._namespace or "default")
 
     def problem(self, name: str) -> str | None:
         """Why a kind has not been read once, and what to do about it; None if it was."""

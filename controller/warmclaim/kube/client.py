@@ -20,7 +20,7 @@ from warmclaim.api.resources import Resource
 from warmclaim.errors import StreamError
 from warmclaim.kube import answers
 from warmclaim.kube.exchange import Call, Exchange, RequestObserver
-from warmclaim.kube.outage import PROBE_S_MAX, Outage
+from warmclaim.kube.outage import PROBE_NAME, PROBE_S_MAX, Outage
 from warmclaim.seams import ByteStream, Channel, Clock, Request, Transport
 
 T = TypeVar("T", bound=Object)
@@ -316,13 +316,13 @@ class ApiClient:
             raise self._exchange.unusable(call, f"HTTP {stream.status} {kind}")
         raise self._exchange.refusal(call, stream.status, stream.headers, body)
 
-    async def is_served(self, resource: Resource[T], *, namespace: str | None = None) -> bool:
-        """Whether the server answers a consistent read of this kind, with whatever it may be but a
-        5xx or a 429: then it has started, knows the kind, and its database is there. One object at
-        most is read; no pause holds it up; raises none of our errors."""
-        path, query = resource.collection(namespace), (("limit", "1"),)
-        request = Request("GET", path, query, channel=Channel.WATCH, timeout_s=PROBE_S_MAX)
-        return await self._exchange.is_answered(Call("list", str(resource), request))
+    async def is_served(self, resource: Resource[T], namespace: str) -> bool:
+        """Whether the server answers a read of this kind, with whatever it may be but a 5xx or a
+        429: then it has started, knows the kind, and its database is there. The object that is
+        asked for need not exist; no pause holds this up; raises none of our errors."""
+        path = resource.item(ObjectKey(namespace, PROBE_NAME))
+        request = Request("GET", path, channel=Channel.WATCH, timeout_s=PROBE_S_MAX)
+        return await self._exchange.is_answered(Call("get", str(resource), request))
 
     async def _object(self, resource: Resource[T], call: Call, expected: _Expected) -> T:
         """Send, and read the object that was asked for; the answer is believed, not the request."""

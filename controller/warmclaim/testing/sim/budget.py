@@ -21,6 +21,7 @@ from typing import Final
 from warmclaim.api.event import EVENT
 from warmclaim.api.lease import LEASE
 from warmclaim.app.build import RETRY_BASE_S, RETRY_CAP_S
+from warmclaim.kube.outage import PROBE_NAME
 from warmclaim.seams import Response
 from warmclaim.testing.sim.case import Options
 from warmclaim.testing.sim.wire import Exchange, Report
@@ -31,7 +32,6 @@ PASS_REQUESTS_MAX: Final = 3  # a read, a write, and the read of what became of 
 SPARE: Final = 4
 
 _LEASES, _EVENTS = str(LEASE), str(EVENT)
-_PROBE: Final = (("limit", "1"),)
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ def _sender(exchange: Exchange) -> str:
         return "lease"
     if place.resource == _EVENTS:
         return "events"
-    return "probe" if exchange.request.query == _PROBE else f"watch {place.resource}"
+    return "probe" if place.name == PROBE_NAME else f"watch {place.resource}"
 
 
 def _steps(elapsed_s: float) -> int:
