@@ -23,7 +23,8 @@ class _Server:
         self.answers: dict[str, asyncio.Future[Response]] = {}
 
     async def request(self, request: Request) -> Response:
-        answer = self.answers[request.path] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.answers[request.path] = answer
         return await answer
 
     async def stream(self, request: Request) -> ByteStream:
