@@ -273,11 +273,16 @@ class Hands:
         self._grip.patch_found(resource, found, patch)
 
     def _hold_sandbox(self, _namespace: str, _name: str, x: float) -> None:
-        """Some sandbox gets a finalizer, and may not go before `let_go`."""
-        if (found := self._grip.some(SANDBOX, x)) is not None:
-            held = [*found["metadata"].get("finalizers", []), _HELD]
-            if not is_deleting(found) and held.count(_HELD) == 1:
-                self._grip.patch_found(SANDBOX, found, {"metadata": {"finalizers": held}})
+        """Some sandbox gets a finalizer, and may not go before `let_go`; half of them are told
+        to."""
+        found = self._grip.some(SANDBOX, x)
+        if found is None or is_deleting(found):
+            return
+        metadata = found["metadata"]
+        held = sorted({*metadata.get("finalizers", []), _HELD})
+        self._grip.patch_found(SANDBOX, found, {"metadata": {"finalizers": held}})
+        if x * 7 % 1 < 0.5:
+            self._grip.delete(SANDBOX, metadata["namespace"], metadata["name"])
 
     def _release(self, found: Json) -> None:
         finalizers = found["metadata"].get("finalizers", [])

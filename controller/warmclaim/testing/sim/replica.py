@@ -82,12 +82,9 @@ class Replica:
         """Begin to run; called once."""
         self._life = asyncio.create_task(self._live(), name=f"life of {self.name}")
 
-    def crash(self) -> bool:
-        """kill -9 by a fault of its own, at most so often in a run; whether it was."""
-        if self._starts > CRASHES_MAX:
-            return False
-        self.kill()
-        return True
+    def may_crash(self) -> bool:
+        """Whether it did not yet die often enough for one run."""
+        return self._starts <= CRASHES_MAX
 
     def kill(self) -> None:
         """kill -9: nothing more is sent, nothing is released, nothing is remembered."""
@@ -114,7 +111,7 @@ class Replica:
             self.started_s = self._clock.monotonic()
             self._stop = asyncio.Event()
             identity = f"{self.name}-{self._starts}"
-            self.transport = FaultyTransport(self._line, self.name, self.crash)
+            self.transport = FaultyTransport(self._line, self.name, self.kill, self.may_crash)
             clock, rng = self._own_clock, self._rng
             tapped = self._observers.tap(self.transport, identity, clock, self._is_out)
             outside = Outside(tapped, clock, rng, identity, LEASE_NAMESPACE, "sim")

@@ -86,13 +86,16 @@ class Line:
 
 
 class FaultyTransport:
-    """warmclaim.seams.Transport of one process. `on_crash` ends that process, if it says so."""
+    """warmclaim.seams.Transport of one process. `on_crash` ends it, as long as it `may_crash`."""
 
-    def __init__(self, line: Line, name: str, on_crash: Callable[[], bool]) -> None:
+    def __init__(
+        self, line: Line, name: str, on_crash: Callable[[], None], may_crash: Callable[[], bool]
+    ) -> None:
         self._line = line
         self._name = name
         self._caller = Caller(name)
         self._on_crash = on_crash
+        self._may_crash = may_crash
         self._streams: list[FaultyStream] = []
         self._watches: list[Watch] = []
         self.is_dead = False
@@ -111,7 +114,11 @@ class FaultyTransport:
         self._require_alive()
         if group == "write" and line.plan.is_on:
             line.plan.writes.append(key)
-        if line.is_forbidden(request):
+        is_forbidden = line.is_forbidden(request)
+        if fault is not None and (is_forbidden or not self._can_strike(request, fault)):
+            line.plan.forget(key)
+            fault = None
+        if is_forbidden:
             answer = answers.forbidden(_namespace_of(request.path))
         elif fault is None:
             answer = await self._sent(request)
@@ -201,17 +208,29 @@ class FaultyTransport:
             case "A8" | "A15" | "R2" | "R3":
                 return await self._too_slow(request, fault, variant)
             case "C1":
-                return await self._crashed(request, variant, key, back)
+                return await self._crashed(request, variant, back)
             case "A11":
-                return await self._mutated(request, key)
+                return await self._mutated(request)
             case "A17":
                 return await self._dripped(request, fault)
             case "A18":
                 return await self._hung_up_on(request, fault)
             case "B15":
-                return await self._from_the_past(request, fault, key)
+                return await self._from_the_past(request, fault)
             case _:
                 return await self._refused(request, fault, variant)
+
+    def _can_strike(self, request: Request, fault: Fault) -> bool:
+        """Whether this fault makes any difference to this request."""
+        match fault.name:
+            case "A11.mutated":
+                return "/leases" not in request.path and answers.mutated(request) is not None
+            case "B15.past":  # consistent reads have no past
+                return _older(request, fault.x) is not None
+            case "C1.before" | "C1.applied" | "C1.seen":
+                return self._may_crash()
+            case _:
+                return True
 
     async def _refused(self, request: Request, fault: Fault, variant: str) -> Response:
         """A no, or an answer that is lost; applied all the same in some cases."""
@@ -229,13 +248,9 @@ class FaultyTransport:
             return answers.torn(answer) if variant == "torn" else answers.refusal(fault)
         return answers.refusal(fault)
 
-    async def _mutated(self, request: Request, key: str) -> Response:
+    async def _mutated(self, request: Request) -> Response:
         """A webhook undoes what was asked for."""
-        body = None if "/leases" in request.path else answers.mutated(request)
-        if body is None:
-            self._line.plan.forget(key)
-            return await self._sent(request)
-        return await self._sent(replace(request, body=body))
+        return await self._sent(replace(request, body=answers.mutated(request)))
 
     async def _dripped(self, request: Request, fault: Fault) -> Response:
         """The answer comes byte by byte, and is dropped when its time is over."""
@@ -256,12 +271,9 @@ class FaultyTransport:
             await self._sent(request)
         raise UnknownOutcomeError("the server closed the connection")
 
-    async def _from_the_past(self, request: Request, fault: Fault, key: str) -> Response:
-        """A server that is behind answers, and does not notice. Consistent reads have none."""
-        older = _older(request, fault.x)
-        if older is None:
-            self._line.plan.forget(key)
-        return await self._sent(older or request)
+    async def _from_the_past(self, request: Request, fault: Fault) -> Response:
+        """A server that is behind answers, and does not notice."""
+        return await self._sent(_older(request, fault.x) or request)
 
     async def _too_slow(self, request: Request, fault: Fault, variant: str) -> Response:
         """The answer comes late or never; the request may have arrived all the same."""
@@ -286,16 +298,15 @@ class FaultyTransport:
         answer = await self._sent(request, LATE)
         self._line.trace.say(f"landed {request.method} {request.path} -> {answer.status}")
 
-    async def _crashed(self, request: Request, variant: str, key: str, back: float) -> Response:
-        answer = None if variant == "before" else await self._sent(request)
+    async def _crashed(self, request: Request, variant: str, back: float) -> Response:
+        if variant != "before":
+            await self._sent(request)
         if variant == "seen":  # the rest of the process worked on while the answer was under way
             await self._pass(back)
             self._require_alive()
-        if not self._on_crash():  # it died often enough
-            self._line.plan.forget(key)
-            return answer or await self._sent(request)
         self._line.trace.say(f"crash of {self._name}")
         self._line.crashes += 1
+        self._on_crash()
         await asyncio.Event().wait()  # until the cancellation of the whole process arrives
         raise NotSentError("this process is dead")
 
