@@ -142,6 +142,26 @@ def test_late_answer_does_not_bring_back_what_the_watch_saw_deleted(rig: Rig) ->
     assert rig.cached() == "b5"
 
 
+def test_late_answer_does_not_bring_back_what_a_list_left_out(rig: Rig) -> None:
+    rig.listed(widget("b", 5), rv=15)
+    rig.informer.observe(widget("a", 14))
+    assert rig.cached() == "b5"
+    assert rig.informer.stats.doubts == 0
+
+
+def test_answer_about_what_nobody_told_of_counts_until_a_list_says_more(rig: Rig) -> None:
+    rig.informer.put(widget("d", 20))  # the stream is past c, and never told of it
+    rig.told()
+    rig.informer.observe(widget("c", 15))
+    assert rig.told() == [">c15"]
+    assert rig.informer.stats.doubts == 1
+    rig.listed(widget("a", 3), widget("b", 5), widget("d", 20), rv=21)
+    assert rig.told() == ["c15>"]
+    rig.informer.observe(widget("c", 15))
+    assert rig.told() == []
+    assert rig.informer.stats.doubts == 1
+
+
 def test_answer_before_the_first_list_is_left_to_the_list() -> None:
     rig = Rig()
     rig.informer.observe(widget("a", 3))

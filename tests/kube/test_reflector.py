@@ -14,6 +14,7 @@ from tests.kube.fakes import (
     line,
     refusal,
     settle,
+    widget,
 )
 from tests.kube.reflector_rig import (
     B9,
@@ -53,6 +54,17 @@ async def test_b1_stream_that_lived_long_is_opened_again_at_once() -> None:
         stream.say(b"")
         await settle()
         assert rig.asked() == ["list", "watch@7", "watch@8"]
+
+
+async def test_an_object_that_the_stream_left_out_ends_it_and_lists_consistently() -> None:
+    script = (a_list(A, rv=7), hanging(line("ADDED", B9)), a_list(A, B9, C, rv=10), hanging())
+    async with running(*script) as rig:
+        rig.informer.observe(widget("c", 3))
+        assert rig.names == "abc"
+        await rig.clock.run_for(2)
+        assert rig.asked() == ["list", "watch@7", "list", "watch@10"]
+        assert rig.stats.doubts == 1
+        assert rig.stats.silent_streams == 0
 
 
 async def test_b2_h4_torn_line_is_dropped_and_the_watch_resumed() -> None:

@@ -74,6 +74,7 @@ class Informer(Generic[T]):
         self._do_handlers_raise = do_handlers_raise
         self._synced = asyncio.Event()
         self._gone_uids: dict[str, None] = {}
+        self._ended_uids: dict[str, None] = {}  # told by a list or the watch
         # The store holds all changes up to here, besides newer ones that were observed.
         self._position = 0
         self._sharer = Sharer()
@@ -148,14 +149,22 @@ class Informer(Generic[T]):
 
         Ignored where the watch has seen as much already, and before the first list, which brings
         it anyway. `obj` must match the informer's namespace and selector.
+
+        An object that should have been told of by now, and neither was nor was told to have
+        ended, is taken in and everything is listed anew: either the watch has lost an event, or
+        the object came and went between two lists. Until the list says which, it counts: whoever
+        has just created something must not create it again.
         """
         metadata = obj.metadata
         cached = self.store.get(metadata.key)
         if not self.is_synced or metadata.uid in self._gone_uids:
             return
         is_cached = cached is not None and cached.metadata.uid == metadata.uid
-        # At `_position` the store is complete: what is not in it and not newer is deleted.
-        if is_cached or metadata.version > self._position:
+        is_news = is_cached or metadata.version > self._position
+        if not is_news and metadata.uid not in self._ended_uids:
+            self._reflector.doubt()
+            is_news = True
+        if is_news:
             self._take(obj, is_own=True)
 
     def observe_absent(self, key: ObjectKey, uid: str | None = None) -> None:
@@ -170,9 +179,7 @@ class Informer(Generic[T]):
             uid = cached.metadata.uid
             self._drop(key)
         if uid:
-            self._gone_uids[uid] = None
-            if len(self._gone_uids) > _GONE_UIDS_MAX:
-                del self._gone_uids[next(iter(self._gone_uids))]
+            _note(self._gone_uids, uid)
 
     # ReflectorSink: called by the reflector only.
 
@@ -203,7 +210,7 @@ class Informer(Generic[T]):
         cached_keys = self.store.keys()
         for key in cached_keys:
             if key not in listed and key not in keep:
-                changes.append(Change(self.store.remove(key), None))
+                changes.append(Change(self._removed(key), None))
         is_initial = not self.is_synced
         for key, obj in sorted(listed.items(), key=lambda entry: _by_age(entry[1])):
             if key not in keep:
@@ -222,6 +229,7 @@ class Informer(Generic[T]):
         """An event: the object was deleted."""
         self._position = max(self._position, version)
         self._gone_uids.pop(uid, None)
+        _note(self._ended_uids, uid)
         cached = self.store.get(key)
         if cached is None:
             return
@@ -251,7 +259,7 @@ class Informer(Generic[T]):
             self.store.put(obj)
             return [Change(None, obj, is_initial, is_own)]
         if cached.metadata.uid != obj.metadata.uid:
-            self.store.remove(obj.metadata.key)
+            self._removed(obj.metadata.key)
             self.store.put(obj)
             return [Change(cached, None), Change(None, obj)]
         if cached == obj:
@@ -260,7 +268,13 @@ class Informer(Generic[T]):
         return [Change(cached, obj, is_own=is_own)]
 
     def _drop(self, key: ObjectKey) -> None:
-        self._deliver([Change(self.store.remove(key), None)])
+        self._deliver([Change(self._removed(key), None)])
+
+    def _removed(self, key: ObjectKey) -> T | None:
+        removed = self.store.remove(key)
+        if removed is not None:
+            _note(self._ended_uids, removed.metadata.uid)
+        return removed
 
     def _deliver(self, changes: Sequence[Change[T]]) -> None:
         for change in changes:
@@ -277,6 +291,13 @@ class Informer(Generic[T]):
             subject = change.new or change.old
             key = subject.metadata.key if subject else None
             log.error("%s %s: a subscriber failed: %s", self.resource, key, plain(repr(error)))
+
+
+def _note(uids: dict[str, None], uid: str) -> None:
+    """Remember one more; the oldest is forgotten."""
+    uids[uid] = None
+    if len(uids) > _GONE_UIDS_MAX:
+        del uids[next(iter(uids))]
 
 
 def _by_age(obj: Object) -> tuple[str, str, str]:

@@ -137,6 +137,11 @@ class Ladder:
         if self._silent_streams >= self._settings.silent_streams_max:
             self.relist()
 
+    def doubted(self) -> None:
+        """The stream has left something out, so only the database's own word helps."""
+        self.relist()
+        self._list_from = ""
+
     def relist(self) -> None:
         """Only a new list helps."""
         self._nonsense_events = self._silent_streams = 0

@@ -106,6 +106,7 @@ class Reflector(Generic[T]):
         self._failed_watch_lists = 0
         self._has_progress = False
         self._listed_at = clock.monotonic()
+        self._watchdog: asyncio.Task[None] | None = None
         self.stats = ReflectorStats()
         self.heard_at: float | None = None
         self.is_following = False
@@ -117,6 +118,13 @@ class Reflector(Generic[T]):
             delay_s = await self._round()
             # Also without delay: a fake that never waits must not starve the other tasks.
             await self._client.outage.back_off(delay_s)
+
+    def doubt(self) -> None:
+        """An object is there that no list or event told of: leave the stream, list anew."""
+        self.stats.doubts += 1
+        self._ladder.doubted()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
 
     async def _round(self) -> float:
         """One list or one watch, to its end; the seconds to wait before the next."""
@@ -175,8 +183,6 @@ class Reflector(Generic[T]):
         level = logging.DEBUG if text == self.last_error else logging.WARNING
         log.log(level, "%s: %s", self._resource, text)
         self.last_error = text
-
-    # Lists.
 
     async def _list(self, step: ListStep) -> bool:
         """Read everything; True if it was accepted."""
@@ -242,8 +248,6 @@ class Reflector(Generic[T]):
                 self._use_watch_list = False
         return False
 
-    # Watches.
-
     async def _watch(self, step: WatchStep) -> None:
         stream = await self._open(step.resource_version, send_initial_events=False)
         await self._follow(stream, None)
@@ -266,14 +270,17 @@ class Reflector(Generic[T]):
     async def _follow(self, stream: ByteStream, initial: _InitialState[T] | None) -> None:
         """Read the stream to its end, or until it has been silent for too long."""
         reader = asyncio.create_task(self._read(stream, initial))
-        watchdog = asyncio.create_task(self._until_silent())
+        watchdog = self._watchdog = asyncio.create_task(self._until_silent())
         self.is_following = initial is None
         try:
             await asyncio.wait((reader, watchdog), return_when=asyncio.FIRST_COMPLETED)
             if reader.done():
                 return reader.result()
+            if watchdog.cancelled():
+                raise StreamError("an object is there that no list or event told of")
         finally:
             self.is_following = False
+            self._watchdog = None
             reader.cancel()
             watchdog.cancel()
             await asyncio.gather(reader, watchdog, return_exceptions=True)

@@ -53,4 +53,5 @@ class ReflectorStats:
     silent_streams: int = 0
     refused_lists: int = 0
     resets: int = 0
+    doubts: int = 0
     failures: int = 0
