@@ -299,6 +299,15 @@ def _tested(operations: Iterable[Json], path: str) -> Any:
     return next(tests, None)
 
 
+def claimed_by(exchange: Exchange) -> str:
+    """The uid of the claim that a reservation or a cold create is for; "" for other requests."""
+    method = exchange.request.method
+    if exchange.place.resource != SANDBOXES or method not in ("PATCH", "POST"):
+        return ""
+    owner = controller_of(exchange.body) if method == "POST" else _new_owner(_operations(exchange))
+    return owner.uid if owner is not None and owner.kind == CLAIM.kind else ""
+
+
 def _expects_none(operations: Iterable[Json]) -> bool:
     """Whether a status patch applies only where no name is shown."""
     paths = ("/status", "/status/sandbox")

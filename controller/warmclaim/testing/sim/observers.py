@@ -8,15 +8,18 @@ from contextlib import contextmanager
 from warmclaim.app import App
 from warmclaim.seams import Clock, Transport
 from warmclaim.telemetry.tracing import Span
+from warmclaim.testing.cluster import Cluster
 from warmclaim.testing.sim.barrier import Barrier
 from warmclaim.testing.sim.borders import Borders
 from warmclaim.testing.sim.bounds import Bounds
 from warmclaim.testing.sim.budget import Budget
 from warmclaim.testing.sim.canaries import HEARD_SHARE, Silence
 from warmclaim.testing.sim.case import Options
+from warmclaim.testing.sim.fairness import Fairness
 from warmclaim.testing.sim.fence import Fence
 from warmclaim.testing.sim.flights import Flights
 from warmclaim.testing.sim.tenure import Tenure
+from warmclaim.testing.sim.trace import Attribution
 from warmclaim.testing.sim.watch_validators import WatchValidators
 from warmclaim.testing.sim.wire import Listener, Report, Wire
 from warmclaim.testing.store import ObjectStore
@@ -36,6 +39,9 @@ class Observers:
             store.observers.append(tenure.on_commit)
         store.observers += [barrier.on_commit, borders.on_commit, self._watches.on_commit]
         self._wire = Wire(listeners)
+        workers, hide = options.claim_workers, self._watches.is_unreadable
+        self._fairness = Fairness(store, workers, report, hide)
+        listeners.append(self._fairness)
         self._flights = Flights(report)
         self._bounds = Bounds(store, report)
         self._hears = options.seed % HEARD_SHARE == 0
@@ -70,3 +76,7 @@ class Observers:
             self._watches.look_back(app.caches.informers)
             if self._hears:
                 self._silence.read_metrics(app)
+
+    async def last_batch(self, cluster: Cluster, attribution: Attribution, clock: Clock) -> None:
+        """After all that: a last batch of claims, to see that the first come are served first."""
+        await self._fairness.run(cluster, attribution, clock)

@@ -32,6 +32,7 @@ from warmclaim.testing.virtual_loop import SeededRng, World, run_virtual
 
 _CRDS = agent_sandbox_crds()
 _LOOK_EVERY_S = 2.0
+_FAIR_QUIET_S = 300.0  # shorter runs are about something else
 _ENDING_S_MAX = 60.0
 
 
@@ -250,6 +251,8 @@ class _Run:
             is_leading = self._case.options.leaders != "elected"
             if is_leading and (lost := liveness.out_of_reach(app.warm)):
                 self._fail("L1", summary(lost))
+        if self._outcome.breach is None and limits.quiet_s >= _FAIR_QUIET_S:
+            await self._observers.last_batch(self._cluster, self._attribution, self._clock)
 
     async def _last_problems(self, liveness: Liveness, until_s: float) -> list[str]:
         """Those that are left at that time; returns as soon as there are none."""
