@@ -17,19 +17,16 @@ import argparse
 import json
 import shutil
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from e2e.controlplane import build
+from e2e.controlplane import build, health
 from e2e.controlplane.api import ApiSession, Object
 from e2e.controlplane.audit import AuditEvent, AuditLog, audit_policy
 from e2e.controlplane.commands import (
@@ -39,6 +36,7 @@ from e2e.controlplane.commands import (
     ETCD,
     NODES,
     SCHEDULING,
+    SECOND_API_SERVER,
     Layout,
 )
 from e2e.controlplane.credentials import ADMIN, WARMCLAIM, Credentials, last_certificate
@@ -117,6 +115,11 @@ class ControlPlane:
         return self._need_layout().server
 
     @property
+    def second_server(self) -> str:
+        """Base URL of the second API server, once `start_second_server` was called."""
+        return self._need_layout().second_server
+
+    @property
     def ca_file(self) -> Path:
         """PEM file of the CA that signed the server's certificate."""
         return self._need_layout().ca_file
@@ -180,6 +183,12 @@ class ControlPlane:
                 shutil.rmtree(self._processes.work_dir, ignore_errors=True)
             self._processes = None
 
+    def start_second_server(self) -> None:
+        """Start another API server on the same etcd, for clients that choose it, with the first
+        one's certificate and an audit log of its own."""
+        self._launch(SECOND_API_SERVER)
+        self.wait_ready(SECOND_API_SERVER)
+
     def kubeconfig(self, user: str = ADMIN) -> Path:
         """Self-contained kubeconfig file of a static-token user. Raises KeyError for others."""
         return self._need_layout().credentials.kubeconfig_path(user)
@@ -228,6 +237,11 @@ class ControlPlane:
         apply_crds(self.api, documents(paths), self.logs(API_SERVER))
         if collect_now:
             self.restart(CONTROLLERS)
+
+    @property
+    def second_audit_log(self) -> AuditLog:
+        """Requests to the second API server; the methods here are about the first."""
+        return AuditLog(self._need_layout().second_audit_log)
 
     def audit_mark(self) -> int:
         """Position in the audit log from which `audit_events` reads what comes after now."""
@@ -285,7 +299,7 @@ class ControlPlane:
 
         def unready() -> str | None:
             processes.check_running(component)
-            return _probe(url)
+            return health.unready(url)
 
         wait_until(component, unready, timeout_s=timeout_s, log=processes.log(component))
 
@@ -338,25 +352,6 @@ class ControlPlane:
 
 def _path_of_class(thing: Object) -> str:
     return f"/apis/storage.k8s.io/v1/storageclasses/{thing['metadata']['name']}"
-
-
-def _probe(url: str) -> str | None:
-    """None when the URL answers 200. Loopback, and no secret is sent: the CA is not checked."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    # Without the empty handler a proxy of the environment would be asked, for loopback too.
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-    )
-    try:
-        with opener.open(url, timeout=2.0):
-            return None
-    except urllib.error.HTTPError as error:
-        with error:
-            return f"{url} answers {error.code}"
-    except OSError as error:
-        return f"{url}: {error}"
 
 
 def _up(nodes: int, *, keep: bool) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from e2e.chaos.proxy import Proxy
 from e2e.cluster import ControlPlane
+from e2e.controlplane.ports import draw_ports
 
 pytestmark = pytest.mark.e2e
 
@@ -67,9 +67,10 @@ class Client:
 
 @pytest.fixture
 async def proxy(control_plane: ControlPlane) -> AsyncIterator[Proxy]:
-    """A proxy before the control plane's server."""
-    address = urlsplit(control_plane.server)
-    async with Proxy(address.hostname or "", address.port or 0, control_plane.key_dir) as opened:
+    """A proxy before a server that is down and the control plane's."""
+    (port,) = draw_ports(1)
+    servers = [f"https://127.0.0.1:{port}", control_plane.server]
+    async with Proxy(servers, control_plane.key_dir) as opened:
         yield opened
 
 

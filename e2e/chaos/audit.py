@@ -49,7 +49,8 @@ class Breach(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct):
-    """What was read and what was found. A run that read nothing has proved nothing."""
+    """What was read and what was found, since these were asked for last. A run that read nothing
+    has proved nothing."""
 
     revision: int = 0
     """The last one that was read."""
@@ -87,6 +88,11 @@ class Audit:
             CLAIMS: self._judge_claim,
             POOLS: self._judge_pool,
         }
+
+    def take(self) -> Findings:
+        """The findings since the last call; the next ones begin from nothing."""
+        taken, self.findings = self.findings, Findings(revision=self.findings.revision)
+        return taken
 
     def feed(self, change: Change) -> None:
         """Enter one change; they must come in the order of their revisions.

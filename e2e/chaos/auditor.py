@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,7 +50,8 @@ class Reader:
             self.audit.feed(change)
 
     async def settled(self) -> Findings:
-        """The findings, once what was rebuilt from the history is what etcd itself has.
+        """The findings since the last call, once what was rebuilt from the history is what etcd
+        itself has.
 
         The comparison proves that nothing was left out on the way. Raises AuditError after 60 s
         without one moment of agreement.
@@ -61,7 +62,7 @@ class Reader:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 difference = await self._difference()
                 if not difference:
-                    return self.audit.findings
+                    return self.audit.take()
             await asyncio.sleep(0.1)
         raise AuditError(f"the history does not come to what etcd has: {difference}")
 
@@ -73,40 +74,39 @@ class Reader:
         return f"{len(odd)} keys differ, such as {min(odd)}" if odd else ""
 
 
-async def _judge(url: str, *, is_serving: bool) -> Findings:
+async def _judge(url: str, judgement: Callable[[Reader], Awaitable[bool]]) -> bool:
+    """Read along while the judgement is made; returns it. Raises what the reading raised."""
     async with Etcd(url) as etcd:
         reader = Reader(etcd)
-        following = asyncio.create_task(reader.run())
-        asked = asyncio.create_task(_serve(reader) if is_serving else _answer(reader))
-        try:
-            done, _ = await asyncio.wait({following, asked}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in (following, asked):
-                task.cancel()
-            await asyncio.gather(following, asked, return_exceptions=True)
-        return reader.audit.findings
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(reader.run())
+            try:
+                return await judgement(reader)
+            finally:
+                reading.cancel()
 
 
-async def _serve(reader: Reader) -> None:
-    """Answer each line of standard input until it ends."""
+async def _once(reader: Reader) -> bool:
+    """Say what is found in all up to now; whether it is good."""
+    findings = await reader.settled()
+    sys.stdout.buffer.write(msgspec.json.encode(findings) + b"\n")
+    sys.stdout.flush()
+    return not findings.breaches
+
+
+async def _serve(reader: Reader) -> bool:
+    """Do so for each line of standard input until it ends; what is found is for the asker."""
     stdin = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     async with asyncio.TaskGroup() as group:
-        answers: list[asyncio.Task[None]] = []
+        answers: list[asyncio.Task[bool]] = []
         while await stdin.readline():
             # Not awaited here: the end of the input must be noticed while etcd is down.
-            answers.append(group.create_task(_answer(reader)))
+            answers.append(group.create_task(_once(reader)))
         for answer in answers:
             answer.cancel()
-
-
-async def _answer(reader: Reader) -> None:
-    findings = await reader.settled()
-    sys.stdout.buffer.write(msgspec.json.encode(findings) + b"\n")
-    sys.stdout.flush()
+    return True
 
 
 class AuditorProcess:
@@ -151,7 +151,7 @@ class AuditorProcess:
             await process.wait()
 
     async def findings(self) -> Findings:
-        """What it found in all that etcd has now.
+        """What it found in all that etcd has now and had not when it was asked last.
 
         Raises AuditError when the auditor has ended, with the last of what it said.
         """
@@ -169,16 +169,19 @@ class AuditorProcess:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; the exit code is 1 when a promise was broken, else 0. Raises AuditError."""
+    """Command line; the exit code is 1 when a promise was broken, else 0.
+
+    Raises an ExceptionGroup of what kept it from judging.
+    """
     parser = argparse.ArgumentParser(prog="python -m e2e.chaos.auditor", description=__doc__)
     parser.add_argument("--etcd", required=True, help="client URL of etcd")
     parser.add_argument("--serve", action="store_true", help="answer lines on standard input")
     chosen = parser.parse_args(arguments)
     try:
-        findings = asyncio.run(_judge(chosen.etcd, is_serving=chosen.serve))
+        is_good = asyncio.run(_judge(chosen.etcd, _serve if chosen.serve else _once))
     except KeyboardInterrupt:
         return 130
-    return int(bool(findings.breaches))
+    return int(not is_good)
 
 
 if __name__ == "__main__":

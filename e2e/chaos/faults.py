@@ -1,6 +1,6 @@
 """What is done to a running system, and when: drawn from a seed. Pure.
 
-The kinds are dealt like cards: none comes twice before all have come once, so fifteen faults in a
+The kinds are dealt like cards: none comes twice before all have come once, so sixteen faults in a
 row are all the kinds there are, in an order of the seed's. The same seed gives the same faults with
 the same times, rounds one by one: nothing that happens in a round changes what is drawn.
 """
@@ -18,7 +18,8 @@ _GAP_S = (4.0, 11.0)
 
 
 class Kind(StrEnum):
-    """What is done. The leader and the standby are those of the moment when it is done."""
+    """What is done. The leader and the standby are those of the moment when it is done; "the" API
+    server is the leader's, and the other one goes on."""
 
     LEADER_KILL = "leader-kill"
     LEADER_TERM = "leader-term"
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     STANDBY_STOP = "standby-stop"
     API_SERVER_KILL = "apiserver-kill"
     API_SERVER_STOP = "apiserver-stop"
+    API_SERVERS_KILL = "apiservers-kill"
     ETCD_KILL = "etcd-kill"
     ETCD_STOP = "etcd-stop"
     RESET = "proxy-reset"
@@ -46,6 +48,7 @@ _LASTS_S = {
     Kind.LEADER_TERM: (0.5, 3.0),
     Kind.STANDBY_KILL: (0.5, 3.0),
     Kind.API_SERVER_KILL: (0.1, 2.0),
+    Kind.API_SERVERS_KILL: (0.1, 2.0),
     Kind.ETCD_KILL: (0.1, 2.0),
     # From just below the lease to far beyond it.
     Kind.LEADER_STOP: (5.0, 40.0),

@@ -1,4 +1,4 @@
-"""A TCP proxy between one controller and the API server, with a hand on what passes.
+"""A TCP proxy between one client and the API servers, with a hand on what passes.
 
 TLS ends here and begins again, with the API server's own key: only who sees the plain text can cut
 a watch in the middle of a chunk. Everything else happens to connections, as a bad network does it:
@@ -19,15 +19,18 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import SplitResult, urlsplit
 
 _PIECE_BYTES = 64 * 1024
 _QUEUED_PIECES_MAX = 64
 _CONNECT_S_MAX = 10.0
+_NEXT_S = 2.0
+"""A server that is stopped is passed over after this long, one that is down at once."""
 _BACKLOG = 128
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for zero seconds: closing sends a reset."""
@@ -56,11 +59,13 @@ class _Connection:
 
 
 class Proxy:
-    """One listening port before one server; use it as a context. Not for any other loop."""
+    """One listening port before some servers, of which each new connection gets the first that
+    answers; use it as a context. Not for any other loop."""
 
-    def __init__(self, host: str, port: int, key_dir: Path) -> None:
-        """`key_dir` has the server's certificate and key as apiserver.crt and apiserver.key."""
-        self._host, self._port = host, port
+    def __init__(self, servers: Sequence[str], key_dir: Path) -> None:
+        """`servers` are https URLs; `key_dir` has the certificate and key that they share, as
+        apiserver.crt and apiserver.key."""
+        self._addresses = [urlsplit(server) for server in servers]
         self._server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._server_side.load_cert_chain(key_dir / "apiserver.crt", key_dir / "apiserver.key")
         self._client_side = ssl.create_default_context()
@@ -167,9 +172,7 @@ class Proxy:
             await self._open.wait()
             async with asyncio.timeout(_CONNECT_S_MAX):
                 # First, so that a client of a server that is down gets no connection either.
-                from_server, connection.server = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._client_side
-                )
+                from_server, connection.server = await self._connected()
                 from_client, connection.client = await _shaken(
                     connection.accepted, self._server_side
                 )
@@ -180,6 +183,19 @@ class Proxy:
         finally:
             connection.drop()
             self._connections.discard(connection)
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the first server that shakes hands. Raises OSError, TimeoutError."""
+        for address in self._addresses[:-1]:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_NEXT_S):
+                    return await self._connect(address)
+        return await self._connect(self._addresses[-1])
+
+    async def _connect(
+        self, address: SplitResult
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(address.hostname, address.port, ssl=self._client_side)
 
     async def _pass_on(
         self,

@@ -4,7 +4,8 @@ From which moment it is counted, and which adoption is the first, is said for ea
 
 leader killed, ended, stopped   from the signal; the first adoption after a new holder of the Lease
                                 was written (a stopped leader may come back as the holder)
-API server                      from its /readyz, after a restart or a standstill
+the leader's API server killed  from that moment, since the other one goes on
+API server stopped, both killed from the first /readyz after that
 etcd                            from the first write that the API server answers again
 a proxy's reset, cut, half-open from that moment; the first adoption of a claim that came later
 a proxy's fault that lasts      from its end
@@ -30,8 +31,6 @@ from e2e.chaos.world import Adoption, Renewal
 _LEADER_KINDS = frozenset({Kind.LEADER_KILL, Kind.LEADER_TERM, Kind.LEADER_STOP})
 _NEW_CLAIM_KINDS = frozenset({Kind.RESET, Kind.CUT, Kind.HALF_OPEN})
 """What is known already may be adopted by a controller that has just gone deaf."""
-_SETTLE_S = 0.5
-"""A renewal that was under way when its sender was stopped has landed by then."""
 
 
 @dataclass(slots=True)
@@ -47,6 +46,8 @@ class Strike:
     """The last one that was written before adoption could go on."""
     since_s: float | None = None
     """From when recovery counts; None before that moment has come."""
+    lifted_s: float | None = None
+    """When what was stopped went on; None before, and for everything else."""
     over_s: float | None = None
     """When everything ran again; None before."""
     adopted_s: float | None = None
@@ -101,8 +102,8 @@ def _is_new_term(strike: Strike, renewal: Renewal, origin_s: float) -> bool:
         return False
     if renewal.holder != strike.holder:
         return True
-    has_gone_on = renewal.at_s - origin_s > strike.struck_s + _SETTLE_S
-    return strike.fault.kind is Kind.LEADER_STOP and has_gone_on
+    # Its own renewal of before may be read late; one of after its standstill is a term as well.
+    return strike.lifted_s is not None and renewal.at_s - origin_s > strike.lifted_s
 
 
 def alone(strikes: Sequence[Strike]) -> list[Strike]:
@@ -144,6 +145,7 @@ class Goals:
             Kind.LEADER_KILL: self.lease_s + 2,
             Kind.LEADER_STOP: self.lease_s + 2,
             Kind.API_SERVER_KILL: 1.0,
+            Kind.API_SERVERS_KILL: 1.0,
             Kind.ETCD_KILL: 0.5,
         }.get(kind)
 

@@ -19,9 +19,16 @@ from e2e.chaos.faults import Kind, draw_round
 from e2e.chaos.recovery import Goals, rows, table
 from e2e.chaos.round import Round, RoundResult, Sizes, wait_quiet
 from e2e.chaos.scene import staged
-from e2e.cluster import ControlPlane
-from e2e.controlplane.failures import single_errors
+from e2e.cluster import COMPONENTS, ControlPlane
+from e2e.controlplane.commands import SECOND_API_SERVER
+from e2e.controlplane.failures import log_tail, single_errors
 
+ROUNDS_PER_CONTROL_PLANE = 25
+"""etcd keeps the whole history for the auditor, about 30 MB for each round, and stops at 2 GB."""
+EVENTS_S_MAX = 300.0
+"""A controller holds back a thousand Events, and sends at most twenty a second when it is idle."""
+LAST_QUIET_S = 8.0
+"""Longer than a lease: some renewals are in it, and nothing else."""
 OUT = Path(__file__).resolve().parent.parent.parent / "out" / "chaos"
 
 Say = Callable[[str], None]
@@ -50,29 +57,37 @@ class ChaosRun:
         self.failures: list[str] = []
 
     def play(self) -> None:
-        """Start a control plane, play all rounds, and end everything, whatever happens.
+        """Play all rounds, and end everything, whatever happens.
 
-        Raises ControlPlaneError when the control plane cannot be started, KeyboardInterrupt.
+        Raises ControlPlaneError when a control plane cannot be started, KeyboardInterrupt.
         """
-        with tempfile.TemporaryDirectory(prefix="warmclaim-chaos-") as folder:
-            cluster = ControlPlane(nodes=self._plan.nodes, keeps_history=True)
-            with cluster:
-                try:
-                    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                        runner.run(self._rounds(cluster, Path(folder)))
-                except (AuditError, ExceptionGroup) as error:
-                    broken = single_errors(error)
-                    self.failures += [f"broken by {type(one).__name__}: {one}" for one in broken]
-                if self.failures:
-                    self._keep_evidence(cluster, Path(folder))
+        end = self._plan.first_round + self._plan.rounds
+        for first in range(self._plan.first_round, end, ROUNDS_PER_CONTROL_PLANE):
+            if not self.failures:
+                self._play_on_one(range(first, min(end, first + ROUNDS_PER_CONTROL_PLANE)))
 
-    async def _rounds(self, cluster: ControlPlane, folder: Path) -> None:
+    def _play_on_one(self, numbers: range) -> None:
+        """Play these rounds on a control plane of their own."""
+        with (
+            tempfile.TemporaryDirectory(prefix="warmclaim-chaos-") as folder,
+            ControlPlane(nodes=self._plan.nodes, keeps_history=True) as cluster,
+        ):
+            try:
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    runner.run(self._play_rounds(numbers, cluster, Path(folder)))
+            except (AuditError, TimeoutError, ExceptionGroup) as error:
+                broken = single_errors(error)
+                self.failures += [f"broken by {type(one).__name__}: {one}" for one in broken]
+            if self.failures:
+                self._keep_evidence(cluster, Path(folder))
+
+    async def _play_rounds(self, numbers: range, cluster: ControlPlane, folder: Path) -> None:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         plan = self._plan
         async with staged(cluster, folder, plan.timing) as scene:
-            for number in range(plan.first_round, plan.first_round + plan.rounds):
+            for number in numbers:
                 faults = draw_round(plan.seed, number, plan.first_fault)
                 self._say(f"round {number}: {', '.join(str(fault) for fault in faults)}")
                 played = Round(scene, number, faults, plan.sizes)
@@ -83,21 +98,25 @@ class ChaosRun:
                 if result.failures:
                     return
             try:
-                await wait_quiet(scene, besides=("leases",))
+                told = await wait_quiet(
+                    scene, besides=("leases",), timeout_s=EVENTS_S_MAX, quiet_s=LAST_QUIET_S
+                )
+                self._say(f"quiet for {LAST_QUIET_S:g} s; before that: {told or 'nothing'}")
             except TimeoutError as error:
                 self.failures.append(f"not quiet after all rounds: {error}")
 
     def summary(self) -> str:
-        """The recovery table, what the auditor read, and the verdict."""
+        """The recovery table, what the auditors read, and the verdict."""
         goals = Goals(self._plan.timing.lease_s)
         lines = [table(rows([result.strikes for result in self.results], goals))]
-        if self.results:
-            read = self.results[-1].findings
-            lines.append(
-                f"  auditor: {read.commits} commits up to revision {read.revision}, "
-                f"{read.adoptions} adoptions, {read.cold_starts} cold starts, "
-                f"{read.publications} publications, {len(read.breaches)} breaches of S1-S7"
-            )
+        read = [result.findings for result in self.results]
+        lines.append(
+            f"  auditor: {sum(one.commits for one in read)} commits, "
+            f"{sum(one.adoptions for one in read)} adoptions, "
+            f"{sum(one.cold_starts for one in read)} cold starts, "
+            f"{sum(one.publications for one in read)} publications, "
+            f"{sum(len(one.breaches) for one in read)} breaches of S1-S7"
+        )
         verdict = "FAILED" if self.failures else "held"
         lines.append(f"  {len(self.results)} rounds of seed {self._plan.seed}: {verdict}")
         return "\n".join(lines + [f"  {failure}" for failure in self.failures])
@@ -125,7 +144,8 @@ class ChaosRun:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(folder, target)
         (target / "report.json").write_text(self.as_json())
-        for component, tail in cluster.log_tails(lines=200).items():
+        for component in (*COMPONENTS, SECOND_API_SERVER):
+            tail = log_tail(cluster.logs(component), lines=200)
             (target / f"{component}.tail.log").write_text(tail)
         self._say(f"FAILED; faults, findings and logs are in {target}")
 

@@ -11,9 +11,9 @@ from e2e.chaos.controllers import NAMES
 from e2e.chaos.faults import Fault, Kind
 from e2e.chaos.proxy import Proxy
 from e2e.chaos.recovery import Strike, first_adoption
-from e2e.chaos.scene import Scene
+from e2e.chaos.scene import SERVERS, Scene
 from e2e.chaos.waits import eventually
-from e2e.controlplane.commands import API_SERVER, ETCD
+from e2e.controlplane.commands import ETCD
 
 DELAY_S = 1.0
 BYTES_PER_S = 10_000.0
@@ -37,6 +37,7 @@ class Striker:
             Kind.STANDBY_STOP: self._stop_standby,
             Kind.API_SERVER_KILL: self._kill_api_server,
             Kind.API_SERVER_STOP: self._stop_api_server,
+            Kind.API_SERVERS_KILL: self._kill_api_servers,
             Kind.ETCD_KILL: self._kill_etcd,
             Kind.ETCD_STOP: self._stop_etcd,
             Kind.RESET: self._break_connections,
@@ -105,6 +106,7 @@ class Striker:
         try:
             await asyncio.sleep(fault.lasts_s)
         finally:
+            strike.lifted_s = self._now_s()
             await controllers.signal(name, signal.SIGCONT)
         # A former leader may end itself when it finds how long it has slept; the keeper knows.
         await self._scene.wait_controller(name)
@@ -113,12 +115,27 @@ class Striker:
     # -------------------------------------------------------------- control plane
 
     async def _kill_api_server(self, fault: Fault) -> None:
-        strike = await self._kill(fault, API_SERVER)
-        strike.since_s = strike.over_s = await self._scene.wait_api_server() - self._origin_s
+        server = SERVERS[await self._scene.leader()]
+        strike = await self._kill(fault, server)
+        strike.since_s = strike.struck_s
+        strike.over_s = await self._scene.wait_server(server) - self._origin_s
+
+    async def _kill_api_servers(self, fault: Fault) -> None:
+        scene = self._scene
+        strike = await self._kill(fault, *SERVERS.values())
+        waits = [asyncio.create_task(scene.wait_server(server)) for server in SERVERS.values()]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            strike.since_s = min(task.result() for task in waits if task.done()) - self._origin_s
+            strike.over_s = max(await asyncio.gather(*waits)) - self._origin_s
+        finally:
+            for task in waits:
+                task.cancel()
 
     async def _stop_api_server(self, fault: Fault) -> None:
-        strike = await self._stop(fault, API_SERVER)
-        strike.since_s = strike.over_s = await self._scene.wait_api_server() - self._origin_s
+        server = SERVERS[await self._scene.leader()]
+        strike = await self._stop(fault, server)
+        strike.since_s = strike.over_s = await self._scene.wait_server(server) - self._origin_s
 
     async def _kill_etcd(self, fault: Fault) -> None:
         await self._wait_writes(await self._kill(fault, ETCD))
@@ -130,15 +147,18 @@ class Striker:
         at_s, strike.revision = await self._scene.wait_writes()
         strike.since_s = strike.over_s = at_s - self._origin_s
 
-    async def _kill(self, fault: Fault, component: str) -> Strike:
+    async def _kill(self, fault: Fault, *components: str) -> Strike:
         """Kill and start again; not ready yet on return."""
         scene = self._scene
-        with _Held(scene, component):
-            strike = self._struck(fault, component)
-            await asyncio.to_thread(scene.cluster.kill, component)
-            await asyncio.sleep(fault.lasts_s)
+        with _Held(scene, *components):
+            strike = self._struck(fault, " and ".join(components))
+            for component in components:
+                await asyncio.to_thread(scene.cluster.kill, component)
+            # What was under way has been written; etcd knows, unless it is what was killed.
             strike.revision = await scene.revision()
-            await scene.start(component)
+            await asyncio.sleep(fault.lasts_s)
+            for component in components:
+                await scene.start(component)
         return strike
 
     async def _stop(self, fault: Fault, component: str) -> Strike:
@@ -206,13 +226,13 @@ class Striker:
 
 
 class _Held:
-    """Keeps the keeper's hands off a process for a while."""
+    """Keeps the keeper's hands off some processes for a while."""
 
-    def __init__(self, scene: Scene, name: str) -> None:
-        self._scene, self._name = scene, name
+    def __init__(self, scene: Scene, *names: str) -> None:
+        self._held, self._names = scene.held, names
 
     def __enter__(self) -> None:
-        self._scene.held.add(self._name)
+        self._held.update(self._names)
 
     def __exit__(self, *_: object) -> None:
-        self._scene.held.discard(self._name)
+        self._held.difference_update(self._names)

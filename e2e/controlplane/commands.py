@@ -9,6 +9,8 @@ from e2e.controlplane.credentials import CONTROLLER_MANAGER, KWOK, SCHEDULER, Cr
 
 ETCD = "etcd"
 API_SERVER = "kube-apiserver"
+SECOND_API_SERVER = "kube-apiserver-2"
+"""Runs only where a test asks for it; everything but that test's own clients uses the first."""
 CONTROLLERS = "kube-controller-manager"
 SCHEDULING = "kube-scheduler"
 NODES = "kwok"
@@ -39,6 +41,7 @@ class Ports:
     etcd: int
     etcd_peer: int
     api_server: int
+    second_api_server: int
     controllers: int
     scheduler: int
     kwok: int
@@ -72,6 +75,11 @@ class Layout:
         return self.work_dir / "audit.jsonl"
 
     @property
+    def second_audit_log(self) -> Path:
+        """The same, of the second API server."""
+        return self.work_dir / "audit-2.jsonl"
+
+    @property
     def audit_policy(self) -> Path:
         """What is audited."""
         return self.work_dir / "audit-policy.json"
@@ -82,27 +90,37 @@ class Layout:
         return f"https://{_LOOPBACK}:{self.ports.api_server}"
 
     @property
+    def second_server(self) -> str:
+        """Base URL of the second API server, for when it runs."""
+        return f"https://{_LOOPBACK}:{self.ports.second_api_server}"
+
+    @property
     def health_urls(self) -> dict[str, str]:
         """A URL per component that answers 200 when it is ready; no credentials needed."""
         ports = self.ports
         return {
             ETCD: f"http://{_LOOPBACK}:{ports.etcd}/health",
             API_SERVER: f"{self.server}/readyz",
+            SECOND_API_SERVER: f"{self.second_server}/readyz",
             CONTROLLERS: f"https://{_LOOPBACK}:{ports.controllers}/healthz",
             SCHEDULING: f"https://{_LOOPBACK}:{ports.scheduler}/readyz",
             NODES: f"http://{_LOOPBACK}:{ports.kwok}/healthz",
         }
 
     def command(self, component: str) -> list[str]:
-        """Program and arguments of a component, as one of COMPONENTS."""
+        """Program and arguments of a component, one of COMPONENTS or the second API server."""
+        program = API_SERVER if component == SECOND_API_SERVER else component
         arguments = {
             ETCD: self._etcd,
-            API_SERVER: self._api_server,
+            API_SERVER: lambda: self._api_server(self.ports.api_server, self.audit_log),
+            SECOND_API_SERVER: lambda: self._api_server(
+                self.ports.second_api_server, self.second_audit_log
+            ),
             CONTROLLERS: self._controllers,
             SCHEDULING: self._scheduler,
             NODES: self._kwok,
         }[component]()
-        return [str(self.bin_dir / component), *arguments]
+        return [str(self.bin_dir / program), *arguments]
 
     def _etcd(self) -> list[str]:
         client = f"http://{_LOOPBACK}:{self.ports.etcd}"
@@ -120,11 +138,11 @@ class Layout:
             "--log-level=warn",
         ]
 
-    def _api_server(self) -> list[str]:
+    def _api_server(self, port: int, audit_log: Path) -> list[str]:
         credentials = self.credentials
         return [
             f"--bind-address={_LOOPBACK}",
-            f"--secure-port={self.ports.api_server}",
+            f"--secure-port={port}",
             f"--advertise-address={_LOOPBACK}",
             # It would try to publish the loopback address as an endpoint, which is refused.
             "--endpoint-reconciler-type=none",
@@ -142,7 +160,7 @@ class Layout:
             "--max-requests-inflight=2000",
             "--max-mutating-requests-inflight=1000",
             f"--audit-policy-file={self.audit_policy}",
-            f"--audit-log-path={self.audit_log}",
+            f"--audit-log-path={audit_log}",
             # 0 would mean 100 MB and then a rotation under the reader's feet.
             "--audit-log-maxsize=1000000",
             # etcd itself compacts nothing unless told so.
