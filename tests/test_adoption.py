@@ -10,11 +10,12 @@ import pytest
 from tests.views import NOW, a_claim, a_pool, a_sandbox
 
 from warmclaim.api.claim import Claim, ClaimSpec, EnvVar, PodMetadata, PoolRef
-from warmclaim.api.conditions import READY, find
+from warmclaim.api.conditions import READY, ClaimReason, find
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.timestamps import seconds_of
 from warmclaim.domain import adoption
 from warmclaim.domain.adoption import ClaimFacts, Read, decide_claim
+from warmclaim.domain.claim_request import Refusal
 
 NOW_S = seconds_of(NOW) or 0.0
 
@@ -42,6 +43,13 @@ def ready_reason(decision: object) -> str:
     assert ready is not None
     assert not ready.is_true
     return ready.reason
+
+
+POOL = PoolRef("pool")
+ENV = ClaimSpec(warm_pool_ref=POOL, env=(EnvVar("A", "b"),))
+METADATA = ClaimSpec(
+    warm_pool_ref=POOL, additional_pod_metadata=PodMetadata(annotations={"a": "b"})
+)
 
 
 class TestWithoutSandbox:
@@ -97,21 +105,16 @@ class TestWithoutSandbox:
         read = facts(is_fresh=False, reads=frozenset({Read.CLAIM}))
         assert decide_claim(read) == adoption.Reserve()
 
-    @pytest.mark.parametrize(
-        ("spec", "reason"),
-        [
-            ({"env": (EnvVar("A", "b"),)}, "EnvVarsInjectionRejected"),
-            ({"volume_claim_templates": (msgspec.Raw(b"{}"),)}, "VolumeClaimTemplatesError"),
-            ({"additional_pod_metadata": PodMetadata(labels={"a": "b"})}, "InvalidMetadata"),
-        ],
-        ids=["env", "volumes", "metadata"],
-    )
-    def test_what_cannot_be_given_is_refused_before_a_sandbox_is_reserved(
-        self, spec: dict[str, Any], reason: str
-    ) -> None:
-        wanted = ClaimSpec(warm_pool_ref=PoolRef("pool"), **spec)
-        claim = msgspec.structs.replace(a_claim(), spec=wanted)
-        assert ready_reason(decide_claim(facts(claim))) == reason
+    def test_what_it_may_not_have_is_refused_before_a_sandbox_is_reserved(self) -> None:
+        refusal = Refusal(ClaimReason.INVALID_METADATA, "bad")
+        assert ready_reason(decide_claim(facts(refusal=refusal))) == "InvalidMetadata"
+        assert ready_reason(decide_claim(facts(refusal=refusal, pool=None))) == "InvalidMetadata"
+
+    @pytest.mark.parametrize("spec", [ENV, METADATA])
+    def test_what_a_template_must_allow_waits_for_the_template(self, spec: ClaimSpec) -> None:
+        claim = msgspec.structs.replace(a_claim(), spec=spec)
+        assert ready_reason(decide_claim(facts(claim, has_template=False))) == "TemplateNotFound"
+        assert decide_claim(facts(has_template=False)) == adoption.Reserve()
 
 
 class TestReservedButNotPublished:
@@ -154,6 +157,25 @@ class TestReservedButNotPublished:
 
 
 class TestPublished:
+    def test_a_fault_of_its_own_is_shown_and_the_binding_stays(self) -> None:
+        claim = a_claim(published="warm")
+        sandbox = a_sandbox(owner=claim)
+        refusal = Refusal(ClaimReason.INVALID_METADATA, "bad")
+        decision = decide_claim(facts(claim, owned=(sandbox,), refusal=refusal))
+        assert isinstance(decision, adoption.Mirror)
+        ready = find(decision.status.conditions, READY)
+        assert ready is not None
+        assert (ready.status, ready.reason, ready.message) == ("False", "InvalidMetadata", "bad")
+        assert decision.status.sandbox == claim.status.sandbox if claim.status else None
+        shown = msgspec.structs.replace(claim, status=decision.status)
+        again = decide_claim(facts(shown, owned=(sandbox,), refusal=refusal))
+        assert again == adoption.Nothing()
+
+    def test_metadata_that_is_asked_for_later_is_synced(self) -> None:
+        claim = msgspec.structs.replace(a_claim(published="warm"), spec=METADATA)
+        sandbox = a_sandbox(owner=claim)
+        assert decide_claim(facts(claim, owned=(sandbox,))) == adoption.SyncMetadata(sandbox)
+
     def test_nothing_is_done_when_all_is_shown(self) -> None:
         claim = a_claim(published="warm")
         assert decide_claim(facts(claim, owned=(a_sandbox(owner=claim),))) == adoption.Nothing()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -85,9 +84,31 @@ class Object(Protocol):
     def metadata(self) -> ObjectMeta: ...
 
 
-@lru_cache(maxsize=4096)
-def _shared(blob: bytes) -> msgspec.Raw:
-    return msgspec.Raw(blob)
+class SharedBlobs:
+    """The last blobs that were met, once each. Bounded in bytes, not in number: one tenant's
+    thousand templates of 1.4 MB must not stay when its objects are gone."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._kept: dict[bytes, msgspec.Raw] = {}
+        self.bytes_kept = 0
+
+    def share(self, blob: bytes) -> msgspec.Raw:
+        """The one copy of `blob`. O(its length)."""
+        known = self._kept.pop(blob, None)
+        if known is None:
+            known = msgspec.Raw(blob)
+            self.bytes_kept += len(blob) + _BLOB_OVERHEAD_BYTES
+        self._kept[blob] = known
+        while self.bytes_kept > self._bytes_max:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self.bytes_kept -= len(oldest) + _BLOB_OVERHEAD_BYTES
+        return known
+
+
+_BLOB_OVERHEAD_BYTES: Final = 256
+_blobs = SharedBlobs(16 * 1024 * 1024)
 
 
 def shared_raw(raw: msgspec.Raw) -> msgspec.Raw:
@@ -96,4 +117,4 @@ def shared_raw(raw: msgspec.Raw) -> msgspec.Raw:
     All members of a pool carry the same pod template; without this each would keep its own, and
     a Raw straight from the decoder would keep the whole watch event alive.
     """
-    return _shared(bytes(raw))
+    return _blobs.share(bytes(raw))

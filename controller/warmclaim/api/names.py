@@ -26,6 +26,9 @@ ANNOTATION_SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 ANNOTATION_PROPAGATED_LABELS = _PREFIX + "propagated-labels"
 ANNOTATION_PROPAGATED_ANNOTATIONS = _PREFIX + "propagated-annotations"
 
+# Ours: which keys of a sandbox's pod metadata its claim gave (domain.claim_request).
+ANNOTATION_CLAIM_METADATA = "extensions.agents.x-k8s.io/claim-pod-metadata"
+
 # Ours: the last batch of create ordinals that was reserved on a pool (domain.reservation).
 ANNOTATION_RESERVATION = "extensions.agents.x-k8s.io/create-reservation"
 

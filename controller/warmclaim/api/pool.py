@@ -18,6 +18,11 @@ class PoolSpec(View, frozen=True, gc=False):
     sandbox_template_ref: TemplateRef = TemplateRef()
     update_strategy: UpdateStrategy = UpdateStrategy()
 
+    @property
+    def recreates(self) -> bool:
+        """Whether members of an older blueprint are replaced, and never handed out."""
+        return self.update_strategy.type == "Recreate"
+
 
 class PoolStatus(View, frozen=True, gc=False):
     replicas: int = 0

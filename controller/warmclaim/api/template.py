@@ -32,10 +32,17 @@ class TemplateSpec(View, frozen=True, gc=False):
     service: bool | None = None
     network_policy: msgspec.Raw = msgspec.Raw(b"null")
     network_policy_management: str = "Managed"
+    env_vars_injection_policy: str = "Disallowed"
+    volume_claim_templates_policy: str = "Disallowed"
 
     def __post_init__(self) -> None:
         msgspec.convert(self.pod_template, _PodTemplate)
         msgspec.structs.force_setattr(self, "network_policy", shared_raw(self.network_policy))
+
+    def pod_metadata(self, part: str) -> dict[str, str]:
+        """The pod template's "labels" or "annotations"."""
+        metadata: dict[str, dict[str, str] | None] = self.pod_template.get("metadata") or {}
+        return metadata.get(part) or {}
 
     @property
     def own_network_policy(self) -> msgspec.Raw | None:

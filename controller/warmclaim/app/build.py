@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -15,6 +15,7 @@ from warmclaim.app.caches import Caches
 from warmclaim.app.election import LeaseElection
 from warmclaim.app.muted_events import MutedEvents
 from warmclaim.app.outside import Outside
+from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimCaches, ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
@@ -127,6 +128,12 @@ class App:
         number is bounded by the objects that live: one that is not is a leak. O(controllers)."""
         return {name: count() for name, count in self._kept.items()}
 
+    @cached_property
+    def _blueprints(self) -> Blueprints:
+        made = Blueprints(self.caches.templates)
+        self._kept["blueprints"] = lambda: len(made)
+        return made
+
     async def _watch(self, informer: Informer[Any]) -> None:
         for part in self._before_watching:
             await part()
@@ -165,7 +172,15 @@ class App:
         events = MutedEvents() if settings.events_disabled else reporter
         telemetry = ClaimTelemetry(self.metrics, events, clock)
         reconciler = ClaimReconciler(
-            caches, hand_over, self.warm, waiting, telemetry, clock, settings
+            caches,
+            self._blueprints,
+            hand_over,
+            self.warm,
+            waiting,
+            telemetry,
+            clock,
+            settings,
+            self._outside.label_domains,
         )
         queue = self._add_controller(CLAIM, reconciler, settings.workers, reconciler.forget_gone)
         wiring = ClaimEvents(caches, queue, self.warm, waiting, reconciler.records)
@@ -187,6 +202,7 @@ class App:
         reconciler = PoolReconciler(
             self.client,
             caches,
+            self._blueprints,
             self._events.of("sandboxwarmpool-controller"),
             self._gate.turn,
             self._outside.clock,

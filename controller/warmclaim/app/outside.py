@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from warmclaim.domain.pod_metadata import DEFAULT_LABEL_DOMAINS
 from warmclaim.seams import Clock, Rng, Transport
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """`identity` tells replicas apart, `namespace` holds the Lease, `server` is for metrics."""
+    """`identity` tells replicas apart, `namespace` holds the Lease, `server` is for metrics.
+    `label_domains`: of labels that claims may add to their pods."""
 
     transport: Transport
     clock: Clock
@@ -17,3 +19,4 @@ class Outside:
     identity: str
     namespace: str
     server: str = ""
+    label_domains: frozenset[str] = DEFAULT_LABEL_DOMAINS

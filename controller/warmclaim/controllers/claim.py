@@ -9,10 +9,12 @@ from typing import assert_never
 from warmclaim.api.claim import Claim
 from warmclaim.api.conditions import ClaimReason
 from warmclaim.api.meta import ObjectKey
+from warmclaim.api.names import ANNOTATION_SAFE_TO_EVICT
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
 from warmclaim.api.timestamps import rfc3339
+from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim_records import ClaimRecord, ClaimRecords
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
@@ -20,11 +22,21 @@ from warmclaim.controllers.indexes import BY_OWNER_UID, BY_OWNING_POOL
 from warmclaim.controllers.keys import object_key, pool_key
 from warmclaim.domain import adoption, patches
 from warmclaim.domain.adoption import ClaimDecision, ClaimFacts, Read, decide_claim
-from warmclaim.domain.blueprint import blueprint_of, cold_sandbox
+from warmclaim.domain.blueprint import cold_sandbox
 from warmclaim.domain.claim_expiry import expires_s
+from warmclaim.domain.claim_request import (
+    Refusal,
+    asks_for_more,
+    needs_own_sandbox,
+    why_refused,
+    why_unfit,
+)
 from warmclaim.domain.claim_status import failed_status
+from warmclaim.domain.eligibility import Refusal as Ineligible
 from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
 from warmclaim.domain.outcome import Outcome
+from warmclaim.domain.pod_metadata import DEFAULT_LABEL_DOMAINS
+from warmclaim.domain.staleness import is_stale
 from warmclaim.errors import (
     ApiError,
     ConflictError,
@@ -63,14 +75,18 @@ class ClaimReconciler:
     def __init__(
         self,
         caches: ClaimCaches,
+        blueprints: Blueprints,
         hand_over: HandOver,
         warm: WarmDirectory,
         waiting: WaitingLine[ObjectKey],
         telemetry: ClaimTelemetry,
         clock: Clock,
         settings: ClaimSettings,
+        label_domains: frozenset[str] = DEFAULT_LABEL_DOMAINS,
     ) -> None:
         self._caches = caches
+        self._blueprints = blueprints
+        self._label_domains = label_domains
         self._hand_over = hand_over
         self._warm = warm
         self._waiting = waiting
@@ -144,21 +160,34 @@ class ClaimReconciler:
         namesake = caches.sandboxes.store.get(key)
         owner = claim_owner(namesake) if namesake else None
         is_alien = namesake is not None and (owner is None or owner.uid != claim.metadata.uid)
-        has_candidate = not claim.published and self._has_candidate(claim)
-        must_wait = not claim.published and not has_candidate
+        template = self._blueprints.template_of(pool) if pool else None
+        is_warm = not claim.published and not needs_own_sandbox(claim)
+        has_candidate = is_warm and self._has_candidate(claim)
+        must_wait = is_warm and not has_candidate
         return ClaimFacts(
             claim=claim,
             owned=self._owned(claim),
             namesake=namesake if is_alien else None,
             pool=pool,
-            has_template=pool is not None and self._template_of(pool) is not None,
+            has_template=template is not None,
             has_candidate=has_candidate,
             wait_left_s=self._wait_left_s(key, pool, record) if must_wait else 0.0,
             reads=reads,
             is_fresh=caches.sandboxes.unwatched_s() < _CACHE_AGE_S_MAX,
             now_s=self._clock.wall(),
             names_alien=self._names_alien(claim),
+            refusal=self._refusal(claim, pool),
         )
+
+    def _refusal(self, claim: Claim, pool: Pool | None) -> Refusal | None:
+        if not asks_for_more(claim):
+            return None
+        if not claim.published:
+            template = self._blueprints.template_of(pool) if pool else None
+            blueprint = self._blueprints.of(pool) if pool else None
+            return why_refused(claim, template, blueprint, self._label_domains)
+        sandbox = self._shown(claim)
+        return why_unfit(claim, sandbox, self._label_domains) if sandbox else None
 
     def _names_alien(self, claim: Claim) -> bool:
         key = ObjectKey(claim.metadata.namespace, claim.published)
@@ -178,7 +207,7 @@ class ClaimReconciler:
     def _wait_left_s(self, key: ObjectKey, pool: Pool | None, record: ClaimRecord) -> float:
         """0 unless a member that nobody waits for yet is on its way: one without an address so
         far, or one that the pool still owes. A pool that cannot grow costs its claims this wait."""
-        if pool is None or self._template_of(pool) is None:
+        if pool is None or self._blueprints.template_of(pool) is None:
             return 0.0
         line = pool_key(pool.metadata.key)
         ahead = self._waiting.position(key)
@@ -216,20 +245,30 @@ class ClaimReconciler:
                 await self._reserve(claim, record)
             case adoption.ColdStart():
                 await self._start_cold(claim)
+            case adoption.SyncMetadata(sandbox):
+                await self._hand_over.sync_metadata(claim, sandbox)
+            case adoption.Reclaim() | adoption.DeleteSandbox() | adoption.DeleteClaim():
+                return await self._delete(claim, decision)
+            case _:
+                await self._write(claim, record, decision, reads)
+        return None
+
+    async def _delete(
+        self,
+        claim: Claim,
+        decision: adoption.Reclaim | adoption.DeleteSandbox | adoption.DeleteClaim,
+    ) -> Result:
+        match decision:
             case adoption.DeleteClaim(is_foreground):
                 self._telemetry.deleting(claim)
                 await self._hand_over.delete_claim(claim, is_foreground=is_foreground)
                 return DONE
             case adoption.DeleteSandbox(sandbox):
                 await self._hand_over.reclaim(sandbox)
-                return again(_RECLAIM_LOOK_S, Lane.LIFECYCLE)
             case adoption.Reclaim(sandbox):
                 await self._hand_over.reclaim(sandbox)
                 self._telemetry.outcome(Outcome.RECLAIMED)
-                return again(_RECLAIM_LOOK_S, Lane.STATUS)  # by then the cache shows it going
-            case _:
-                await self._write(claim, record, decision, reads)
-        return None
+        return again(_RECLAIM_LOOK_S, Lane.STATUS)  # by then the cache shows it going
 
     async def _reserve(self, claim: Claim, record: ClaimRecord) -> None:
         taken = self._warm.take(_pool_key(claim))
@@ -239,16 +278,35 @@ class ClaimReconciler:
             sandbox = self._caches.sandboxes.store.get(object_key(taken.entry.key))
             pool = self._caches.pools.store.get(object_key(_pool_key(claim)))
             is_same = sandbox is not None and sandbox.metadata.uid == taken.entry.uid
-            if sandbox is None or not is_same or why_not_adoptable(sandbox, pool):
+            if sandbox is None or not is_same or self._why_not(sandbox, pool):
                 taken.forget()
                 return
             record.picked_s = self._clock.monotonic()
             record.pending = taken
-            outcome = await self._hand_over.reserve(claim, sandbox, taken)
+            keeps = self._keeps_eviction_mark(pool)
+            outcome = await self._hand_over.reserve(
+                claim, sandbox, taken, keeps_eviction_mark=keeps
+            )
         record.pending = None
         record.reserved_s = self._clock.monotonic()
         self._telemetry.reserved(claim, sandbox, record, outcome)
         self._count_attempt(record, outcome)
+
+    def _why_not(self, sandbox: Sandbox, pool: Pool | None) -> str | None:
+        if refusal := why_not_adoptable(sandbox, pool):
+            return refusal
+        blueprint = self._blueprints.of(pool) if pool and pool.spec.recreates else None
+        if blueprint is not None and is_stale(sandbox, blueprint):
+            # The pool replaces it, and its going or its change tells the warm queue.
+            self._telemetry.refused_member(Ineligible.STALE)
+            return Ineligible.STALE
+        return None
+
+    def _keeps_eviction_mark(self, pool: Pool | None) -> bool:
+        """Whether the template itself marks its pods as safe to evict."""
+        template = self._blueprints.template_of(pool) if pool else None
+        marks = template.spec.pod_metadata("annotations") if template else {}
+        return ANNOTATION_SAFE_TO_EVICT in marks
 
     def _count_attempt(self, record: ClaimRecord, outcome: Outcome) -> None:
         if outcome is Outcome.ADOPTED:
@@ -261,11 +319,12 @@ class ClaimReconciler:
 
     async def _start_cold(self, claim: Claim) -> None:
         pool = self._caches.pools.store.get(object_key(_pool_key(claim)))
-        template = self._template_of(pool) if pool else None
-        if template is None:
+        template = self._blueprints.template_of(pool) if pool else None
+        blueprint = self._blueprints.of(pool) if pool else None
+        if template is None or blueprint is None:
             return
         namespace, name = claim.metadata.key
-        body = cold_sandbox(claim, blueprint_of(template))
+        body = cold_sandbox(claim, blueprint, template)
         sandbox = await self._hand_over.create(namespace, body, name)
         owner = claim_owner(sandbox) if sandbox else None
         if sandbox and owner and owner.uid == claim.metadata.uid:
@@ -325,10 +384,6 @@ class ClaimReconciler:
             return None
         key = ObjectKey(claim.metadata.namespace, now.published)
         return self._caches.sandboxes.store.get(key)
-
-    def _template_of(self, pool: Pool) -> Template | None:
-        name = pool.spec.sandbox_template_ref.name
-        return self._caches.templates.store.get(ObjectKey(pool.metadata.namespace, name))
 
     def _leave(self, key: ObjectKey) -> None:
         self._waiting.leave(key)

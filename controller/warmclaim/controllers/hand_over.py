@@ -14,6 +14,7 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.resources import CLAIM, SANDBOX
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.controllers.keys import object_key
+from warmclaim.domain.claim_request import sync_operations
 from warmclaim.domain.eligibility import claim_owner, pool_owner
 from warmclaim.domain.outcome import Outcome
 from warmclaim.domain.patches import Operation, reservation_patch
@@ -62,13 +63,15 @@ class HandOver:
         self._sandboxes.observe(sandbox)
         return sandbox
 
-    async def reserve(self, claim: Claim, sandbox: Sandbox, taken: Taken) -> Outcome:
+    async def reserve(
+        self, claim: Claim, sandbox: Sandbox, taken: Taken, *, keeps_eviction_mark: bool = False
+    ) -> Outcome:
         """Change the sandbox's owner to the claim, and end the entry's flight.
 
         Raises what prevented an answer; then the entry stays in flight, to be read back
         (`read_back`), unless surely nothing was applied.
         """
-        operations = reservation_patch(sandbox, claim)
+        operations = reservation_patch(sandbox, claim, keeps_eviction_mark=keeps_eviction_mark)
         try:
             # From here on the answer may be lost, also by cancellation: only reading back ends it.
             taken.carry_over()
@@ -165,6 +168,23 @@ class HandOver:
             return found
         self._sandboxes.observe(created)
         return created
+
+    async def sync_metadata(self, claim: Claim, sandbox: Sandbox) -> None:
+        """Write the claim's part of its sandbox's pod metadata. Raises what prevented an answer."""
+        metadata = sandbox.metadata
+        identity: Operation = {"op": "test", "path": "/metadata/uid", "value": metadata.uid}
+        operations = [identity, *sync_operations(claim, sandbox)]
+        try:
+            written = await self._client.json_patch(
+                SANDBOX, metadata.key, operations, channel=Channel.CLAIMS
+            )
+        except NotFoundError:
+            self._sandboxes.observe_absent(metadata.key, metadata.uid)
+        except ConflictError:
+            await self.read_sandbox(metadata.key)
+            raise
+        else:
+            self._sandboxes.observe(written)
 
     async def delete_claim(self, claim: Claim, *, is_foreground: bool) -> None:
         """Delete this very claim; in the foreground it stays until its sandbox is gone."""

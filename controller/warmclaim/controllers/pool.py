@@ -16,8 +16,8 @@ from warmclaim.api.pool import Pool, PoolStatus
 from warmclaim.api.resources import POOL, SANDBOX
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
+from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim_telemetry import Events
-from warmclaim.controllers.indexes import BY_TEMPLATE
 from warmclaim.controllers.pool_members import (
     PoolMemory,
     catch_up,
@@ -25,7 +25,7 @@ from warmclaim.controllers.pool_members import (
     members_of,
     unseen_ordinals,
 )
-from warmclaim.domain.blueprint import Blueprint, blueprint_of, member_sandbox
+from warmclaim.domain.blueprint import Blueprint, member_sandbox
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.patches import create_reservation_patch
 from warmclaim.domain.refill import (
@@ -79,6 +79,7 @@ class PoolReconciler:
         self,
         client: ApiClient,
         caches: PoolCaches,
+        blueprints: Blueprints,
         events: Events,
         turn: Callable[[], Awaitable[None]],
         clock: Clock,
@@ -86,17 +87,17 @@ class PoolReconciler:
     ) -> None:
         self._client = client
         self._caches = caches
+        self._blueprints = blueprints
         self._events = events
         self._turn = turn
         self._clock = clock
         self._settings = settings
         self._memories: dict[ObjectKey, PoolMemory] = {}
-        self._blueprints: dict[ObjectKey, tuple[str, Blueprint]] = {}
 
     @property
     def remembered(self) -> int:
-        """Pools and templates of which something is kept here: bounded by those that live."""
-        return len(self._memories) + len(self._blueprints)
+        """Pools of which something is kept here: bounded by those that live."""
+        return len(self._memories)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one pool to its size, then its status up to date, also after a failure."""
@@ -118,7 +119,7 @@ class PoolReconciler:
             if pool is None:
                 return
             memory = self._memory(pool)
-            blueprint = self._blueprint(pool)
+            blueprint = self._blueprints.of(pool)
             decision = decide_refill(self._facts(pool, memory, has_template=blueprint is not None))
             match decision:
                 case Settled():
@@ -159,18 +160,6 @@ class PoolReconciler:
             memory = self._memories[pool.metadata.key] = PoolMemory(pool.metadata.uid)
         return memory
 
-    def _blueprint(self, pool: Pool) -> Blueprint | None:
-        key = ObjectKey(pool.metadata.namespace, pool.spec.sandbox_template_ref.name)
-        template = self._caches.templates.store.get(key)
-        if template is None:
-            self._blueprints.pop(key, None)
-            return None
-        version = template.metadata.resource_version
-        known = self._blueprints.get(key)
-        if known is None or known[0] != version:
-            known = self._blueprints[key] = (version, blueprint_of(template))
-        return known[1]
-
     def forget_gone(self, key: ObjectKey) -> bool:
         """Whether the pool is gone; then nothing is kept of it any more."""
         is_gone = key not in self._caches.pools.store
@@ -180,10 +169,6 @@ class PoolReconciler:
 
     def _forget(self, key: ObjectKey) -> None:
         self._memories.pop(key, None)
-        pools = self._caches.pools.store
-        for template in tuple(self._blueprints):
-            if not pools.count(BY_TEMPLATE, str(template)):
-                del self._blueprints[template]
 
     def _facts(self, pool: Pool, memory: PoolMemory, *, has_template: bool) -> PoolFacts:
         sandboxes = self._caches.sandboxes.store

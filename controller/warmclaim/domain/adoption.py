@@ -28,11 +28,13 @@ from warmclaim.domain.claim_expiry import (
     is_marked_expired,
     not_owned_text,
 )
+from warmclaim.domain.claim_request import Refusal, asks_for_more, sync_operations
 from warmclaim.domain.claim_status import (
     expired_status,
     failed_status,
     mirrored_status,
     missing_status,
+    refused_status,
 )
 
 _NAME_CHARS_MAX = 253  # a longer one is no name, and a message of 1 MB none either
@@ -53,7 +55,8 @@ class ClaimFacts:
     `namesake`: a sandbox with the claim's own name that belongs to somebody else.
     `has_candidate`: the warm queue would give one now.
     `wait_left_s`: how long the claim may still wait for a member that is on its way; 0 if none is.
-    `names_alien`: its status names a sandbox that belongs to somebody else.
+    `refusal`: the claim asks for what it may not have. `names_alien`: its status names a sandbox
+    that belongs to somebody else.
     `reads`: what is known from the API server itself; `is_fresh`: the caches are young enough to
     reserve on. `now_s`: wall time in seconds since 1970.
     """
@@ -69,6 +72,7 @@ class ClaimFacts:
     is_fresh: bool
     now_s: float
     names_alien: bool = False
+    refusal: Refusal | None = None
 
     @property
     def now(self) -> str:
@@ -147,6 +151,13 @@ class ReportFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncMetadata:
+    """Bring the claim's own part of the pod metadata of its sandbox up to date."""
+
+    sandbox: Sandbox
+
+
+@dataclass(frozen=True, slots=True)
 class Expire:
     """Say in the status that the claim's time is over; what follows waits until that is stored."""
 
@@ -182,6 +193,7 @@ ClaimDecision: TypeAlias = (
     | ColdStart
     | WaitUntil
     | ReportFailure
+    | SyncMetadata
     | Expire
     | DeleteClaim
     | DeleteSandbox
@@ -232,8 +244,13 @@ def _keep_published(facts: ClaimFacts) -> ClaimDecision:
     if sandbox is None:
         return _published_is_missing(facts)
     status = mirrored_status(facts.claim, sandbox, facts.now)
+    if facts.refusal is not None:  # the binding stays
+        reason, text = facts.refusal.reason, facts.refusal.text
+        status = refused_status(facts.claim, status, reason, text, facts.now)
     if status != facts.claim.status:
         return Mirror(status)
+    if facts.refusal is None and sync_operations(facts.claim, sandbox):
+        return SyncMetadata(sandbox)
     extras = (s for s in facts.owned if s is not sandbox and not s.metadata.is_deleting)
     extra = next(extras, None)
     if extra is None:
@@ -252,13 +269,14 @@ def _published_is_missing(facts: ClaimFacts) -> ClaimDecision:
 
 
 def _find_sandbox(facts: ClaimFacts) -> ClaimDecision:
-    refusal = _refusal(facts.claim)
-    if refusal is not None:
-        return _report(facts, *refusal)
+    if facts.refusal is not None:
+        return _report(facts, facts.refusal.reason, facts.refusal.text)
     pool_name = facts.claim.spec.warm_pool_ref.name
     if facts.pool is None:
         text = f'SandboxWarmPool "{pool_name[:_NAME_CHARS_MAX]}" not found'
         return _report(facts, ClaimReason.WARM_POOL_NOT_FOUND, text)
+    if asks_for_more(facts.claim) and not facts.has_template:
+        return _no_template(facts, facts.pool)
     if not facts.is_fresh and Read.CLAIM not in facts.reads:
         return ReadClaim()
     if facts.has_candidate:
@@ -266,19 +284,6 @@ def _find_sandbox(facts: ClaimFacts) -> ClaimDecision:
     if facts.wait_left_s > 0:
         return WaitUntil(facts.wait_left_s)
     return _start_cold(facts, facts.pool)
-
-
-def _refusal(claim: Claim) -> tuple[ClaimReason, str] | None:
-    """What this version cannot give; refused before a sandbox is reserved, never ignored."""
-    if claim.spec.env:
-        return ClaimReason.ENV_REJECTED, "environment variables are not supported by this version"
-    if claim.spec.volume_claim_templates:
-        text = "volume claim templates of a claim are not supported by this version"
-        return ClaimReason.VOLUME_CLAIM_TEMPLATES, text
-    if claim.spec.has_pod_metadata:
-        text = "invalid additionalPodMetadata: not supported by this version"
-        return ClaimReason.INVALID_METADATA, text
-    return None
 
 
 def _start_cold(facts: ClaimFacts, pool: Pool) -> ClaimDecision:
@@ -292,12 +297,16 @@ def _start_cold(facts: ClaimFacts, pool: Pool) -> ClaimDecision:
         )
         return _report(facts, ClaimReason.RECONCILER_ERROR, text)
     if not facts.has_template:
-        template = pool.spec.sandbox_template_ref.name[:_NAME_CHARS_MAX]
-        text = f'SandboxTemplate "{template}" not found'
-        return _report(facts, ClaimReason.TEMPLATE_NOT_FOUND, text)
+        return _no_template(facts, pool)
     # A claim that another leader served a moment ago looks unserved in an old cache; a warm
     # reservation would be refused or reclaimed, but a pod should not be started for nothing.
     return ColdStart() if Read.CLAIM in facts.reads else ReadClaim()
+
+
+def _no_template(facts: ClaimFacts, pool: Pool) -> ClaimDecision:
+    template = pool.spec.sandbox_template_ref.name[:_NAME_CHARS_MAX]
+    text = f'SandboxTemplate "{template}" not found'
+    return _report(facts, ClaimReason.TEMPLATE_NOT_FOUND, text)
 
 
 def _report(facts: ClaimFacts, reason: ClaimReason, message: str) -> ClaimDecision:

@@ -13,7 +13,10 @@ from warmclaim.api import names
 from warmclaim.api.claim import Claim
 from warmclaim.api.pool import Pool
 from warmclaim.api.template import Template
+from warmclaim.domain.claim_volumes import merged_volumes
+from warmclaim.domain.env_injection import with_env
 from warmclaim.domain.patches import owner_reference
+from warmclaim.domain.pod_template import keys_note
 
 _POOL_CREATOR = "controller"
 
@@ -75,8 +78,12 @@ def member_sandbox(
     return _sandbox(pool.metadata.namespace, name, blueprint, {**labels, **own}, owner, spec)
 
 
-def cold_sandbox(claim: Claim, blueprint: Blueprint) -> dict[str, Any]:
-    """The body of a sandbox that is made for one claim, under the claim's own name."""
+def cold_sandbox(claim: Claim, blueprint: Blueprint, template: Template) -> dict[str, Any]:
+    """The body of a sandbox that is made for one claim, under the claim's own name.
+
+    Raises EnvRejected and VolumesRejected where the template forbids what the claim asks for;
+    its additional metadata must have been found good.
+    """
     labels = {
         names.LABEL_CLAIM_UID: claim.metadata.uid,
         names.LABEL_TEMPLATE_REF: blueprint.template_ref_hash,
@@ -84,11 +91,27 @@ def cold_sandbox(claim: Claim, blueprint: Blueprint) -> dict[str, Any]:
     if created_by := claim.metadata.labels.get(names.LABEL_CREATED_BY):
         labels[names.LABEL_CREATED_BY] = created_by
     spec = copy.deepcopy(dict(blueprint.spec))
-    _pod_metadata(spec, "labels").update(labels)
+    extra = claim.spec.additional_pod_metadata
+    _pod_metadata(spec, "labels").update({**labels, **extra.labels})
+    if extra.annotations:
+        _pod_metadata(spec, "annotations").update(extra.annotations)
+    pod, policies = spec["podTemplate"], template.spec
+    pod["spec"] = with_env(pod["spec"], claim.spec.env, policies.env_vars_injection_policy)
+    own = [msgspec.json.decode(volume) for volume in claim.spec.volume_claim_templates]
+    volumes = spec.get("volumeClaimTemplates", [])
+    volumes = merged_volumes(volumes, own, policies.volume_claim_templates_policy)
+    if volumes:
+        spec["volumeClaimTemplates"] = volumes
     labels[names.LABEL_LAUNCH_TYPE] = names.COLD
     owner = msgspec.to_builtins(owner_reference(claim))
     namespace, name = claim.metadata.key
-    return _sandbox(namespace, name, blueprint, labels, owner, spec)
+    body = _sandbox(namespace, name, blueprint, labels, owner, spec)
+    annotations = body["metadata"]["annotations"]
+    if note := keys_note(extra):
+        annotations[names.ANNOTATION_CLAIM_METADATA] = note
+    if trace := claim.metadata.annotations.get(names.ANNOTATION_TRACE_CONTEXT):
+        annotations[names.ANNOTATION_TRACE_CONTEXT] = trace
+    return body
 
 
 def _sandbox(

@@ -36,6 +36,17 @@ def failed_status(claim: Claim, reason: ClaimReason, message: str, now: str) -> 
     return ClaimStatus(conditions=upsert(claim.conditions, ready, now=now), sandbox=None)
 
 
+def refused_status(
+    claim: Claim, mirrored: ClaimStatus, reason: ClaimReason, message: str, now: str
+) -> ClaimStatus:
+    """The status of a claim that keeps its sandbox and is not Ready by its own fault."""
+    ready = _not_ready(claim, reason, message)
+    others = without(mirrored.conditions, READY)
+    kept = find(claim.conditions, READY)
+    conditions = upsert((kept, *others) if kept else others, ready, now=now)
+    return ClaimStatus(conditions=conditions, sandbox=mirrored.sandbox)
+
+
 def expired_status(claim: Claim, message: str, now: str, *, keeps_sandbox: bool) -> ClaimStatus:
     """The status of a claim whose time is over. Finished stays: it may be the reason."""
     ready = _not_ready(claim, ClaimReason.CLAIM_EXPIRED, message)

@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     POOL_GONE = "pool_gone"
     OTHER_POOL_UID = "other_pool_uid"
     LABEL_MISMATCH = "label_mismatch"
+    STALE = "stale"
     MANY_CONTROLLERS = "many_controllers"
 
 

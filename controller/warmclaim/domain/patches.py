@@ -19,6 +19,7 @@ from warmclaim.api.claim import Claim, ClaimStatus
 from warmclaim.api.meta import OwnerReference
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.pod_template import PodMetadataChange, change_operations, keys_note
 from warmclaim.domain.reservation import Reservation
 
 Operation: TypeAlias = Mapping[str, Any]
@@ -26,9 +27,13 @@ Operation: TypeAlias = Mapping[str, Any]
 _POOL_LABELS = (names.LABEL_WARM_POOL, names.LABEL_POD_TEMPLATE_HASH, names.LABEL_TEMPLATE_HASH)
 
 
-def reservation_patch(sandbox: Sandbox, claim: Claim) -> list[Operation]:
+def reservation_patch(
+    sandbox: Sandbox, claim: Claim, *, keeps_eviction_mark: bool = False
+) -> list[Operation]:
     """`sandbox` changes owner from its pool to `claim`, if it is still what the view shows.
 
+    Its pod template loses the pool's marks and gets the claim's additional metadata.
+    `keeps_eviction_mark`: the template itself says that its pods may be evicted.
     Raises ValueError if the view has no controlling owner (such a sandbox is no candidate).
     """
     meta = sandbox.metadata
@@ -59,7 +64,22 @@ def reservation_patch(sandbox: Sandbox, claim: Claim) -> list[Operation]:
         *_set_members(
             "/metadata/annotations", _annotations(sandbox, claim), exists=bool(meta.annotations)
         ),
+        *change_operations(sandbox, _pod_change(claim, keeps_eviction_mark)),
     ]
+
+
+def _pod_change(claim: Claim, keeps_eviction_mark: bool) -> PodMetadataChange:
+    extra = claim.spec.additional_pod_metadata
+    labels = {names.LABEL_CLAIM_UID: claim.metadata.uid, **extra.labels}
+    if created_by := claim.metadata.labels.get(names.LABEL_CREATED_BY):
+        labels[names.LABEL_CREATED_BY] = created_by
+    unwanted = () if keeps_eviction_mark else (names.ANNOTATION_SAFE_TO_EVICT,)
+    return PodMetadataChange(
+        labels,
+        extra.annotations,
+        no_labels=frozenset((*_POOL_LABELS, names.LABEL_CREATED_BY)),
+        no_annotations=frozenset(unwanted),
+    )
 
 
 def publication_patch(claim: Claim, status: ClaimStatus) -> list[Operation]:
@@ -138,6 +158,8 @@ def _unpublished(claim: Claim, status: ClaimStatus) -> Iterable[Operation]:
 
 def _annotations(sandbox: Sandbox, claim: Claim) -> dict[str, str]:
     wanted = {names.ANNOTATION_POD_NAME: sandbox.metadata.name}
+    if note := keys_note(claim.spec.additional_pod_metadata):
+        wanted[names.ANNOTATION_CLAIM_METADATA] = note
     if trace := claim.metadata.annotations.get(names.ANNOTATION_TRACE_CONTEXT):
         wanted[names.ANNOTATION_TRACE_CONTEXT] = trace
     stored = sandbox.metadata.annotations

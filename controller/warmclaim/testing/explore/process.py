@@ -18,6 +18,7 @@ from warmclaim.api.names import LABEL_NAME_HASH
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, TEMPLATE, Resource
 from warmclaim.app.build import RETRY_BASE_S, RETRY_CAP_S
 from warmclaim.app.muted_events import MutedEvents
+from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimCaches, ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
@@ -204,7 +205,14 @@ class Process:
         hand_over = HandOver(self.client, caches.claims, caches.sandboxes)
         telemetry = ClaimTelemetry(_metrics(), MutedEvents(), self._clock)
         reconciler = ClaimReconciler(
-            caches, hand_over, self.warm, self.waiting, telemetry, self._clock, ClaimSettings()
+            caches,
+            Blueprints(caches.templates),
+            hand_over,
+            self.warm,
+            self.waiting,
+            telemetry,
+            self._clock,
+            ClaimSettings(),
         )
         events = ClaimEvents(caches, self.queue, self.warm, self.waiting, reconciler.records)
         WarmIndex(
@@ -220,7 +228,13 @@ class Process:
         inform = self.informers
         caches = PoolCaches(inform[str(POOL)], inform[str(SANDBOX)], inform[str(TEMPLATE)])
         reconciler = PoolReconciler(
-            self.client, caches, MutedEvents(), self._turn, self._clock, self._pool_settings
+            self.client,
+            caches,
+            Blueprints(caches.templates),
+            MutedEvents(),
+            self._turn,
+            self._clock,
+            self._pool_settings,
         )
         PoolEvents(caches, self.queue, reconciler.saw)
         return reconciler

@@ -1,0 +1,114 @@
+"""The pod metadata that a sandbox carries in its template, and the patches that change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from warmclaim.api import names
+from warmclaim.api.claim import PodMetadata
+from warmclaim.api.sandbox import Sandbox
+
+_PATH: Final = "/spec/podTemplate/metadata"
+_KEYS_CHARS_MAX: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class PodMetadataChange:
+    """What is to be set, and what is to be gone, where it is there."""
+
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    no_labels: frozenset[str] = frozenset()
+    no_annotations: frozenset[str] = frozenset()
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+class _Template(msgspec.Struct, frozen=True):
+    metadata: _Metadata | None = None
+
+
+class GivenKeys(msgspec.Struct, frozen=True):
+    """Keys of labels and of annotations."""
+
+    labels: frozenset[str] = frozenset()
+    annotations: frozenset[str] = frozenset()
+
+
+_decoder = msgspec.json.Decoder(_Template)
+_keys = msgspec.json.Decoder(GivenKeys)
+
+
+@lru_cache(maxsize=512)
+def _decoded(raw: bytes) -> _Template:
+    return _decoder.decode(raw)
+
+
+def pod_metadata_of(sandbox: Sandbox) -> dict[str, Mapping[str, str]]:
+    """Its labels and annotations, under these names. Not to be changed: sandboxes of one template
+    share it. Raises msgspec.ValidationError for a template that its schema forbids."""
+    found = _decoded(bytes(sandbox.spec.pod_template)).metadata or _Metadata()
+    return {"labels": found.labels or {}, "annotations": found.annotations or {}}
+
+
+def given_keys(sandbox: Sandbox) -> GivenKeys:
+    """The keys of its pod metadata that its claim gave it, as noted on the sandbox; none where the
+    note is absent or odd."""
+    text = sandbox.metadata.annotations.get(names.ANNOTATION_CLAIM_METADATA, "")
+    if not text or len(text) > _KEYS_CHARS_MAX:
+        return GivenKeys()
+    try:
+        return _keys.decode(text.encode())
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return GivenKeys()
+
+
+def keys_note(extra: PodMetadata) -> str:
+    """The note of `given_keys`; "" where the claim gives nothing."""
+    if not (extra.labels or extra.annotations):
+        return ""
+    keys = {"labels": sorted(extra.labels), "annotations": sorted(extra.annotations)}
+    return msgspec.json.encode(keys).decode()
+
+
+def change_operations(sandbox: Sandbox, change: PodMetadataChange) -> list[dict[str, Any]]:
+    """JSON Patch operations for what differs from the view; none if nothing does."""
+    raw = bytes(sandbox.spec.pod_template)
+    metadata = _decoded(raw).metadata
+    if raw == b"{}":
+        return []  # there may be no template at all to put it into; no pod comes of either
+    if metadata is None:
+        parts = {"labels": dict(change.labels), "annotations": dict(change.annotations)}
+        value = {name: part for name, part in parts.items() if part}
+        return [{"op": "add", "path": _PATH, "value": value}] if value else []
+    return [
+        *_part("labels", metadata.labels, change.labels, change.no_labels),
+        *_part("annotations", metadata.annotations, change.annotations, change.no_annotations),
+    ]
+
+
+def _part(
+    name: str, found: dict[str, str] | None, wanted: Mapping[str, str], unwanted: frozenset[str]
+) -> Iterator[dict[str, Any]]:
+    path = f"{_PATH}/{name}"
+    if found is None:
+        if wanted:
+            yield {"op": "add", "path": path, "value": dict(wanted)}
+        return
+    for key in sorted(unwanted & found.keys() - wanted.keys()):
+        yield {"op": "remove", "path": f"{path}/{_escaped(key)}"}
+    for key, text in wanted.items():
+        if found.get(key) != text:
+            yield {"op": "add", "path": f"{path}/{_escaped(key)}", "value": text}
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
