@@ -351,3 +351,22 @@ def test_a_create_of_the_last_batch_may_still_be_under_way_from_another_leader()
     court.delete(SANDBOXES, court.member(0))
     court.member(0, "m1")
     assert court.promises == []
+
+
+@pytest.mark.parametrize(
+    ("has_end", "reason", "promises"),
+    [(True, "ClaimExpired", []), (False, "ClaimExpired", ["S4"]), (True, "Because", ["S4"])],
+)
+def test_only_a_claim_whose_time_is_over_loses_its_sandbox(
+    has_end: bool, reason: str, promises: list[str]
+) -> None:
+    court = Court()
+    name = court.handed_over()
+    ready = builders.a_condition("Ready", "False", reason=reason)
+    merge: Json = {"status": {"conditions": [ready]}}
+    if has_end:
+        merge["spec"] = {"lifecycle": {"shutdownTime": builders.T0}}
+    claim = builders.a_claim("c", namespace="ns-0", sandbox=name, merge=merge)
+    court.store.put(CLAIMS, "ns-0/c", claim)
+    court.delete(SANDBOXES, name)
+    assert court.promises == promises

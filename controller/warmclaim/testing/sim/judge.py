@@ -22,7 +22,14 @@ from warmclaim.api.resources import CLAIM, POOL, SANDBOX
 from warmclaim.domain.reservation import ordinal_of, parse_reservation
 from warmclaim.seams import Clock
 from warmclaim.testing.json_values import Json
-from warmclaim.testing.sim.objects import Owner, controller_of, is_deleting, published_by
+from warmclaim.testing.sim.objects import (
+    Owner,
+    controller_of,
+    is_deleting,
+    part,
+    published_by,
+    ready_of,
+)
 from warmclaim.testing.sim.trace import LATE, Attribution, is_manager
 from warmclaim.testing.store import Commit, ObjectStore, Verb
 
@@ -157,7 +164,7 @@ class Judge:
             return
         metadata = commit.object["metadata"]
         claim = self._live(CLAIMS, f"{metadata['namespace']}/{owner.name}", owner.uid)
-        if claim is None or is_deleting(claim):
+        if claim is None or is_deleting(claim) or _has_ended(claim):
             return
         if published_by(claim) == metadata["name"]:
             self._breach("S4", commit, f"deleted while {owner.name} has it")
@@ -287,6 +294,12 @@ class Judge:
 
     def _is_past(self, moment: float | None) -> bool:
         return moment is not None and self._clock.monotonic() - moment > LAG_S_MAX
+
+
+def _has_ended(claim: Json) -> bool:
+    """Whether its user gave it an end and its status says that this has come. When exactly is not
+    judged here: a manager's wall clock may be wrong."""
+    return bool(part(claim, "spec", "lifecycle")) and ready_of(claim).reason == "ClaimExpired"
 
 
 def _begins_to_end(commit: Commit) -> bool:
