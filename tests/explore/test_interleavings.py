@@ -24,7 +24,7 @@ from warmclaim.controllers import hand_over, pool
 from warmclaim.controllers.pool_members import PoolMemory
 from warmclaim.domain import patches
 from warmclaim.domain.patches import Operation
-from warmclaim.runtime.reconciler import DONE
+from warmclaim.runtime.reconciler import DONE, Result, again
 from warmclaim.testing.explore import interleavings
 from warmclaim.testing.explore.orders import leaves, split
 from warmclaim.testing.explore.race import Scope
@@ -145,8 +145,8 @@ def test_a_large_scope_can_be_run(scope: Scope) -> None:
 def only_setting(made: Callable[..., list[Operation]]) -> Callable[..., list[Operation]]:
     """A patch that needs nothing to be as it was seen: no test, and nothing to be removed."""
 
-    def broken(*given: Any) -> list[Operation]:
-        return [entry for entry in made(*given) if entry["op"] in ("add", "replace")]
+    def broken(*given: Any, **named: Any) -> list[Operation]:
+        return [entry for entry in made(*given, **named) if entry["op"] in ("add", "replace")]
 
     return broken
 
@@ -201,6 +201,15 @@ def test_a_claim_that_is_never_looked_at_is_found(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(claim_controller.ClaimReconciler, "reconcile", skip)
     assert found("claims-deaf") == "L1"
+
+
+def test_a_leader_that_never_rests_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_again(*_: object) -> Result:
+        """For ever, without a request."""
+        return again(1.0)
+
+    monkeypatch.setattr(pool.PoolReconciler, "_write_status", look_again)
+    assert "no rest within 600 s" in Search(BY_NAME["pool-prompt"]).run(()).failure
 
 
 # The command line.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from warmclaim.api import names
-from warmclaim.api.resources import POD, POOL, SANDBOX, SERVICE, Resource
+from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, Resource
 from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.domain.reservation import Reservation, member_name
 from warmclaim.errors import UnknownOutcomeError
@@ -13,11 +13,11 @@ from warmclaim.seams import Request, Response
 from warmclaim.testing import refusals
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
 from warmclaim.testing.explore.arena import Arena
-from warmclaim.testing.explore.cancelling import Case, Script, Strike, nothing
+from warmclaim.testing.explore.cancelling import Case, Problems, Script, Strike, nothing
 from warmclaim.testing.explore.process import Turn
 from warmclaim.testing.explore.worlds import claim_problems
 from warmclaim.testing.json_values import Json
-from warmclaim.testing.sim.objects import controller_of, part
+from warmclaim.testing.sim.objects import controller_of, part, ready_of
 from warmclaim.testing.store import ObjectStore
 from warmclaim.testing.virtual_loop import VirtualClock
 
@@ -120,6 +120,17 @@ def _while_claims_are_served(clock: VirtualClock) -> Turn:
 # How a world must end.
 
 
+def _claim_gone(store: ObjectStore) -> list[str]:
+    return [f"{commit.key} outlives its time" for commit in store.scan(str(CLAIM))]
+
+
+def _sandbox_gone(store: ObjectStore) -> list[str]:
+    """The claim stays and says so."""
+    kept = [f"{commit.key} outlives its claim's time" for commit in store.scan(str(SANDBOX))]
+    said = [ready_of(commit.object).reason for commit in store.scan(str(CLAIM))]
+    return kept if said == ["ClaimExpired"] else [*kept, f"the claim says {said}"]
+
+
 def _pool_problems(store: ObjectStore) -> list[str]:
     """As many members as wanted, and the status says so."""
     pool = next(iter(store.scan(str(POOL)))).object
@@ -172,6 +183,14 @@ def _claims(name: str, *objects: Json, **more: Any) -> Case:
     return Case(f"claim-{name}", "claim", (a_template(), *objects), claim_problems, **more)
 
 
+def _expired(policy: str, problems: Problems) -> Case:
+    """A claim that has its sandbox, and whose time is over."""
+    life = {"shutdownTime": "2025-12-31T00:00:00Z", "shutdownPolicy": policy}
+    claim = a_claim("c0", sandbox="w0", merge={"spec": {"lifecycle": life}})
+    objects = (a_template(), a_pool(), a_sandbox("w0", claim="c0"), claim)
+    return Case(f"claim-expired-{policy.lower()}", "claim", objects, problems)
+
+
 def _pools(name: str, *objects: Json, **more: Any) -> Case:
     return Case(f"pool-{name}", "pool", (a_template(), *objects), _pool_problems, **more)
 
@@ -209,6 +228,8 @@ CASES: Final = (
     _claims("overtaken", a_pool(replicas=2), *_TWO, a_claim("c0"), script=_overtaken),
     _claims("publication-lost", a_pool(), a_sandbox("w0"), a_claim("c0"), script=_status_lost),
     _claims("sandbox-missing", a_pool(), a_sandbox("w0"), a_claim("c0", sandbox=_GONE)),
+    _expired("Delete", _claim_gone),
+    _expired("Retain", _sandbox_gone),
     _pools("fill", a_pool(replicas=3)),
     _pools("yields", a_pool(replicas=3), turn=_while_claims_are_served),
     _pools("answer-lost", a_pool(replicas=2), script=_pool_reservation_lost),

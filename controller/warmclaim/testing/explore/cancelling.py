@@ -51,6 +51,9 @@ _WORKED: Final[dict[Part, str]] = {
 
 Strike: TypeAlias = Callable[[Request], Response | Exception | None]
 
+Problems: TypeAlias = Callable[[ObjectStore], list[str]]
+"""What is not as it should be at the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -78,7 +81,7 @@ class Case:
     name: str
     part: Part
     objects: tuple[Json, ...]
-    problems: Callable[[ObjectStore], list[str]]
+    problems: Problems
     of_manager: tuple[Json, ...] = ()
     script: Callable[[Arena], Script] = quiet
     turn: Callable[[VirtualClock], Turn] = lambda _: at_once

@@ -26,7 +26,8 @@ from warmclaim.testing.virtual_loop import VirtualClock
 
 SOON_S: Final = 0.25
 STEPS_MAX: Final = 300
-"""Far more than any order has: whoever reaches it never comes to rest."""
+REST_S_MAX: Final = 600.0
+"""Far more than any order has or takes: whoever reaches one of them never comes to rest."""
 
 _CROSSED: Final = {"": None, "claims": CLAIM, "sandboxes": SANDBOX}
 
@@ -171,6 +172,9 @@ class Race:
         """Nobody can go on: let the next call go, or the next phase begin."""
         if self._over.done():
             return False
+        if self._loop.time() > REST_S_MAX:
+            self._fail(f"no rest within {REST_S_MAX:g} s")
+            return True
         if wait_s is not None and wait_s <= SOON_S:
             return False
         if len(self._switch):
