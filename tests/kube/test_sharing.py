@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import force_setattr
 
+from warmclaim.api.meta import SharedBlobs
 from warmclaim.api.pod import Pod
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.kube.sharing import Sharer
@@ -105,3 +107,32 @@ class _Mutable(msgspec.Struct):
 def test_what_does_not_hash_is_left_alone(obj: msgspec.Struct) -> None:
     copy = msgspec.convert(msgspec.to_builtins(obj), type(obj))
     assert Sharer().share(copy) == obj
+
+
+def test_texts_of_a_megabyte_are_forgotten_again() -> None:
+    """What a tenant writes must not stay when its objects are gone."""
+    sharer = Sharer(chars_max=3_000)
+    first = "first" * 200
+    assert share_text(sharer, first) is first
+    for number in range(10):
+        share_text(sharer, f"{number}" * 1_000)
+    again = "".join(["first"] * 200)
+    assert share_text(sharer, again) is again
+
+
+def share_text(sharer: Sharer, text: str) -> str:
+    """The copy that a pod's node name of this text becomes."""
+    value = a_pod(1)
+    pod = msgspec.json.decode(json.dumps(value).encode(), type=Pod)
+    force_setattr(pod.spec, "node_name", text)
+    return sharer.share(pod).spec.node_name
+
+
+def test_blobs_are_kept_once_and_bounded_in_bytes() -> None:
+    blobs = SharedBlobs(10_000)
+    small = blobs.share(b'{"a":1}')
+    assert blobs.share(b'{"a":' + b"1}") is small
+    for number in range(100):
+        blobs.share(b'"%d%s"' % (number, b"x" * 4_000))
+    assert blobs.bytes_kept <= 10_000
+    assert blobs.share(b'{"a":1}') is not small

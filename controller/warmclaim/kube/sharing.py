@@ -8,15 +8,17 @@ of each, CPython 3.11). What is shared must not be changed; views are not.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from msgspec.structs import force_setattr
 
 T = TypeVar("T")
 
-# Two generations of this size at most: some 3 MiB for each kind, filled only by what differs.
+# Two generations of this size at most: some 3 MiB for each kind, filled only by what differs. The
+# second bound is for tenants who write texts of 1 MB, and another one each time.
 _ENTRIES_MAX: Final = 8192
+_CHARS_MAX: Final = 2 * 1024 * 1024
 # No two objects share these; remembering them would only push out what is shared.
 _UNIQUE_FIELDS: Final = frozenset(("name", "uid", "resource_version"))
 
@@ -29,8 +31,10 @@ class Sharer:
     """Replaces equal immutable parts by one of them. Bounded: what is not met again for a while is
     forgotten, and then merely stored twice."""
 
-    def __init__(self, entries_max: int = _ENTRIES_MAX) -> None:
+    def __init__(self, entries_max: int = _ENTRIES_MAX, chars_max: int = _CHARS_MAX) -> None:
         self._entries_max = entries_max
+        self._chars_max = chars_max
+        self._chars = 0
         self._recent: dict[Any, Any] = {}
         self._older: dict[Any, Any] = {}
 
@@ -94,10 +98,27 @@ class Sharer:
 
     def _remembered(self, key: Any, new: Any) -> Any:
         known = self._older.get(key, new)
-        if len(self._recent) >= self._entries_max:
-            self._recent, self._older = {}, self._recent
+        chars = _chars_of(new)
+        if len(self._recent) >= self._entries_max or self._chars + chars > self._chars_max:
+            self._recent, self._older, self._chars = {}, self._recent, 0
         self._recent[key] = known
+        self._chars += chars
         return known
+
+
+def _chars_of(value: Any) -> int:
+    """Length of the texts that `value` is or directly holds; what is deeper was counted there."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_chars_of_text, cast("dict[object, object]", value).values()))
+    if isinstance(value, tuple):
+        return sum(map(_chars_of_text, cast("tuple[object, ...]", value)))
+    return sum(_chars_of_text(getattr(value, name)) for name in value.__struct_fields__)
+
+
+def _chars_of_text(value: object) -> int:
+    return len(value) if isinstance(value, str) else 0
 
 
 def _plan_of(kind: type) -> _Plan | None:
