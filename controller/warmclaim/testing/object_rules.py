@@ -90,6 +90,8 @@ def tidied(kind: Kind, metadata: Any) -> Json:
         _require_text_map(kind, name, metadata.get(name))
     _require_array(kind, "finalizers", metadata.get("finalizers"), str, "string")
     _require_array(kind, "ownerReferences", metadata.get("ownerReferences"), dict, _OWNER)
+    for owner in metadata.get("ownerReferences") or ():
+        _require_owner_types(kind, owner)
     for name in _TEXTS:
         if not isinstance(metadata.get(name) or "", str):
             where = f"Go struct field ObjectMeta.{name} of type string"
@@ -181,6 +183,15 @@ def _require_array(kind: Kind, name: str, value: Any, of: type, go_type: str) ->
             raise _undecodable(kind, item, f"Go struct field ObjectMeta.{name} of type {go_type}")
 
 
+def _require_owner_types(kind: Kind, owner: Json) -> None:
+    for name in _OWNER_FIELDS & owner.keys():
+        is_flag = name in ("controller", "blockOwnerDeletion")
+        wanted, go_type = (bool, "bool") if is_flag else (str, "string")
+        if owner[name] is not None and not isinstance(owner[name], wanted):
+            where = f"Go struct field OwnerReference.{name} of type {go_type}"
+            raise _undecodable(kind, owner[name], where)
+
+
 def _undecodable(kind: Kind, value: object, where: str) -> refusals.Refusal:
     word = next((name for type_, name in _GO_TYPES.items() if isinstance(value, type_)), "number")
     why = f"json: cannot unmarshal {word} into {where}"
@@ -234,6 +245,9 @@ def _bad_owners(owners: list[Json]) -> list[Json]:
     for owner in owners:
         if not owner.get("apiVersion"):
             causes.append(_invalid("", "version must not be empty", f"{field}.apiVersion"))
+        elif owner["apiVersion"].count("/") > 1:
+            said = f"unexpected GroupVersion string: {owner['apiVersion']}"
+            causes.append(_invalid(owner["apiVersion"], said, f"{field}.apiVersion"))
         for name in ("kind", "name", "uid"):
             if not owner.get(name):
                 causes.append(_invalid("", "must not be empty", f"{field}.{name}"))

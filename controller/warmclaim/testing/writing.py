@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,11 +73,28 @@ def _require_patch_type(request: Request) -> None:
 
 
 def decoded(body: bytes | None, unread: str) -> Any:
-    """JSON. Refuses (400) anything else, with `unread` before the reason."""
+    """JSON. Refuses (400) anything else, with `unread` before the reason.
+
+    As on the real server, bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD.
+    """
     try:
-        return msgspec.json.decode(body or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        try:
+            return msgspec.json.decode(body or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(_mended(body or b""))
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
         raise refusals.bad_request(f"{unread}: {error}") from error
+
+
+def _mended(body: bytes) -> str:
+    """The same JSON in sound Unicode. Raises ValueError or RecursionError where it is none."""
+    loose = json.loads(body.decode("utf-8", "replace"), parse_constant=_no_number)
+    text = json.dumps(loose, ensure_ascii=False)
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
 
 
 def is_dry_run(request: Request, query: Mapping[str, str]) -> bool:
