@@ -11,6 +11,7 @@ from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.barrier import Barrier
+from warmclaim.testing.sim.wire import Audience
 
 SANDBOXES = SANDBOX.collection("ns-0")
 ANNOTATION = "/metadata/annotations/" + ANNOTATION_RESERVATION.replace("/", "~1")
@@ -23,7 +24,7 @@ class Story(Wired):
         super().__init__()
         barrier = Barrier(self.store, self.report)
         self.store.observers.append(barrier.on_commit)
-        self.judged_by(barrier)
+        self.judged_by(Audience([barrier], [], [barrier]))
         self.put(in_ns(builders.a_claim, "c"))
         self.put(in_ns(builders.a_pool, "pool", replicas=3))
 

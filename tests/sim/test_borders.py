@@ -8,6 +8,7 @@ from tests.sim.wired import Wired, builders, in_ns, item
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.borders import Borders
+from warmclaim.testing.sim.wire import Audience
 
 HERE = "00000001-0000-4000-8000-000000000001"
 ELSEWHERE = "00000002-0000-4000-8000-000000000002"
@@ -19,7 +20,7 @@ def world() -> Wired:
     wired = Wired()
     borders = Borders(wired.report)
     wired.store.observers.append(borders.on_commit)
-    wired.judged_by(borders)
+    wired.judged_by(Audience([borders]))
     wired.put(in_ns(builders.a_claim, "c", merge=uid(HERE)))
     wired.put(builders.a_claim("c", namespace="ns-1", merge=uid(ELSEWHERE)))
     wired.begin()

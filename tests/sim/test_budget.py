@@ -13,13 +13,15 @@ from warmclaim.api.resources import POD, SANDBOX
 from warmclaim.app.build import RETRY_BASE_S
 from warmclaim.kube.outage import PROBE_NAME
 from warmclaim.testing.sim.budget import SPARE, Budget
+from warmclaim.testing.sim.wire import Audience
 
 
 @pytest.fixture
 def world() -> Wired:
     """An outage that has just begun."""
     wired = Wired()
-    wired.judged_by(Budget(OPTIONS, wired.report))
+    budget = Budget(OPTIONS, wired.report)
+    wired.judged_by(Audience([budget], [budget]))
     wired.is_out = True
     return wired
 

@@ -20,6 +20,7 @@ from warmclaim.testing.resources import NAMESPACE
 from warmclaim.testing.sim.canaries import PlantedCluster, Silence, canary, planted
 from warmclaim.testing.sim.objects import part, parts
 from warmclaim.testing.sim.trace import Attribution
+from warmclaim.testing.sim.wire import Audience
 from warmclaim.testing.transport import InProcessTransport
 from warmclaim.testing.virtual_loop import World, run_virtual
 
@@ -30,7 +31,7 @@ ENV = canary("env", "ns-0")
 @pytest.fixture
 def world() -> Wired:
     wired = Wired()
-    wired.judged_by(Silence(wired.report))
+    wired.judged_by(Audience([Silence(wired.report)]))
     return wired
 
 
@@ -68,7 +69,7 @@ def test_no_condition_event_or_path_may_tell_one(world: Wired) -> None:
     status = [{"op": "add", "path": "/status/conditions", "value": [condition]}]
     world.send("PATCH", item(CLAIM, "c", "status"), status)
     world.send("POST", EVENT.collection("ns-0"), {"note": f"created with {ENV}"})
-    world.send("GET", SANDBOX.collection("ns-0"), query=(("labelSelector", ENV),))
+    world.send("DELETE", f"{SANDBOX.collection('ns-0')}/{ENV}")
     assert world.promises == ["S10"] * 3
 
 

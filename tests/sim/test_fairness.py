@@ -16,6 +16,7 @@ from warmclaim.testing.resources import NAMESPACE
 from warmclaim.testing.sim.barrier import claimed_by
 from warmclaim.testing.sim.fairness import SERVED_S_MAX, Fairness, overtaken
 from warmclaim.testing.sim.trace import Attribution
+from warmclaim.testing.sim.wire import Audience
 from warmclaim.testing.store import Commit
 from warmclaim.testing.virtual_loop import World, run_virtual
 
@@ -43,7 +44,7 @@ class Batch(Wired):
             self.put(in_ns(builders.a_sandbox, f"w{number}"))
         self.odd: list[tuple[str, str]] = []
         self.fairness = Fairness(self.store, WORKERS, self.report, self._note_odd)
-        self.judged_by(self.fairness)
+        self.judged_by(Audience([self.fairness]))
         self.claims: dict[str, str] = {}
         self.store.observers.append(self._note)
 
@@ -119,7 +120,7 @@ def test_without_a_healthy_pool_there_is_no_batch() -> None:
 
 def test_only_what_is_for_a_claim_counts() -> None:
     wired = Wired()
-    wired.judged_by(Fairness(wired.store, 1, wired.report, wired.report))
+    wired.judged_by(Audience([Fairness(wired.store, 1, wired.report, wired.report)]))
     label = {"op": "add", "path": "/metadata/labels/x", "value": name_hash("x")}
     sent = [
         wired.send("PATCH", item(SANDBOX, "w1"), [label]),

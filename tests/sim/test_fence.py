@@ -11,6 +11,7 @@ from warmclaim.api.lease import LEASE
 from warmclaim.api.resources import CLAIM
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.fence import Fence
+from warmclaim.testing.sim.wire import Audience
 
 DEADLINE_S = 10.0
 
@@ -24,7 +25,8 @@ class Term(Wired):
 
     def __init__(self) -> None:
         super().__init__()
-        self.judged_by(Fence(DEADLINE_S, self.report))
+        fence = Fence(DEADLINE_S, self.report)
+        self.judged_by(Audience([fence], [], [fence]))
         self.records = 0
 
     def renew(self, *, takes_s: float = 0.0, is_answered: bool = True) -> None:

@@ -18,6 +18,7 @@ from warmclaim.testing.api import FakeApiServer
 from warmclaim.testing.cluster import Cluster
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.watch_validators import Follower, WatchValidators
+from warmclaim.testing.sim.wire import Audience
 from warmclaim.testing.transport import InProcessTransport
 from warmclaim.testing.virtual_loop import SeededRng
 
@@ -35,7 +36,7 @@ class Told(Wired):
         self.validators = WatchValidators(self.store, self.report)
         self.store.observers.append(self.validators.on_commit)
         self.validators.follow(PROCESS, POOLS, self.cache)
-        self.judged_by(self.validators)
+        self.judged_by(Audience(reads=[self.validators]))
         self.leave()
 
     def commit(self, name: str = "p", uid: str = "") -> Pool:

@@ -14,7 +14,7 @@ from warmclaim.testing import builders
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.case import Options
 from warmclaim.testing.sim.options import drawn_options
-from warmclaim.testing.sim.wire import Exchange, Listener, Pass, place_of
+from warmclaim.testing.sim.wire import Audience, Exchange, Pass, place_of
 from warmclaim.testing.store import ObjectStore
 
 PROCESS = "m0-1"
@@ -25,9 +25,9 @@ OPTIONS: Options = msgspec.structs.replace(
 
 
 class Wired:
-    """A store, one listener, and a manager process whose time and passes are moved by hand.
+    """A store, whoever judges, and a manager process whose time and passes are moved by hand.
 
-    `promises`: what the listener reported, in order.
+    `promises`: what was reported, in order.
     """
 
     def __init__(self) -> None:
@@ -39,16 +39,16 @@ class Wired:
         self.process = PROCESS
         self._passes = 0
         self._work: Pass | None = None
-        self._listener: Listener | None = None
+        self._audience = Audience()
 
     def report(self, promise: str, text: str) -> None:
-        """For the listener."""
+        """For who judges."""
         self.promises.append(promise)
         self.texts.append(text)
 
-    def judged_by(self, listener: Listener) -> None:
-        """From now on it hears of everything."""
-        self._listener = listener
+    def judged_by(self, audience: Audience) -> None:
+        """From now on these hear of what is sent and answered."""
+        self._audience = audience
 
     # ----------------------------------------------------------------- commits
 
@@ -92,17 +92,18 @@ class Wired:
         request = Request(method, path, query, raw, kind)
         place = place_of(path)
         exchange = Exchange(self.process, request, place, self.now_s, self._work, self.is_out)
-        assert self._listener is not None
-        self._listener.sent(exchange)
+        audience = self._audience
+        for listener in audience.writes if exchange.is_write else audience.reads:
+            listener.sent(exchange)
         if answer is not None:
             self.answer(exchange, answer)
         return exchange
 
     def answer(self, exchange: Exchange, value: Json) -> None:
         """The answer comes now."""
-        assert self._listener is not None
         exchange.answered_s, exchange.passes_begun = self.now_s, self._passes
-        self._listener.answered(exchange, Response(200, msgspec.json.encode(value)))
+        for listener in self._audience.answers:
+            listener.answered(exchange, Response(200, msgspec.json.encode(value)))
 
     def get(self, resource: Resource[object], name: str) -> None:
         """A read of what the store has."""

@@ -86,7 +86,7 @@ class _Knowledge:
 
 
 class Barrier:
-    """A listener of the wire, and an observer of the store."""
+    """Hears of writes and of all answers, and observes the store."""
 
     def __init__(self, store: ObjectStore, report: Report) -> None:
         self._store = store

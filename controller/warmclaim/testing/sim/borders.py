@@ -11,7 +11,6 @@ import re
 from typing import Final
 
 from warmclaim.api.lease import LEASE
-from warmclaim.seams import Response
 from warmclaim.testing.sim.objects import part
 from warmclaim.testing.sim.wire import Exchange, Report
 from warmclaim.testing.store import Commit, Verb
@@ -21,7 +20,7 @@ _LEASES: Final = str(LEASE)
 
 
 class Borders:
-    """A listener of the wire, and an observer of the store."""
+    """Hears of writes, and observes the store."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -36,7 +35,7 @@ class Borders:
     def sent(self, exchange: Exchange) -> None:
         """Hold the namespaces of a write against each other."""
         place, body, work = exchange.place, exchange.request.body, exchange.work
-        if not exchange.is_write or place.resource == _LEASES:
+        if place.resource == _LEASES:
             return
         if work is not None and work.namespace != place.namespace:
             text = f"{exchange}: sent for {work.controller} {work.namespace}/{work.name}"
@@ -51,6 +50,3 @@ class Borders:
             named = part(exchange.body, "metadata", "namespace")
             if named != place.namespace:
                 self._report("S5", f"{exchange}: the body says namespace {named!r}")
-
-    def answered(self, exchange: Exchange, answer: Response) -> None:
-        """Answers say nothing here."""

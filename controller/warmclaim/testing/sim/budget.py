@@ -22,7 +22,6 @@ from warmclaim.api.event import EVENT
 from warmclaim.api.lease import LEASE
 from warmclaim.app.build import RETRY_BASE_S, RETRY_CAP_S
 from warmclaim.kube.outage import PROBE_NAME
-from warmclaim.seams import Response
 from warmclaim.testing.sim.case import Options
 from warmclaim.testing.sim.wire import Exchange, Report
 
@@ -43,7 +42,7 @@ class _Outage:
 
 
 class Budget:
-    """A listener of the wire."""
+    """Hears of writes and reads."""
 
     def __init__(self, options: Options, report: Report) -> None:
         self._batch_max = options.batch_items_max
@@ -64,9 +63,6 @@ class Budget:
         if outage.sent[sender] > limit:
             text = f"{outage.sent[sender]} requests of {sender} in {elapsed_s:.3f} s of an outage"
             self._report("L7", f"{exchange}: {text}, {limit} allowed")
-
-    def answered(self, exchange: Exchange, answer: Response) -> None:
-        """Only what is sent counts."""
 
     def _limit(self, exchange: Exchange, sender: str, elapsed_s: float) -> int:
         work = exchange.work

@@ -4,7 +4,7 @@ Templates, claims and foreign sandboxes are planted with canaries as they are ma
 value, an argument, annotation values. Where an object legitimately carries what its template says,
 a canary may stand: in the body of a sandbox or a pod, and only one of the same namespace (else it
 is S11). Nowhere else: not in another write of a manager (so in no status, condition message, label
-or Event), not in a path or query, not in a log record of any level as production renders it, not
+or Event), not in a path, not in a log record of any level as production renders it, not
 in the metrics. Tokens of the connection are below the seam at which the simulation begins, and so
 not in it.
 """
@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from warmclaim.api.resources import CLAIM, POD, SANDBOX, TEMPLATE
 from warmclaim.app import App
-from warmclaim.seams import Response
 from warmclaim.telemetry.exposition import exposition
 from warmclaim.telemetry.logs import JsonFormatter
 from warmclaim.testing.cluster import Target
@@ -33,7 +32,7 @@ from warmclaim.testing.store import Commit
 HEARD_SHARE: Final = 8
 """Of so many seeds one has its log records and metrics looked through: that has its price."""
 
-_MARK: Final = "c4nary"
+_MARK: Final = b"c4nary"
 _CANARY: Final = re.compile(rb"c4nary\.(\w+)\.([-a-z0-9]+?)\.end")
 _ANNOTATION: Final = "example.com/credentials"
 _BODIES: Final = (str(SANDBOX), str(POD))
@@ -42,7 +41,7 @@ _FROM_TEMPLATE: Final = frozenset((b"env", b"argument", b"pod"))
 
 def canary(what: str, namespace: str) -> str:
     """The canary of that sort in that namespace. Sorts: env, argument, pod, annotation."""
-    return f"{_MARK}.{what}.{namespace}.end"
+    return f"{_MARK.decode()}.{what}.{namespace}.end"
 
 
 class PlantedCluster(SimCluster):
@@ -86,7 +85,7 @@ def _annotated(metadata: Json, more: dict[str, str]) -> Json:
 
 
 class Silence:
-    """A listener of the wire; and what hears the logs, and reads the metrics, where that is on."""
+    """Hears of writes; and of the logs, and reads the metrics, where that is on."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -94,13 +93,10 @@ class Silence:
     def sent(self, exchange: Exchange) -> None:
         """No write says what it should not."""
         request = exchange.request
-        if request.body is not None and _MARK.encode() in request.body:
+        if request.body is not None and _MARK in request.body:
             self._judge_body(exchange, request.body)
-        if _MARK in request.path or any(_MARK in value for _, value in request.query):
-            self._report("S10", f"{exchange}: a canary in the request line")
-
-    def answered(self, exchange: Exchange, answer: Response) -> None:
-        """What a server says of its own objects is its own affair."""
+        if _MARK in request.path.encode():
+            self._report("S10", f"{exchange}: a canary in the path")
 
     def read_metrics(self, app: App) -> None:
         """No label of a metric may show one. Cost: one scrape."""
@@ -143,5 +139,5 @@ class _Ear(logging.Handler):
         if record.name.startswith("warmclaim.testing"):
             return
         line = self.format(record)
-        if _MARK in line:
+        if _MARK.decode() in line:
             self._report("S10", f"a canary in the log: {line[:300]}")

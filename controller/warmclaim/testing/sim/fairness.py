@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX
-from warmclaim.seams import Clock, Response
+from warmclaim.seams import Clock
 from warmclaim.testing import builders
 from warmclaim.testing.cluster import Cluster, Target
 from warmclaim.testing.json_values import Json
@@ -37,7 +37,7 @@ _LOOK_EVERY_S: Final = 0.05
 
 
 class Fairness:
-    """A listener of the wire; `run` is the phase. `workers`: those of the claim controller.
+    """Hears of writes; `run` is the phase. `workers`: those of the claim controller.
     `on_odd(resource, key)` hears of the object that nobody can read, before it is there."""
 
     def __init__(
@@ -54,9 +54,6 @@ class Fairness:
         """Note the first write for each claim of the batch."""
         if self._made and (uid := claimed_by(exchange)) in self._made:
             self._sent.setdefault(uid)
-
-    def answered(self, exchange: Exchange, answer: Response) -> None:
-        """The order of sending is what counts."""
 
     async def run(self, cluster: Cluster, attribution: Attribution, clock: Clock) -> None:
         """Make the batch and see it served. Nothing happens where no pool has two members."""

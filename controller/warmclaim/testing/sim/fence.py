@@ -36,7 +36,7 @@ class _Term:
 
 
 class Fence:
-    """A listener of the wire, for runs with leader election."""
+    """Hears of writes and answers, in runs with leader election."""
 
     def __init__(self, renew_deadline_s: float, report: Report) -> None:
         self._renew_deadline_s = renew_deadline_s
@@ -45,8 +45,6 @@ class Fence:
 
     def sent(self, exchange: Exchange) -> None:
         """A write is held against what its sender knows."""
-        if not exchange.is_write:
-            return
         term = self._term(exchange.process)
         if exchange.place.resource == _LEASES:
             self._note_record(exchange, term)

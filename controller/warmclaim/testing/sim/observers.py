@@ -21,7 +21,7 @@ from warmclaim.testing.sim.flights import Flights
 from warmclaim.testing.sim.tenure import Tenure
 from warmclaim.testing.sim.trace import Attribution
 from warmclaim.testing.sim.watch_validators import WatchValidators
-from warmclaim.testing.sim.wire import Listener, Report, Wire
+from warmclaim.testing.sim.wire import Audience, Report, Wire
 from warmclaim.testing.store import ObjectStore
 
 
@@ -29,19 +29,23 @@ class Observers:
     """Makes them and connects them. `report` hears of each breach."""
 
     def __init__(self, store: ObjectStore, clock: Clock, options: Options, report: Report) -> None:
-        barrier, borders = Barrier(store, report), Borders(report)
+        barrier, borders, budget = Barrier(store, report), Borders(report), Budget(options, report)
         self._silence, self._watches = Silence(report), WatchValidators(store, report)
-        listeners: list[Listener] = [barrier, borders, self._silence, self._watches]
-        listeners.append(Budget(options, report))
+        workers, hide = options.claim_workers, self._watches.is_unreadable
+        self._fairness = Fairness(store, workers, report, hide)
+        audience = Audience(
+            writes=[barrier, borders, self._silence, budget, self._fairness],
+            reads=[self._watches, budget],
+            answers=[barrier],
+        )
         if options.leaders == "elected":
-            listeners.append(Fence(options.lease_s[1], report))
+            fence = Fence(options.lease_s[1], report)
+            audience.writes.append(fence)
+            audience.answers.append(fence)
             tenure = Tenure(clock, max(options.clock_rates), report)
             store.observers.append(tenure.on_commit)
         store.observers += [barrier.on_commit, borders.on_commit, self._watches.on_commit]
-        self._wire = Wire(listeners)
-        workers, hide = options.claim_workers, self._watches.is_unreadable
-        self._fairness = Fairness(store, workers, report, hide)
-        listeners.append(self._fairness)
+        self._wire = Wire(audience)
         self._flights = Flights(report)
         self._bounds = Bounds(store, report)
         self._hears = options.seed % HEARD_SHARE == 0

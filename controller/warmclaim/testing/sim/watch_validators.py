@@ -25,7 +25,6 @@ from typing import Any, Final
 from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.app import App
 from warmclaim.kube.informer import Change, Informer
-from warmclaim.seams import Response
 from warmclaim.testing.sim.objects import part
 from warmclaim.testing.sim.wire import Exchange, Report
 from warmclaim.testing.store import Commit, ObjectStore, Verb
@@ -34,7 +33,7 @@ _TAPPED: Final = ("replace", "put", "gone", "bookmark")
 
 
 class WatchValidators:
-    """An observer of the store, a listener of the wire, and a tap on the informers of each App."""
+    """Observes the store, hears of reads, and taps the informers of each App."""
 
     def __init__(self, store: ObjectStore, report: Report) -> None:
         self._store = store
@@ -72,16 +71,13 @@ class WatchValidators:
     def sent(self, exchange: Exchange) -> None:
         """The opening of a watch says from where on, and its label."""
         follower = self._followers.get((exchange.process, exchange.place.resource))
-        if follower is None or exchange.work is not None or exchange.is_write:
+        if follower is None or exchange.work is not None:
             return
         query = dict(exchange.request.query)
         if "labelSelector" in query:
             follower.label = query["labelSelector"]
         if "watch" in query and "sendInitialEvents" not in query:
             follower.resumed(int(query.get("resourceVersion", "0")))
-
-    def answered(self, exchange: Exchange, answer: Response) -> None:
-        """What is told is seen at the sink."""
 
     def look_back(self, informers: Mapping[str, Informer[Any]]) -> None:
         """W9: hold each cache against the server. Only when all is quiet; O(objects)."""

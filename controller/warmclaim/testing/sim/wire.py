@@ -7,9 +7,9 @@ caller gets it, and an answer that is lost on the way is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -121,23 +121,36 @@ class Exchange:
         return f"{self.process} {self.request.method} {self.request.path}"
 
 
-class Listener(Protocol):
-    """Hears of the requests of all processes. It must not await, nor change anything."""
+class HearsRequests(Protocol):
+    """Hears of requests. It must not await, nor change anything."""
 
     def sent(self, exchange: Exchange) -> None:
         """A request, or the opening of a watch, leaves its process now."""
         ...
+
+
+class HearsAnswers(Protocol):
+    """Hears of answers, in the same way."""
 
     def answered(self, exchange: Exchange, answer: Response) -> None:
         """Its process gets this answer now. Not for watches."""
         ...
 
 
-class Wire:
-    """The taps of a run: hands what passes to the listeners, and knows the pass of each request."""
+@dataclass(slots=True)
+class Audience:
+    """Who hears of what, of all processes: each is told of no more, since that has its price."""
 
-    def __init__(self, listeners: Iterable[Listener]) -> None:
-        self._listeners = tuple(listeners)
+    writes: list[HearsRequests] = field(default_factory=list[HearsRequests])
+    reads: list[HearsRequests] = field(default_factory=list[HearsRequests])
+    answers: list[HearsAnswers] = field(default_factory=list[HearsAnswers])
+
+
+class Wire:
+    """The taps of a run: hands what passes to the audience, and knows the pass of each request."""
+
+    def __init__(self, audience: Audience) -> None:
+        self._audience = audience
         self._work: ContextVar[Pass | None] = ContextVar("work", default=None)
         self._passes = 0
 
@@ -152,18 +165,19 @@ class Wire:
         return lambda key: _Passage(self._work, self._begun(controller, key))
 
     def send(self, request: Request, process: str, now_s: float, is_out: bool) -> Exchange:
-        """Tell the listeners of a request."""
+        """Tell of a request."""
         place = place_of(request.path)
         exchange = Exchange(process, request, place, now_s, self._work.get(), is_out)
-        for listener in self._listeners:
+        audience = self._audience
+        for listener in audience.writes if exchange.is_write else audience.reads:
             listener.sent(exchange)
         return exchange
 
     def answer(self, exchange: Exchange, answer: Response, now_s: float) -> None:
-        """Tell them of its answer."""
+        """Tell of its answer."""
         exchange.answered_s = now_s
         exchange.passes_begun = self._passes
-        for listener in self._listeners:
+        for listener in self._audience.answers:
             listener.answered(exchange, answer)
 
     def _begun(self, controller: str, key: str) -> Pass:
