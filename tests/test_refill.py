@@ -18,10 +18,12 @@ from warmclaim.domain.refill import (
 from warmclaim.domain.reservation import Reservation
 
 
-def a_member(number: int, *, ready: bool = True, deleting: bool = False) -> Member:
+def a_member(
+    number: int, *, ready: bool = True, deleting: bool = False, stale: bool = False
+) -> Member:
     key = ObjectKey("tenant", f"m{number}")
     created = f"2026-01-01T00:00:{number:02}Z"
-    return Member(key, f"uid-{number}", str(number), created, ready, deleting)
+    return Member(key, f"uid-{number}", str(number), created, ready, deleting, stale)
 
 
 def facts(
@@ -38,6 +40,13 @@ def facts(
 
 def test_missing_members_are_reserved_first() -> None:
     assert decide_refill(facts(5, [a_member(1)])) == ReserveCreates(Reservation(10, 14, 5))
+
+
+def test_stale_members_go_before_anything_is_added() -> None:
+    old, leaving = a_member(1, stale=True), a_member(2, stale=True, deleting=True)
+    assert decide_refill(facts(5, [old, leaving, a_member(3)])) == DeleteMembers((old,))
+    both = [old, a_member(4, stale=True)]
+    assert decide_refill(facts(5, both, batch_max=1)) == DeleteMembers((old,))
 
 
 def test_a_batch_is_bounded() -> None:

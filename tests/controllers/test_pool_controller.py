@@ -29,7 +29,7 @@ from warmclaim.domain.reservation import member_name, parse_reservation
 from warmclaim.errors import UnknownOutcomeError
 from warmclaim.seams import Request
 from warmclaim.settings import LeaseSettings
-from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
+from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template, an_owner
 from warmclaim.testing.store import Commit
 
 POOLS: dict[str, Any] = {"controllers": frozenset({"pool"})}
@@ -410,3 +410,83 @@ def test_a_standby_keeps_nothing_of_objects_that_came_and_went() -> None:
         await task
 
     virtual(scenario, lease=LeaseSettings(), controllers=frozenset({"claim", "pool", "sandbox"}))
+
+
+class TestUpdateStrategy:
+    IMAGE = "registry.example/sandbox:2"
+
+    async def _edit(self, world: AppWorld, **spec: Any) -> None:
+        pod = {"spec": {"containers": [{"name": "sandbox", "image": self.IMAGE}]}}
+        patch = {"spec": {"podTemplate": pod, **spec}}
+        await world.hand.merge_patch(TEMPLATE, ObjectKey(NAMESPACE, "python"), patch)
+
+    def _images(self, world: AppWorld) -> list[str]:
+        found = world.server.cluster.store.scan(str(SANDBOX))
+        specs = [commit.object["spec"]["podTemplate"]["spec"] for commit in found]
+        return [spec["containers"][0]["image"] for spec in specs]
+
+    def test_recreate_replaces_all_members_and_never_has_one_too_many(self) -> None:
+        async def scenario(world: AppWorld) -> None:
+            Ceiling(world, 3)
+            recreate = {"spec": {"updateStrategy": {"type": "Recreate"}}}
+            world.put(a_template(), a_pool(replicas=3, merge=recreate))
+            await fills(world, 3)
+            before = set(await members(world))
+            await self._edit(world)
+            await world.run_for(5)
+            await fills(world, 3)
+            assert self._images(world) == [self.IMAGE] * 3
+            assert not before & set(await members(world))
+            writes = len(world.writes())
+            await world.run_for(600)
+            assert len(world.writes()) == writes
+
+        virtual(scenario, **POOLS)
+
+    def test_recreate_spares_a_member_that_was_adopted_a_moment_ago(self) -> None:
+        async def scenario(world: AppWorld) -> None:
+            recreate = {"spec": {"updateStrategy": {"type": "Recreate"}}}
+            world.put(a_template(), a_pool(replicas=1, merge=recreate), a_claim("c"))
+            await fills(world, 1)
+            (name,) = await members(world)
+            key = ObjectKey(NAMESPACE, name)
+
+            async def adopt(request: Request) -> None:
+                if request.method == "DELETE":
+                    owner = an_owner(CLAIM, "c")
+                    patch = {"metadata": {"ownerReferences": [owner]}}
+                    await world.hand.merge_patch(SANDBOX, key, patch)
+
+            world.faults.before = adopt
+            await self._edit(world)
+            await world.run_for(5)
+            assert await world.exists(SANDBOX, name)
+
+        virtual(scenario, **POOLS)
+
+    def test_recreate_leaves_members_alone_that_mean_the_same(self) -> None:
+        async def scenario(world: AppWorld) -> None:
+            recreate = {"spec": {"updateStrategy": {"type": "Recreate"}}}
+            world.put(a_template(), a_pool(replicas=2, merge=recreate))
+            await fills(world, 2)
+            before = await members(world)
+            metadata = {"spec": {"podTemplate": {"metadata": {"labels": {"x": "y"}}}}}
+            await world.hand.merge_patch(TEMPLATE, ObjectKey(NAMESPACE, "python"), metadata)
+            await world.run_for(60)
+            assert await members(world) == before
+
+        virtual(scenario, **POOLS)
+
+    def test_on_replenish_only_new_members_are_of_the_new_blueprint(self) -> None:
+        async def scenario(world: AppWorld) -> None:
+            start(world, 2)
+            await fills(world, 2)
+            before = await members(world)
+            await self._edit(world)
+            await world.run_for(60)
+            assert await members(world) == before
+            await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, before[0]))
+            await fills(world, 2)
+            assert sorted(self._images(world)).count(self.IMAGE) == 1
+
+        virtual(scenario, **POOLS)

@@ -120,7 +120,7 @@ class PoolReconciler:
                 return
             memory = self._memory(pool)
             blueprint = self._blueprints.of(pool)
-            decision = decide_refill(self._facts(pool, memory, has_template=blueprint is not None))
+            decision = decide_refill(self._facts(pool, memory, blueprint))
             match decision:
                 case Settled():
                     return
@@ -170,14 +170,14 @@ class PoolReconciler:
     def _forget(self, key: ObjectKey) -> None:
         self._memories.pop(key, None)
 
-    def _facts(self, pool: Pool, memory: PoolMemory, *, has_template: bool) -> PoolFacts:
+    def _facts(self, pool: Pool, memory: PoolMemory, blueprint: Blueprint | None) -> PoolFacts:
         sandboxes = self._caches.sandboxes.store
         return PoolFacts(
             replicas=pool.spec.replicas,
-            members=members_of(pool, sandboxes),
+            members=members_of(pool, sandboxes, blueprint if pool.spec.recreates else None),
             reservation=current_reservation(pool, memory, sandboxes),
             unseen=unseen_ordinals(pool, memory, sandboxes),
-            has_template=has_template,
+            has_template=blueprint is not None,
             batch_max=self._settings.batch_items_max,
         )
 

@@ -9,9 +9,11 @@ from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.controllers.indexes import BY_OWNER_UID
+from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.refill import Member
 from warmclaim.domain.reservation import Reservation, member_name, parse_reservation, rebuilt
+from warmclaim.domain.staleness import is_stale
 from warmclaim.kube.store import Store
 
 
@@ -34,8 +36,13 @@ class PoolMemory:
     status_written_s: float = float("-inf")
 
 
-def members_of(pool: Pool, sandboxes: Store[Sandbox]) -> list[Member]:
-    """Living sandboxes that the pool owns by uid, those being deleted included. O(members)."""
+def members_of(
+    pool: Pool, sandboxes: Store[Sandbox], blueprint: Blueprint | None = None
+) -> list[Member]:
+    """Living sandboxes that the pool owns by uid, those being deleted included. O(members).
+
+    `blueprint`: what they must have been made from; None if any will do.
+    """
     owned = sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid)
     return [
         Member(
@@ -45,6 +52,7 @@ def members_of(pool: Pool, sandboxes: Store[Sandbox]) -> list[Member]:
             created=sandbox.metadata.creation_timestamp,
             is_ready=sandbox.is_ready,
             is_deleting=sandbox.metadata.is_deleting,
+            is_stale=blueprint is not None and is_stale(sandbox, blueprint),
         )
         for sandbox in owned
         if sandbox.metadata.namespace == pool.metadata.namespace and pool_owner(sandbox)

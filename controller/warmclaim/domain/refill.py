@@ -24,6 +24,8 @@ class Member:
     created: str
     is_ready: bool
     is_deleting: bool
+    is_stale: bool = False
+    """Made from another blueprint than the pool wants, and not to be handed out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,10 @@ RefillDecision: TypeAlias = ReserveCreates | CreateMembers | DeleteMembers | Set
 
 
 def decide_refill(facts: PoolFacts) -> RefillDecision:
-    """The pool's next step. Cost: one pass over the members only where some must go."""
+    """The pool's next step. Stale members go first: they take the room of fresh ones."""
+    stale = [member for member in facts.members if member.is_stale and not member.is_deleting]
+    if stale:
+        return DeleteMembers(tuple(stale[: facts.batch_max]))
     missing = facts.replicas - len(facts.members)
     if missing > 0 and facts.has_template:
         return _grow(facts, missing)
