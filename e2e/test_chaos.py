@@ -1,7 +1,7 @@
 """Rounds of faults on real processes. Safety and convergence must hold; figures are printed.
 
 WARMCLAIM_CHAOS_ROUNDS: how many rounds (5: with three faults each, no kind of fault comes twice).
-WARMCLAIM_CHAOS_SEED: which faults, and when (1).
+WARMCLAIM_CHAOS_SEED: which faults, and when (`e2e.chaos.run.SEED`).
 
 A control plane of their own is used: they kill it. What a failed run leaves is in out/chaos/.
 """
@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 
 import pytest
+from e2e.chaos import run
 from e2e.chaos.run import ChaosRun, Plan
 from e2e.controlplane.failures import wait_until
 
 ROUNDS = int(os.environ.get("WARMCLAIM_CHAOS_ROUNDS", "5"))
-SEED = int(os.environ.get("WARMCLAIM_CHAOS_SEED", "1"))
+SEED = int(os.environ.get("WARMCLAIM_CHAOS_SEED", str(run.SEED)))
 ROUND_S_MAX = 600
 
 pytestmark = [pytest.mark.e2e]
@@ -30,13 +31,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.mark.timeout(120 + ROUND_S_MAX * ROUNDS)
 def test_rounds_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
-    run = ChaosRun(Plan(seed=SEED, rounds=ROUNDS))
+    chaos = ChaosRun(Plan(seed=SEED, rounds=ROUNDS))
     with capsys.disabled():
         print()
-        run.play()
-        print(run.summary())
-    assert run.failures == []
-    assert len(run.results) == ROUNDS
+        chaos.play()
+        print(chaos.summary())
+    assert chaos.failures == []
+    assert len(chaos.results) == ROUNDS
 
 
 def processes_of(session: int) -> set[int]:
@@ -62,7 +63,7 @@ def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path, number: int
     command = [sys.executable, "-m", "e2e.chaos", "--rounds", "1", "--nodes", "5"]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with (tmp_path / "said").open("wb") as said:
-        run = subprocess.Popen(
+        started = subprocess.Popen(
             [*command, "--pool", "5"], cwd=ROOT, stdout=said, stderr=said, env=environment
         )
     try:
@@ -73,13 +74,13 @@ def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path, number: int
             log=tmp_path / "said",
         )
         time.sleep(1)
-        family = processes_of(run.pid)
+        family = processes_of(started.pid)
         # The run, two supervisors, six components, two controllers, the auditor.
         assert len(family) >= 12
-        run.send_signal(number)
-        run.wait(60)
+        started.send_signal(number)
+        started.wait(60)
     finally:
-        run.kill()
+        started.kill()
 
     def left() -> str | None:
         alive = {pid for pid in family if processes_of(pid)}

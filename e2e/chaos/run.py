@@ -23,6 +23,9 @@ from e2e.cluster import COMPONENTS, ControlPlane
 from e2e.controlplane.commands import SECOND_API_SERVER
 from e2e.controlplane.failures import log_tail, single_errors
 
+SEED = 292
+"""Its first five rounds have every kind of fault but a proxy's reset, and those kinds that have a
+goal at times at which nothing else disturbs them."""
 ROUNDS_PER_CONTROL_PLANE = 25
 """etcd keeps the whole history for the auditor, about 30 MB for each round, and stops at 2 GB."""
 EVENTS_S_MAX = 300.0
@@ -38,7 +41,7 @@ Say = Callable[[str], None]
 class Plan:
     """What is asked for. The same seed gives the same faults at the same times."""
 
-    seed: int = 1
+    seed: int = SEED
     rounds: int = 5
     first_round: int = 0
     first_fault: Kind | None = None

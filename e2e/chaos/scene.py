@@ -38,7 +38,7 @@ SERVERS: dict[str, str] = dict(zip(NAMES, (API_SERVER, SECOND_API_SERVER), stric
 """The API server that each controller prefers."""
 _KEEP_S = 0.25
 _POLL_S = 0.025
-_READYZ_S_MAX = 1.0
+_PROBE_S_MAX = 1.0
 _REVISION_S_MAX = 1.0
 _PROBES = f"/api/v1/namespaces/{LEASE_NAMESPACE}/configmaps"
 _PROBE = f"{_PROBES}/probe"
@@ -57,6 +57,9 @@ class Scene:
     client: Wire
     """The admin, who creates claims and looks; through a proxy of its own, which only falls over to
     the other API server."""
+    prober: Wire
+    """The same, straight to the first API server and on connections of its own: what it asks must
+    not wait behind what hangs."""
     held: set[str] = field(default_factory=set[str])
     """What is down on purpose, and not to be started again by the keeper."""
     notes: list[str] = field(default_factory=list[str])
@@ -123,8 +126,8 @@ class Scene:
 
         async def is_ready() -> bool:
             with contextlib.suppress(RefusedError, aiohttp.ClientError, TimeoutError):
-                async with asyncio.timeout(_READYZ_S_MAX):
-                    await self.client.send("GET", f"{base}/readyz")
+                async with asyncio.timeout(_PROBE_S_MAX):
+                    await self.prober.send("GET", f"{base}/readyz")
                 return True
             return False
 
@@ -138,8 +141,8 @@ class Scene:
         return self.world.revision
 
     async def wait_writes(self) -> tuple[float, int]:
-        """Wait until the API server answers a write; when, in monotonic seconds, and the write's
-        revision.
+        """Wait until the first API server answers a write; when, in monotonic seconds, and the
+        write's revision.
 
         One is sent every 25 ms, whatever became of those before: one that was sent too early may
         hang for long. Raises TimeoutError after 60 s.
@@ -149,7 +152,8 @@ class Scene:
         async def probe(number: int) -> None:
             with contextlib.suppress(RefusedError, aiohttp.ClientError, TimeoutError):
                 body = {"data": {"probe": f"{time.monotonic_ns()}-{number}"}}
-                answer = await self.client.send("PATCH", _PROBE, body, MERGE_PATCH)
+                async with asyncio.timeout(_PROBE_S_MAX):
+                    answer = await self.prober.send("PATCH", _PROBE, body, MERGE_PATCH)
                 version = msgspec.json.decode(answer, type=Thing).metadata.resource_version
                 if not first.done():
                     first.set_result((time.monotonic(), int(version)))
@@ -190,7 +194,10 @@ async def staged(cluster: ControlPlane, folder: Path, timing: Timing) -> AsyncGe
         entrance = await stack.enter_async_context(Proxy(servers, cluster.key_dir))
         controllers = Controllers(folder, kubeconfigs, timing)
         auditor = AuditorProcess(cluster.etcd_url, folder / "auditor.log")
-        client = Wire(entrance.url, cluster.token(ADMIN), cluster.ca_file, connections=CONNECTIONS)
+        client, prober = (
+            Wire(url, cluster.token(ADMIN), cluster.ca_file, connections=CONNECTIONS)
+            for url in (entrance.url, cluster.server)
+        )
         etcd = await stack.enter_async_context(Etcd(cluster.etcd_url))
         scene = Scene(
             cluster,
@@ -200,6 +207,7 @@ async def staged(cluster: ControlPlane, folder: Path, timing: Timing) -> AsyncGe
             World(),
             await stack.enter_async_context(auditor),
             await stack.enter_async_context(client),
+            await stack.enter_async_context(prober),
         )
         async with _attended(scene):
             for name in NAMES:
