@@ -53,7 +53,7 @@ e2e: $(VENV)/test controlplane  ## Burst tests on a real kube-apiserver with KWO
 	$(BIN)/python -m pytest e2e -m e2e $(ARGS)
 
 chaos: $(VENV)/test controlplane  ## Kill, stop and disturb real processes in bursts: ROUNDS=n, SEED=x, ARGS="--first-fault leader-kill"
-	$(BIN)/python -m e2e.chaos --rounds $(or $(ROUNDS),5) --seed $(or $(SEED),1) $(ARGS)
+	$(BIN)/python -m e2e.chaos --rounds $(or $(ROUNDS),5) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(VENV)/test  ## Benchmarks: each prints figures and ratios, none can fail on time
 	$(BIN)/python -m pytest tests/bench -m bench -s -q --timeout 0 $(ARGS)
