@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=SEEDS_MAX, metavar="N",
                         help="seeds from 0 that may be tried")  # fmt: skip
     parser.add_argument("--search", action="store_true",
-                        help="play all seeds, count the catches, note the first")  # fmt: skip
+                        help="play all seeds, count the catches; implies --note")  # fmt: skip
+    parser.add_argument("--note", action="store_true",
+                        help="write the seeds that caught into the catalogue")  # fmt: skip
     return parser
 
 
@@ -56,7 +58,7 @@ def _run(bugs: Sequence[Bug], given: argparse.Namespace) -> int:
     failures = clean_failures(hunts)
     for play in failures:
         print(f"seed {play.seed} fails on the clean code: {play.promise}: {play.text}")
-    if given.search:
+    if given.search or given.note:
         spoilt = {play.seed for play in failures}
         rewrite_seeds({found.bug.name: seed for found in hunts for seed in _sound(found, spoilt)})
     print(f"{len(hunts) - len(missed)} of {len(hunts)} caught", *missed)
