@@ -26,6 +26,8 @@ from warmclaim.testing.explore.cancel_cases import CASES
 from warmclaim.testing.explore.cancel_points import Found, explore
 from warmclaim.testing.explore.cancelling import Case
 
+pytestmark = pytest.mark.timeout(600)
+
 WITH_PAIRS = bool(os.environ.get("WARMCLAIM_CANCEL_PAIRS"))
 BY_NAME = {case.name: case for case in CASES}
 
@@ -35,7 +37,6 @@ def found_in(name: str) -> Found:
     return explore(BY_NAME[name], with_pairs=WITH_PAIRS)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_whoever_comes_after_a_cancellation_finishes(case: Case) -> None:
     found = found_in(case.name)

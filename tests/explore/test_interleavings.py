@@ -32,6 +32,8 @@ from warmclaim.testing.explore.scopes import BY_NAME, CORE, LARGE
 from warmclaim.testing.explore.search import SHARE, Search, search_all, shrunk
 from warmclaim.testing.explore.steps import choices_in
 
+pytestmark = pytest.mark.timeout(300)
+
 ORDERS_MIN = comb(16, 8)
 """Two leaders with four writes each, a write and its answer apart: 12,870 without any conflict."""
 
@@ -104,7 +106,6 @@ def covered(orders: Iterable[Any]) -> Fraction:
     )
 
 
-@pytest.mark.timeout(300)
 def test_each_step_of_each_order_gets_lost_in_another() -> None:
     scope = BY_NAME["claims-prompt-crossed-claims"]
     plain = list(leaves(Search(scope).run))

@@ -120,6 +120,14 @@ def _while_claims_are_served(clock: VirtualClock) -> Turn:
 # How a world must end.
 
 
+def _annotation_missing(store: ObjectStore) -> list[str]:
+    found = [
+        part(commit.object, "spec", "podTemplate", "metadata", "annotations", "note")
+        for commit in store.scan(str(SANDBOX))
+    ]
+    return claim_problems(store) + ([] if found == ["blue"] else [f"the pod's note is {found}"])
+
+
 def _claim_gone(store: ObjectStore) -> list[str]:
     return [f"{commit.key} outlives its time" for commit in store.scan(str(CLAIM))]
 
@@ -183,6 +191,14 @@ def _claims(name: str, *objects: Json, **more: Any) -> Case:
     return Case(f"claim-{name}", "claim", (a_template(), *objects), claim_problems, **more)
 
 
+def _asks_for_more() -> Case:
+    """A claim that has its sandbox, and was changed to ask for an annotation of its pod."""
+    asked = {"spec": {"additionalPodMetadata": {"annotations": {"note": "blue"}}}}
+    claim = a_claim("c0", sandbox="w0", merge=asked)
+    objects = (a_template(), a_pool(), a_sandbox("w0", claim="c0"), claim)
+    return Case("claim-asks-for-more", "claim", objects, _annotation_missing)
+
+
 def _expired(policy: str, problems: Problems) -> Case:
     """A claim that has its sandbox, and whose time is over."""
     life = {"shutdownTime": "2025-12-31T00:00:00Z", "shutdownPolicy": policy}
@@ -228,6 +244,7 @@ CASES: Final = (
     _claims("overtaken", a_pool(replicas=2), *_TWO, a_claim("c0"), script=_overtaken),
     _claims("publication-lost", a_pool(), a_sandbox("w0"), a_claim("c0"), script=_status_lost),
     _claims("sandbox-missing", a_pool(), a_sandbox("w0"), a_claim("c0", sandbox=_GONE)),
+    _asks_for_more(),
     _expired("Delete", _claim_gone),
     _expired("Retain", _sandbox_gone),
     _pools("fill", a_pool(replicas=3)),
