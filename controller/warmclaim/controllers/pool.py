@@ -28,6 +28,7 @@ from warmclaim.controllers.pool_members import (
 from warmclaim.domain.blueprint import Blueprint, member_sandbox
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.patches import create_reservation_patch
+from warmclaim.domain.readiness import Progress, not_progressing_note
 from warmclaim.domain.refill import (
     CreateMembers,
     DeleteMembers,
@@ -110,7 +111,7 @@ class PoolReconciler:
         except WarmclaimError:
             await self._write_status(key)
             raise
-        return await self._write_status(key)
+        return _sooner(await self._write_status(key), self._tell_progress(key))
 
     async def _resize(self, key: ObjectKey) -> None:
         has_turn = False
@@ -170,15 +171,41 @@ class PoolReconciler:
     def _forget(self, key: ObjectKey) -> None:
         self._memories.pop(key, None)
 
+    def _tell_progress(self, key: ObjectKey) -> Result:
+        """Say once that no node takes the pool's pods, and once that it goes on; when to look at
+        members that are not ready yet."""
+        pool = self._caches.pools.store.get(key)
+        if pool is None or pool.metadata.is_deleting:
+            return DONE
+        memory = self._memory(pool)
+        progress = self._progress(memory, members_of(pool, self._caches.sandboxes.store))
+        if progress.held and not memory.is_held_up:
+            note = not_progressing_note(pool, progress.held, self._settings.readiness_grace_s)
+            self._events.warning(POOL, pool, "WarmPoolNotProgressing", "Reconciling", note)
+        elif memory.is_held_up and not progress.held:
+            note = "Warm pool is progressing again"
+            self._events.normal(POOL, pool, "WarmPoolProgressing", "Reconciling", note)
+        memory.is_held_up = bool(progress.held)
+        looks = [self._settings.unschedulable_recheck_s] if progress.held else []
+        if progress.look_again_s is not None:
+            looks.append(progress.look_again_s)
+        return again(min(looks), Lane.REFILL) if looks else DONE
+
+    def _progress(self, memory: PoolMemory, members: Sequence[Member]) -> Progress:
+        now_s, grace_s = self._clock.monotonic(), self._settings.readiness_grace_s
+        return memory.patience.progress(members, now_s, grace_s)
+
     def _facts(self, pool: Pool, memory: PoolMemory, blueprint: Blueprint | None) -> PoolFacts:
         sandboxes = self._caches.sandboxes.store
+        members = members_of(pool, sandboxes, blueprint if pool.spec.recreates else None)
         return PoolFacts(
             replicas=pool.spec.replicas,
-            members=members_of(pool, sandboxes, blueprint if pool.spec.recreates else None),
+            members=members,
             reservation=current_reservation(pool, memory, sandboxes),
             unseen=unseen_ordinals(pool, memory, sandboxes),
             has_template=blueprint is not None,
             batch_max=self._settings.batch_items_max,
+            stuck=self._progress(memory, members).stuck,
         )
 
     async def _reserve(self, pool: Pool, memory: PoolMemory, wanted: Reservation) -> None:
@@ -345,6 +372,11 @@ class PoolReconciler:
             selector=f"{LABEL_WARM_POOL}={name_hash(pool.metadata.name)}",
             observed_generation=pool.metadata.generation,
         )
+
+
+def _sooner(one: Result, other: Result) -> Result:
+    delays = [result for result in (one, other) if result.after_s is not None]
+    return min(delays, key=lambda result: result.after_s or 0.0, default=DONE)
 
 
 async def _first_failure(calls: Iterable[Awaitable[None]]) -> BaseException | None:

@@ -11,6 +11,7 @@ from warmclaim.api.sandbox import Sandbox
 from warmclaim.controllers.indexes import BY_OWNER_UID
 from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.eligibility import pool_owner
+from warmclaim.domain.readiness import Patience, is_unschedulable
 from warmclaim.domain.refill import Member
 from warmclaim.domain.reservation import Reservation, member_name, parse_reservation, rebuilt
 from warmclaim.domain.staleness import is_stale
@@ -25,6 +26,7 @@ class PoolMemory:
     somebody else. `is_sure`: the caches hold whatever was created under the batches before this
     one, since this process reserved it, or has read all sandboxes after it. `text`: the
     annotation as last looked at, sound or not. `together`: creates to send at once (slow start).
+    `is_held_up`: an event has told that no node can take its pods.
     """
 
     uid: str
@@ -34,6 +36,8 @@ class PoolMemory:
     together: int = 1
     seen: set[int] = field(default_factory=set[int])
     status_written_s: float = float("-inf")
+    patience: Patience = field(default_factory=Patience)
+    is_held_up: bool = False
 
 
 def members_of(
@@ -53,6 +57,8 @@ def members_of(
             is_ready=sandbox.is_ready,
             is_deleting=sandbox.metadata.is_deleting,
             is_stale=blueprint is not None and is_stale(sandbox, blueprint),
+            is_unschedulable=not sandbox.is_ready and is_unschedulable(sandbox),
+            changed=sandbox.ready.last_transition_time if sandbox.ready else "",
         )
         for sandbox in owned
         if sandbox.metadata.namespace == pool.metadata.namespace and pool_owner(sandbox)

@@ -26,6 +26,9 @@ class Member:
     is_deleting: bool
     is_stale: bool = False
     """Made from another blueprint than the pool wants, and not to be handed out."""
+    is_unschedulable: bool = False
+    changed: str = ""
+    """The last transition of its Ready condition, as it stands there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class PoolFacts:
     """What `decide_refill` looks at.
 
     `unseen` are the ordinals of `reservation` that nobody has yet shown to exist, to be taken by
-    somebody else, or to have existed.
+    somebody else, or to have existed. `stuck` are members that did not get ready in time.
     """
 
     replicas: int
@@ -42,6 +45,7 @@ class PoolFacts:
     unseen: Sequence[int]
     has_template: bool
     batch_max: int
+    stuck: Sequence[Member] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +78,10 @@ RefillDecision: TypeAlias = ReserveCreates | CreateMembers | DeleteMembers | Set
 
 
 def decide_refill(facts: PoolFacts) -> RefillDecision:
-    """The pool's next step. Stale members go first: they take the room of fresh ones."""
+    """The pool's next step. Stale and stuck members go first: they take the room of others."""
     stale = [member for member in facts.members if member.is_stale and not member.is_deleting]
-    if stale:
-        return DeleteMembers(tuple(stale[: facts.batch_max]))
+    if unfit := stale or facts.stuck:
+        return DeleteMembers(tuple(unfit[: facts.batch_max]))
     missing = facts.replicas - len(facts.members)
     if missing > 0 and facts.has_template:
         return _grow(facts, missing)

@@ -1,0 +1,85 @@
+"""Members of a pool that do not become ready: which are replaced, and which are held.
+
+A pod that no node can take is held: its replacement could not be placed either, and making pods
+anew would only load the scheduler. The time counts from when the member was last seen Ready, so
+that one that was well for days and flaps gets its grace like a new one. It is this process's own
+time: by the wall clock, one that is fast by the grace would replace every member before it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from warmclaim.api.conditions import POD_SCHEDULED, Status, find
+from warmclaim.api.pool import Pool
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.refill import Member
+
+_UNSCHEDULABLE: Final = "Unschedulable"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`stuck`: not ready for longer than the grace, to be replaced. `held`: how many no node can
+    take. `look_again_s`: when the next one's grace ends; None if no event needs to be awaited."""
+
+    stuck: tuple[Member, ...]
+    held: int
+    look_again_s: float | None
+
+
+@dataclass(slots=True)
+class Patience:
+    """Since when each member is not ready, in monotonic seconds; bounded by the members."""
+
+    since_s: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+
+    def progress(self, members: Sequence[Member], now_s: float, grace_s: float) -> Progress:
+        """Who is stuck, who is held. O(members)."""
+        waiting = [m for m in members if not (m.is_ready or m.is_deleting)]
+        # With the time of its last change: a flap between two looks begins its grace anew.
+        marks = {(m.uid, m.changed): m for m in waiting}
+        self.since_s = {mark: self.since_s.get(mark, now_s) for mark in marks}
+        stuck: list[Member] = []
+        held = 0
+        looks: list[float] = []
+        for mark, member in marks.items():
+            left_s = self.since_s[mark] + grace_s - now_s
+            if left_s > 0:
+                looks.append(left_s)
+            elif member.is_unschedulable:
+                held += 1
+            else:
+                stuck.append(member)
+        return Progress(tuple(stuck), held, min(looks, default=None))
+
+
+def is_unschedulable(sandbox: Sandbox) -> bool:
+    """Does its pod wait because no node can take it?"""
+    scheduled = find(sandbox.status.conditions, POD_SCHEDULED) if sandbox.status else None
+    return (
+        scheduled is not None
+        and scheduled.status == Status.FALSE
+        and scheduled.reason == _UNSCHEDULABLE
+    )
+
+
+def not_progressing_note(pool: Pool, held: int, grace_s: float) -> str:
+    """The event's text; the grace is written as Go writes durations."""
+    return (
+        f"{held}/{pool.spec.replicas} sandboxes are unschedulable past the {_go_duration(grace_s)} "
+        "readiness grace period; holding them instead of replacing (replacements would be equally "
+        "unschedulable)"
+    )
+
+
+def _go_duration(seconds: float) -> str:
+    """5m0s, 1h0m0s, 1.5s: as Go prints a duration of a second or more."""
+    hours, rest = divmod(seconds, 3600)
+    minutes, left = divmod(rest, 60)
+    text = f"{left:g}s"
+    if hours:
+        return f"{int(hours)}h{int(minutes)}m{text}"
+    return f"{int(minutes)}m{text}" if minutes else text
