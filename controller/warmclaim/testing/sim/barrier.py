@@ -157,13 +157,13 @@ class Barrier:
             self._require_none_held(exchange, known, owner.uid, "reserved")
 
     def _creating(self, exchange: Exchange, known: _Knowledge) -> None:
-        body = exchange.body
-        owner, name = controller_of(body), str(part(body, "metadata", "name"))
+        sent = exchange.object
+        owner, name = sent.owner, sent.metadata.name
         if owner is None:
             return
         if owner.kind == CLAIM.kind:
             self._require_none_held(exchange, known, owner.uid, "created")
-            self._require_read(exchange, known, owner.uid, f"a cold create for {owner.name}")
+            self._require_read(exchange, known, owner.uid, f"a cold create of {name}")
             return
         made = known.made.get((owner.uid, f"{exchange.place.namespace}/{name}"))
         if made is not None and made.counts_for(exchange):
@@ -304,7 +304,7 @@ def claimed_by(exchange: Exchange) -> str:
     method = exchange.request.method
     if exchange.place.resource != SANDBOXES or method not in ("PATCH", "POST"):
         return ""
-    owner = controller_of(exchange.body) if method == "POST" else _new_owner(_operations(exchange))
+    owner = exchange.object.owner if method == "POST" else _new_owner(_operations(exchange))
     return owner.uid if owner is not None and owner.kind == CLAIM.kind else ""
 
 

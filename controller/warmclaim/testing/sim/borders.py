@@ -11,7 +11,6 @@ import re
 from typing import Final
 
 from warmclaim.api.lease import LEASE
-from warmclaim.testing.sim.objects import part
 from warmclaim.testing.sim.wire import Exchange, Report
 from warmclaim.testing.store import Commit, Verb
 
@@ -47,6 +46,6 @@ class Borders:
             if home != place.namespace:
                 self._report("S5", f"{exchange}: names {uid.decode()}, which lives in {home!r}")
         if exchange.request.method in ("POST", "PUT"):
-            named = part(exchange.body, "metadata", "namespace")
+            named = exchange.object.metadata.namespace
             if named != place.namespace:
                 self._report("S5", f"{exchange}: the body says namespace {named!r}")

@@ -29,7 +29,7 @@ from warmclaim.testing.sim.trace import Attribution, is_manager
 from warmclaim.testing.sim.wire import Exchange, Report
 from warmclaim.testing.store import Commit
 
-HEARD_SHARE: Final = 8
+HEARD_SHARE: Final = 16
 """Of so many seeds one has its log records and metrics looked through: that has its price."""
 
 _MARK: Final = b"c4nary"

@@ -28,6 +28,9 @@ from warmclaim.testing.sim.trace import WORLD, Attribution
 from warmclaim.testing.sim.wire import Exchange, Report
 from warmclaim.testing.store import ObjectStore
 
+BATCH_SHARE: Final = 5
+"""Of so many seeds one ends with such a batch: it costs as much as a tenth of a run."""
+
 SERVED_S_MAX: Final = 5.0
 MORE_THAN_WORKERS: Final = 3
 

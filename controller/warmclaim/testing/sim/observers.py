@@ -15,7 +15,7 @@ from warmclaim.testing.sim.bounds import Bounds
 from warmclaim.testing.sim.budget import Budget
 from warmclaim.testing.sim.canaries import HEARD_SHARE, Silence
 from warmclaim.testing.sim.case import Options
-from warmclaim.testing.sim.fairness import Fairness
+from warmclaim.testing.sim.fairness import BATCH_SHARE, Fairness
 from warmclaim.testing.sim.fence import Fence
 from warmclaim.testing.sim.flights import Flights
 from warmclaim.testing.sim.tenure import Tenure
@@ -49,6 +49,7 @@ class Observers:
         self._flights = Flights(report)
         self._bounds = Bounds(store, report)
         self._hears = options.seed % HEARD_SHARE == 0
+        self._has_last_batch = options.seed % BATCH_SHARE == 1
 
     def tap(
         self, inner: Transport, process: str, clock: Clock, is_out: Callable[[], bool]
@@ -82,5 +83,7 @@ class Observers:
                 self._silence.read_metrics(app)
 
     async def last_batch(self, cluster: Cluster, attribution: Attribution, clock: Clock) -> None:
-        """After all that: a last batch of claims, to see that the first come are served first."""
-        await self._fairness.run(cluster, attribution, clock)
+        """After all that, in a share of the seeds: a last batch of claims, to see that the first
+        come are served first."""
+        if self._has_last_batch:
+            await self._fairness.run(cluster, attribution, clock)

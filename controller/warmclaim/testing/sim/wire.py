@@ -117,6 +117,11 @@ class Exchange:
         """What is sent, decoded; None without a body. Cost: one decode for each call."""
         return msgspec.json.decode(self.request.body) if self.request.body else None
 
+    @property
+    def object(self) -> Told:
+        """The object that is sent, as far as it is looked at: much cheaper than `body`."""
+        return _DECODER.decode(self.request.body or b"{}")
+
     def __str__(self) -> str:
         return f"{self.process} {self.request.method} {self.request.path}"
 
