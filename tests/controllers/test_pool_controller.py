@@ -233,6 +233,8 @@ def test_without_its_template_nothing_is_created_until_it_comes() -> None:
         world.put(a_pool("pool", template="python", replicas=2))
         await world.run_for(5)
         assert await members(world) == []
+        (told,) = world.server.cluster.store.scan("events.events.k8s.io")
+        assert told.object["reason"] == "TemplateNotFound"
         world.put(a_template("python"))
         await fills(world, 2, within_s=1)
 

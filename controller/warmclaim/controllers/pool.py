@@ -59,6 +59,7 @@ STATUS_EVERY_S = 1.0
 """Counts of a filling pool change with every member; one write a second is what a reader needs."""
 
 _STEPS_MAX = 64
+_NAME_CHARS_MAX = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class PoolReconciler:
             decision = decide_refill(self._facts(pool, memory, blueprint))
             match decision:
                 case Settled():
+                    self._tell_template(pool, memory, is_missing=blueprint is None)
                     return
                 case ReserveCreates() | CreateMembers() if not memory.is_sure:
                     await self._make_sure(pool, memory)
@@ -170,6 +172,14 @@ class PoolReconciler:
 
     def _forget(self, key: ObjectKey) -> None:
         self._memories.pop(key, None)
+
+    def _tell_template(self, pool: Pool, memory: PoolMemory, *, is_missing: bool) -> None:
+        """Say once that there is nothing to make members from; the template's coming wakes us."""
+        if is_missing and not memory.lacks_template:
+            name = pool.spec.sandbox_template_ref.name[:_NAME_CHARS_MAX]
+            note = f'SandboxTemplate "{name}" not found; no sandboxes are created'
+            self._events.warning(POOL, pool, "TemplateNotFound", "Reconciling", note)
+        memory.lacks_template = is_missing
 
     def _tell_progress(self, key: ObjectKey) -> Result:
         """Say once that no node takes the pool's pods, and once that it goes on; when to look at

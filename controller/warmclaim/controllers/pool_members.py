@@ -26,7 +26,8 @@ class PoolMemory:
     somebody else. `is_sure`: the caches hold whatever was created under the batches before this
     one, since this process reserved it, or has read all sandboxes after it. `text`: the
     annotation as last looked at, sound or not. `together`: creates to send at once (slow start).
-    `is_held_up`: an event has told that no node can take its pods.
+    `is_held_up` and `lacks_template`: an event has told that no node takes its pods, and that
+    there is nothing to make them from.
     """
 
     uid: str
@@ -38,6 +39,7 @@ class PoolMemory:
     status_written_s: float = float("-inf")
     patience: Patience = field(default_factory=Patience)
     is_held_up: bool = False
+    lacks_template: bool = False
 
 
 def members_of(
