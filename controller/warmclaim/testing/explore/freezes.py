@@ -121,8 +121,7 @@ class Explorer:
     def points(self, scenario: str, way: str) -> list[Point]:
         """All points of a scenario. A manager that dies amid it may live to see a later freeze."""
         versions = self._reference(Point(scenario, way, 0))[1]
-        tried = versions.all if way == "amid" else versions.all[: versions.scenarios_own]
-        return [Point(scenario, way, version) for version in tried]
+        return [Point(scenario, way, rv) for rv in versions.all[: versions.scenarios_own]]
 
     def run(self, point: Point) -> Result:
         """Run one point."""
