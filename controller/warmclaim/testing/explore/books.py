@@ -15,7 +15,8 @@ import msgspec
 from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE
 from warmclaim.testing.json_values import Json, is_array, is_object
-from warmclaim.testing.sim.objects import Owner, controller_of, published_by
+from warmclaim.testing.resources import NAMESPACE
+from warmclaim.testing.sim.objects import Owner, controller_of, is_deleting, published_by
 from warmclaim.testing.store import Commit, Verb
 
 CLAIMS, POOLS, SANDBOXES = str(CLAIM), str(POOL), str(SANDBOX)
@@ -49,8 +50,8 @@ class Books:
     """An observer of the store.
 
     `made`: sandboxes ever created. `handed`: the sandboxes that each claim ever owned, by uids.
-    `surplus`: members deleted while their pool was there. `lowered`: by how many members pools
-    were too large at the moments when their targets were lowered.
+    `surplus`: members deleted while their pool was there, and their namespace to stay.
+    `lowered`: by how many members pools were too large when their targets were lowered.
     """
 
     made: int = 0
@@ -60,6 +61,7 @@ class Books:
     live: dict[tuple[str, str], Json] = field(default_factory=dict[tuple[str, str], Json])
     _members: Counter[str] = field(default_factory=Counter[str])
     _pools: set[str] = field(default_factory=set[str])
+    _ending: set[str] = field(default_factory=set[str])
 
     def __call__(self, commit: Commit) -> None:
         place = (commit.resource, commit.key)
@@ -71,12 +73,16 @@ class Books:
             self._sandbox(commit)
         elif commit.resource == POOLS:
             self._pool(commit)
+        elif commit.resource == NAMESPACE.resource:
+            change = self._ending.add if is_deleting(commit.object) else self._ending.discard
+            change(commit.key)
 
     def _sandbox(self, commit: Commit) -> None:
         self.made += commit.verb is Verb.ADDED
         before = controller_of(commit.before)
         after = controller_of(commit.object) if commit.is_live else None
-        if _is_of(before, POOL.kind) and not commit.is_live:
+        is_ending = commit.object["metadata"]["namespace"] in self._ending
+        if _is_of(before, POOL.kind) and not commit.is_live and not is_ending:
             self.surplus += before is not None and before.uid in self._pools
         for owner, change in ((before, -1), (after, 1)):
             if owner is not None and owner.kind == POOL.kind:

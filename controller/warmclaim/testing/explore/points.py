@@ -37,8 +37,7 @@ class Crash(NamedTuple):
 class Point(NamedTuple):
     """One or two crashes; the second is counted in the run that has the first.
 
-    The answer of the first may still be under way when the second comes: then that is the only
-    one.
+    The second may come while the answer of the first, that is to be seen, is still under way.
     """
 
     scenario: str
@@ -92,8 +91,8 @@ class Explorer:
         began = time.process_time()
         outcome, books = self._run(point)
         verdict, text = _judged(outcome, point)
-        if not verdict and point.crashes and not outcome.crashes:
-            verdict, text = "missed", "no crash happened"
+        if not verdict and outcome.crashes != len(point.crashes):
+            verdict, text = "missed", f"{outcome.crashes} crashes happened"
         if not verdict and CONTEXTS[point.context].is_quiet:
             text = "; ".join(self._differences(point, books))
             verdict = "differs" if text else ""

@@ -299,13 +299,13 @@ class FaultyTransport:
         self._line.trace.say(f"landed {request.method} {request.path} -> {answer.status}")
 
     async def _crashed(self, request: Request, variant: str, back: float) -> Response:
+        self._line.crashes += 1
         if variant != "before":
             await self._sent(request)
         if variant == "seen":  # the rest of the process worked on while the answer was under way
             await self._pass(back)
             self._require_alive()
         self._line.trace.say(f"crash of {self._name}")
-        self._line.crashes += 1
         self._on_crash()
         await asyncio.Event().wait()  # until the cancellation of the whole process arrives
         raise NotSentError("this process is dead")
