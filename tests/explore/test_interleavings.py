@@ -239,6 +239,8 @@ def test_a_failing_order_is_printed_shrunk_and_can_be_replayed(
     assert "S1" in again
     monkeypatch.undo()
     assert interleavings.main(("--scope", SMALL, "--replay", "10")) == 0
+    assert interleavings.main(("--scope", SMALL, "--replay", "11b")) == 1
+    assert "after 1 there is no 1b" in capsys.readouterr().out
 
 
 def test_the_same_order_has_the_same_trace_under_any_hash_seed() -> None:

@@ -121,7 +121,7 @@ class Race:
         self._switch = Switch()
 
     def run(self) -> Order:
-        """Carry it out. KeyError: a choice of the prefix was not to be had."""
+        """Carry it out. A prefix that asks for what is not to be had is a failure."""
         with (
             watching_errors(self._fail),
             asyncio.Runner(loop_factory=lambda: self._loop) as runner,
@@ -197,13 +197,17 @@ class Race:
             return
         order = self.order
         choice = self._switch.choices(with_losses=False)[0] if self._is_free else self._choice()
+        if choice is None:
+            self._fail(f"after {order} there is no {self._prefix[len(order.taken)]}")
+            return
         order.calls += 1
         words = self._switch.let_go(choice)
         if self._has_words:
             mark = "" if self._is_free else choice
             order.trace.append(f"{mark:>4} {words}")
 
-    def _choice(self) -> str:
+    def _choice(self) -> str | None:
+        """What goes next; None if the prefix wants what is not to be had."""
         order, so_far = self.order, str(self.order)
         offered = [
             choice
@@ -212,6 +216,8 @@ class Race:
         ]
         at = len(order.taken)
         choice = self._prefix[at] if at < len(self._prefix) else offered[0]
+        if choice not in self._switch.choices(with_losses=True):
+            return None
         order.offered.append(offered)
         order.taken.append(choice)
         self._has_lost = self._has_lost or choice[-1] in "-+"
