@@ -187,14 +187,22 @@ class Follower:
                 promise = "W7"
             self._report(promise, f"{key} at {version} is told at {self._position}")
             return
-        self._pass_over(version - 1, "W3", f"before {key} at {version}")
+        commits, index = self._commits, self._index
+        if index == len(commits) or commits[index].rv != version:
+            self._pass_over(version - 1, "W3", f"before {key} at {version}")
         commit = next(self._until(version), None)
-        wanted = (commit.key, commit.object["metadata"]["uid"]) if commit is not None else None
-        if commit is None or wanted != (key, uid) or self._verdict(commit) != is_there:
+        if commit is None or not self._is_told(commit, key, uid, is_there=is_there):
             self._report("W4", f"{key} {uid} at {version} is told of {commit!r}")
-        if commit is not None:
-            self._apply(commit)
+        if is_there:
+            self._state[key] = uid, version
+        else:
+            self._state.pop(key, None)
         self._position = self._last = version
+
+    def _is_told(self, commit: Commit, key: str, uid: str, *, is_there: bool) -> bool:
+        """Whether that is what the commit is about."""
+        is_its = commit.key == key and commit.object["metadata"]["uid"] == uid
+        return is_its and self._verdict(commit) == is_there
 
     def _pass_over(self, version: int, promise: str, when: str) -> None:
         """Nothing in scope may be left up to that version."""
