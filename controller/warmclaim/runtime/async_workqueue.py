@@ -34,6 +34,7 @@ class AsyncWorkqueue(Generic[K]):
         self._has_workers = False
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._timed_for: float | None = None
 
     @property
     def core(self) -> Workqueue[K]:
@@ -106,11 +107,18 @@ class AsyncWorkqueue(Generic[K]):
                 return
 
     def _arm(self) -> None:
+        due_at = self._core.due_at()
         if self._timer is not None:
+            if due_at == self._timed_for:
+                return
             self._timer.cancel()
             self._timer = None
-        due_at = self._core.due_at()
         if due_at is None:
             return
         delay_s = max(due_at - self._clock.monotonic(), 0.0)
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+        self._timed_for = due_at
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._wake()

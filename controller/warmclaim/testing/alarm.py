@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from warmclaim.seams import Clock
+
+_WAIT_S_MIN: Final = 1e-6  # of a rounding error's wait, a virtual clock never gets to the end
 
 
 class Alarm:
     """One waiter's bell. `ring` may come before `wait`; several rings before a wait are one.
 
-    The timer is a task that lives on between waits for the same moment, so a waiter that is rung
-    a thousand times before its deadline starts one task, not a thousand.
+    The clock must run as the loop's does. The timer lives on between waits for the same moment,
+    so a waiter that is rung a thousand times before its deadline sets one timer, not a thousand.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._rung = asyncio.Event()
-        self._timer: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._moment: float | None = None
 
     def ring(self) -> None:
@@ -37,14 +40,15 @@ class Alarm:
         self._timer = self._moment = None
 
     def _set_timer(self, moment: float | None) -> None:
-        if moment == self._moment and (self._timer is None) == (moment is None):
+        if moment == self._moment:
             return
         self.close()
         if moment is not None:
+            left_s = moment - self._clock.monotonic()
+            delay_s = max(left_s, _WAIT_S_MIN) if left_s > 0 else 0.0
             self._moment = moment
-            self._timer = asyncio.ensure_future(self._ring_at(moment))
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_time)
 
-    async def _ring_at(self, moment: float) -> None:
-        await self._clock.sleep(max(0.0, moment - self._clock.monotonic()))
+    def _on_time(self) -> None:
         self._timer = self._moment = None
         self._rung.set()
