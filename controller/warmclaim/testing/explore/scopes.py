@@ -19,12 +19,12 @@ SECOND_DEAF: Final = (False, True)
 FIRST_DEAF: Final = (True, False)
 
 CORE: Final = (
-    Scope("claims", PROMPT, is_split=True),  # 15,812: eight steps each and what conflicts cost
+    Scope("claims", PROMPT, is_split=True),  # 14,220: eight steps each and what conflicts cost
     Scope("claims", PROMPT, "claims"),
-    Scope("claims", PROMPT, "sandboxes"),  # 1,500: one claim may get both sandboxes
+    Scope("claims", PROMPT, "sandboxes"),  # 1,548: one claim may get both sandboxes
     Scope("claims", DEAF),
     Scope("claims", DEAF, "claims"),
-    Scope("claims", DEAF, "sandboxes"),  # 11,000: the same with old views, and cold starts
+    Scope("claims", DEAF, "sandboxes"),  # 10,936: the same with old views, and cold starts
     Scope("pool", PROMPT),
     Scope("pool", DEAF),
     Scope("batches", DEAF),  # 9,000: whoever counts with an old view makes a member too many
