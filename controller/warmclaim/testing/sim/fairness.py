@@ -119,7 +119,9 @@ class Fairness:
 
     def _unserved(self, keys: Sequence[str]) -> list[str]:
         found = {key: self._store.get(_CLAIMS, key) for key in keys}
-        return [key for key, claim in found.items() if not published_by(claim and claim.object)]
+        return [
+            key for key, claim in found.items() if claim is None or not published_by(claim.object)
+        ]
 
 
 def overtaken(made: Sequence[str], sent: Sequence[str]) -> dict[str, int]:
