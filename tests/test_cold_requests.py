@@ -119,3 +119,9 @@ class TestVolumes:
     def test_malformed_lists(self, template: list[Json], claim: list[Json], said: str) -> None:
         with pytest.raises(VolumesRejected, match=said):
             merged_volumes(template, claim, "Allowed")
+
+
+@pytest.mark.parametrize("odd", [None, "big", [], {"metadata": None}, {"metadata": {"name": 7}}])
+def test_volume_claims_of_no_shape_are_rejected_as_nameless(odd: Any) -> None:
+    with pytest.raises(VolumesRejected, match="in claim: name at index 0 is empty"):
+        merged_volumes([], [odd], "Allowed")

@@ -51,11 +51,18 @@ def _names(volumes: Sequence[VolumeClaim], prefix: str) -> list[str]:
     """Their names, in order. Each has one, and no two have the same."""
     names: list[str] = []
     for number, volume in enumerate(volumes):
-        metadata = cast(VolumeClaim, volume.get("metadata") or {})
-        name = str(metadata.get("name") or "")
+        name = _name_of(volume)
         if not name:
             raise VolumesRejected(f"{prefix}name at index {number} is empty")
         if name in names:
             raise VolumesRejected(f'{prefix}duplicate name "{shown(name)}"')
         names.append(name)
     return names
+
+
+def _name_of(volume: object) -> str:
+    """Its name; "" where it has none. A list that no schema admitted may hold anything."""
+    name: object = volume
+    for member in ("metadata", "name"):
+        name = cast(VolumeClaim, name).get(member) if isinstance(name, dict) else None
+    return name if isinstance(name, str) else ""
