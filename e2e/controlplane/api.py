@@ -77,19 +77,21 @@ class ApiSession:
         self,
         method: str,
         path: str,
-        body: Object | None = None,
+        body: Object | bytes | None = None,
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:
         """Send one request and return the decoded answer ({"text": ...} when it is not JSON).
 
+        A `body` of bytes is sent as it is.
+
         Raises:
             ApiError: a status of 400 or more.
             OSError, http.client.HTTPException: no answer. Nothing is sent twice.
         """
         target = f"{path}?{urlencode(query)}" if query else path
-        payload = None if body is None else json.dumps(body).encode()
+        payload = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         with self._lock:
             code, answer = self._exchange(method, target, payload, content_type)
         decoded = _decode(answer)
