@@ -14,7 +14,6 @@ import pytest
 
 from warmclaim.api.claim import Claim, ClaimStatus
 from warmclaim.api.resources import SANDBOX
-from warmclaim.controllers import claim as claim_controller
 from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.domain import patches
 from warmclaim.domain.adoption import ClaimFacts, Read
@@ -81,7 +80,7 @@ def _believe_any_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Ladder, "step", first_from_cache)
     monkeypatch.setattr(ClaimReconciler, "_facts", as_if_read)
-    monkeypatch.setattr(claim_controller.patches, "unpublication_patch", blind)
+    monkeypatch.setattr(patches, "unpublication_patch", blind)
 
 
 def _losses(point: Point) -> Iterator[int]:
