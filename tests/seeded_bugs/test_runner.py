@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.seeded_bugs.__main__ import main
 from tests.seeded_bugs.bugs import (
     SOURCES,
     Bug,
@@ -173,6 +174,16 @@ def test_two_bugs_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(CatalogueError, match="no such bug: nobody"):
         chosen([CRASHING], ["planted", "nobody"])
+
+
+def test_the_command_line_refuses_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--bug", "nobody"]) == 2
+    assert "no such bug: nobody" in capsys.readouterr().err
+
+
+def test_each_bug_of_the_catalogue_can_be_planted() -> None:
+    for bug in read_catalogue():
+        require_applicable(bug)
 
 
 def test_only_the_seeds_that_are_given_are_rewritten(tmp_path: Path) -> None:
