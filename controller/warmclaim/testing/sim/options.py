@@ -15,6 +15,8 @@ RATE_MIN, RATE_MAX = 0.002, 0.08
 _CRASH_SHARE: Final = 0.1  # a crash costs a whole start
 _WATCH_RATE_FACTOR: Final = 8.0  # few watches are opened, and each may break once
 
+_PAST_RATE_FACTOR: Final = 60.0  # it strikes no list but one "not older than" what was seen
+
 ACTS: Final = {
     # who and what, and the largest expected number for a whole run
     "claim.delete": 12.0,
@@ -135,7 +137,9 @@ def _rates(dice: Dice) -> dict[str, float]:
         rate = dice.log_between(f"rate {name}", RATE_MIN, RATE_MAX)
         if name.startswith("C1."):
             rate *= _CRASH_SHARE
-        if name.startswith("B"):
+        if name == "B15.past":
+            rate = min(rate * _PAST_RATE_FACTOR, 0.6)
+        elif name.startswith("B"):
             rate = min(rate * _WATCH_RATE_FACTOR, 0.2)
         rates[name] = round(rate, 6)
     return rates
