@@ -18,6 +18,7 @@ from e2e.burst.profiles import (
     pool_body,
     template_body,
 )
+from e2e.burst.verdict import shown
 from e2e.burst.waits import until
 from e2e.chaos.audit import Findings
 from e2e.chaos.controllers import NAMES, Timing
@@ -175,7 +176,9 @@ class Round:
     async def _be_judged(self) -> None:
         """The auditor's word on everything up to now."""
         self.result.findings = findings = await self._scene.auditor.findings()
-        self.result.failures += [f"auditor: {breach}" for breach in findings.breaches]
+        breaches = [str(breach) for breach in findings.breaches]
+        if breaches:
+            self.result.failures.append(f"auditor: {len(breaches)} breaches\n{shown(breaches)}")
         # An auditor that saw less has proved nothing of the rest.
         if findings.publications < len(self._load.names):
             told = f"{findings.publications} publications of {len(self._load.names)} claims"
