@@ -24,8 +24,8 @@ from e2e.controlplane.commands import SECOND_API_SERVER
 from e2e.controlplane.failures import log_tail, single_errors
 
 SEED = 3478
-"""Its first five rounds have every kind of fault but the standby's kill, and those kinds that have a
-goal at times at which nothing else disturbs them."""
+"""Its first five rounds have every kind of fault but the standby's kill, and those kinds that have
+a goal at times at which nothing else disturbs them."""
 ROUNDS_PER_CONTROL_PLANE = 25
 """etcd keeps the whole history for the auditor, about 30 MB for each round, and stops at 2 GB."""
 EVENTS_S_MAX = 300.0
