@@ -36,8 +36,9 @@ After: TypeAlias = Literal["same", "fresh"]
 
 OUT_S: Final = 0.002
 BACK_S: Final = 0.002
-REST_S: Final = 100.0
-"""Longer than any wait of a controller: afterwards nothing is left to do."""
+REST_S: Final = 40.0
+"""Longer than any wait of a controller, but for the minutes after which a pool doubts a member that
+nobody makes ready here: afterwards nothing is left to do."""
 
 LEAK_LOOK_S: Final = 5.0
 _LEFT_ON_PURPOSE: Final = "sandbox-turns"

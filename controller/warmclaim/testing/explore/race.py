@@ -2,7 +2,8 @@
 
 A run has two phases. First the calls go one by one in the order that is asked for; timers of up to
 `SOON_S` (back-off, gathering of events) end before the next call is let go, since a call may take
-longer than they do, and longer ones when no call is held. When both leaders rest, they are told
+longer than they do, and longer ones when no call is held. When both leaders rest (a timer of
+`LATER_S` is rest), they are told
 whatever they have not heard, and go on freely, first come, first served, until nothing happens
 any more. The judge sees every commit of both phases.
 """
@@ -25,6 +26,9 @@ from warmclaim.testing.store import ObjectStore
 from warmclaim.testing.virtual_loop import VirtualClock
 
 SOON_S: Final = 0.25
+LATER_S: Final = 60.0
+"""Whoever waits longer rests: nobody makes a member ready here, and the pool doubts it one day."""
+
 STEPS_MAX: Final = 300
 REST_S_MAX: Final = 600.0
 """Far more than any order has or takes: whoever reaches one of them never comes to rest."""
@@ -180,7 +184,7 @@ class Race:
         if len(self._switch):
             self._go_on()
             return True
-        if wait_s is not None:
+        if wait_s is not None and wait_s < LATER_S:
             return False
         if self._is_free:
             self._over.set_result(None)
