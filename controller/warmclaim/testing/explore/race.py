@@ -2,10 +2,9 @@
 
 A run has two phases. First the calls go one by one in the order that is asked for; timers of up to
 `SOON_S` (back-off, gathering of events) end before the next call is let go, since a call may take
-longer than they do, and longer ones when no call is held. When both leaders rest (a timer of
-`LATER_S` is rest), they are told
-whatever they have not heard, and go on freely, first come, first served, until nothing happens
-any more. The judge sees every commit of both phases.
+longer than they do, and longer ones when no call is held. When both leaders rest (to wait for
+`LATER_S` is to rest), they are told whatever they have not heard, and go on freely, first come,
+first served, until nothing happens any more. The judge sees every commit of both phases.
 """
 
 from __future__ import annotations
