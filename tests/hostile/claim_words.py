@@ -162,8 +162,8 @@ def _points_at_anothers(ground: Ground) -> Sequence[Step]:
 
 
 def _owned_by_anothers(ground: Ground) -> Sequence[Step]:
-    owner = {"apiVersion": CLAIM.api_version, "kind": CLAIM.kind, "name": "g-1", "uid": "good-g-1"}
-    owner |= {"controller": True, "blockOwnerDeletion": True}
+    whose = {"apiVersion": CLAIM.api_version, "kind": CLAIM.kind, "name": "g-1", "uid": "good-g-1"}
+    owner = {**whose, "controller": True, "blockOwnerDeletion": True}
     return [Send(CLAIM, thing(ground, CLAIM, claim_spec(), ownerReferences=[owner]))]
 
 

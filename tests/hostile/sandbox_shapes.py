@@ -186,7 +186,7 @@ def statuses() -> list[Input]:
     }
     rows: dict[str, tuple[Effect, Build]] = {
         "ready without a pod": (IGNORED, _sent_status(READY)),
-        "ready twice": (IGNORED, _sent_status({"conditions": READY["conditions"] * 2})),  # type: ignore[operator]
+        "ready twice": (IGNORED, _sent_status({"conditions": READY["conditions"] * 2})),
         "no addresses": (IGNORED, _sent_status({**READY, "podIPs": []})),
         "addresses that are none": (IGNORED, _sent_status({**READY, "podIPs": ["", "::", "x"]})),
         "addresses by the 50,000": (IGNORED, _sent_status({**READY, "podIPs": ["::1"] * 50_000})),
@@ -319,7 +319,7 @@ def _again(changes: dict[str, object], *, times: int = 1) -> Build:
     def build(ground: Ground) -> Sequence[Step]:
         owners = [owner(ground, **changes)] if changes else []
         plain = thing(ground, SANDBOX, sandbox_spec(), labels=LABELS, ownerReferences=owners)
-        rounds = [Remove(SANDBOX, BAD), Send(SANDBOX, plain, READY)]
+        rounds: list[Step] = [Remove(SANDBOX, BAD), Send(SANDBOX, plain, READY)]
         return [_member(ground), *(rounds * times)]
 
     return build

@@ -9,7 +9,7 @@ from tests.hostile.judge import log_problem
 from tests.hostile.leases import LEADS
 from tests.hostile.world import GOOD, HostileWorld
 
-from warmclaim.kube.lease_record import FOREIGN_DURATION_S_MAX
+from warmclaim.kube.lease_record import FOREIGN_DURATION_S_MAX, LEASE_NAME
 from warmclaim.settings import LeaseSettings
 from warmclaim.testing.virtual_loop import World, run_virtual
 
@@ -35,7 +35,7 @@ def test_the_lease_is_taken_in_time_or_waited_for(one: Input) -> None:
             if one.expect is not LEADS:
                 assert sum("out of reach" in line for line in world.log.lines) == 1
             assert not [line for line in world.log.lines if log_problem(line)]
-            asked = sum(request.path.endswith(leases.LEASE_NAME) for request in world.wire.seen)
+            asked = sum(request.path.endswith(LEASE_NAME) for request in world.wire.seen)
             # A lost write is read back: two requests a try, one try in two seconds.
             assert asked <= 2 * world.clock.monotonic() / LEASE.retry_period_s
 

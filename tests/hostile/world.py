@@ -79,7 +79,8 @@ class _Spiked:
                 self._reading = asyncio.ensure_future(self._inner.read())
             ring = asyncio.ensure_future(self._rings.wait())
             try:
-                await asyncio.wait({self._reading, ring}, return_when=asyncio.FIRST_COMPLETED)
+                either: set[asyncio.Future[Any]] = {self._reading, ring}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 ring.cancel()
             if self._reading.done() and not self._spikes:

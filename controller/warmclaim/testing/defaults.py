@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from warmclaim.testing import refusals
@@ -85,7 +85,7 @@ def _pod(value: Json, now: str) -> Json:
         found = cause("FieldValueRequired", "Required value", "spec.containers")
         raise refusals.invalid("Pod", "", value["metadata"]["name"], [found])
     listed: Any = spec["containers"]
-    if not isinstance(listed, list) or not all(map(is_object, cast("list[Any]", listed))):
+    if not isinstance(listed, list) or not all(map(is_object, cast("Sequence[Any]", listed))):
         why = "json: cannot unmarshal into Go struct field PodSpec.spec.containers"
         raise refusals.undecodable("Pod", "Pod", "v1", why)
     containers = [
