@@ -255,6 +255,8 @@ class Proxy:
                 await self._throttle(len(piece))
             if connection.is_half_open:
                 continue
+            if sink.is_closing():
+                return
             with contextlib.suppress(OSError):
                 if is_answer and connection.is_to_be_cut:
                     sink.write(piece[: len(piece) // 2])
