@@ -203,6 +203,16 @@ async def test_a5_pause_leaves_reads_and_other_channels_alone() -> None:
     assert len(rig.transport.requests) == 3
 
 
+async def test_a5_create_that_is_not_patient_is_decided_anew_after_the_pause() -> None:
+    rig = Rig(THROTTLED, ok(a_widget()))
+    with pytest.raises(ThrottledError):
+        await rig.call("create")
+    with pytest.raises(ThrottledError) as caught:
+        await rig.client.create(WIDGET, "ns", a_widget(), is_patient=False)
+    assert caught.value.retry_after_s == pytest.approx(2)
+    assert len(rig.transport.requests) == 1
+
+
 async def test_a5_request_that_would_wait_too_long_is_refused_unsent() -> None:
     rig = Rig(Response(429, b"", {"retry-after": "6"}), ok(a_widget()))
     with pytest.raises(ThrottledError):

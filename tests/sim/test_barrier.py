@@ -222,6 +222,16 @@ def test_a_sound_life_breaks_nothing() -> None:
     assert story.promises == []
 
 
+def test_taking_back_another_name_that_came_in_between_changes_nothing() -> None:
+    story = Story()
+    story.begin()
+    story.reserve("w1")
+    story.publish("w1")
+    story.get(CLAIM, "c")
+    story.take_back("theirs")  # refused by its own test
+    assert story.promises == []
+
+
 def test_what_was_lost_may_be_replaced() -> None:
     story = Story()
     story.begin()

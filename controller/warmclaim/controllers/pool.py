@@ -296,7 +296,9 @@ class PoolReconciler:
         is_evictable = self._settings.marks_safe_to_evict
         body = member_sandbox(pool, blueprint, name, is_evictable=is_evictable)
         try:
-            created = await self._client.create(SANDBOX, namespace, body, channel=Channel.REFILL)
+            created = await self._client.create(
+                SANDBOX, namespace, body, channel=Channel.REFILL, is_patient=False
+            )
         except AlreadyExistsError:
             await self._see_taken(pool, ObjectKey(namespace, name))
         else:

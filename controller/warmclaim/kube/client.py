@@ -111,8 +111,10 @@ class ApiClient:
         channel: Channel = Channel.CLAIMS,
         field_manager: str | None = None,
         timeout_s: float | None = None,
+        is_patient: bool = True,
     ) -> T:
-        """Create an object; `AlreadyExistsError` if the name is taken."""
+        """Create an object; `AlreadyExistsError` if the name is taken. It carries no test, so where
+        the view that it was decided on must still hold it is not patient (`Call`)."""
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
         identity = answers.identity_of(raw)
         request = Request(
@@ -124,7 +126,8 @@ class ApiClient:
             timeout_s=timeout_s or self._timeout_s,
         )
         expected = _Expected(identity.metadata.name if identity else "", namespace)
-        return await self._object(resource, Call("create", str(resource), request), expected)
+        call = Call("create", str(resource), request, is_patient=is_patient)
+        return await self._object(resource, call, expected)
 
     async def json_patch(
         self,

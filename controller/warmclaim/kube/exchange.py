@@ -45,13 +45,15 @@ RequestObserver: TypeAlias = Callable[[RequestRecord], None]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request and what it means to Kubernetes."""
+    """A request and what it means to Kubernetes. One that is not patient never waits for the end
+    of a pause: it gets the `ThrottledError` at once."""
 
     verb: Verb
     resource: str
     request: Request
     subresource: str = ""
     is_422_conflict: bool = False
+    is_patient: bool = True
 
     @property
     def is_read(self) -> bool:
@@ -158,7 +160,7 @@ class Exchange:
         left_s = request.timeout_s
         while (wait_s := self._paused_until.get(group, 0.0) - self._clock.monotonic()) > 0:
             # Sent with a sliver of its time left, a write would only end as an unknown outcome.
-            if left_s - wait_s < request.timeout_s / 2:
+            if not call.is_patient or left_s - wait_s < request.timeout_s / 2:
                 raise ThrottledError(429, "Paused", f"{call} not sent", retry_after_s=wait_s)
             began = self._clock.monotonic()
             await self._outage.back_off(wait_s)

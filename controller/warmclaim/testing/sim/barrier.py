@@ -220,7 +220,7 @@ class Barrier:
         name, is_whole = _new_name(operations)
         if name and name != shows and _told_shown(exchange, known, uid) == shows:
             self._report("S8", f"{exchange}: {name} is published, it was told to show {shows}")
-        elif is_whole and not name and not _expects_none(operations):
+        elif is_whole and not name and _takes_back(operations, shows):
             self._require_read(exchange, known, uid, "a name taken back")
             key = f"{exchange.place.namespace}/{shows}"
             held = self._told_held(exchange, known, uid, key)
@@ -308,10 +308,11 @@ def claimed_by(exchange: Exchange) -> str:
     return owner.uid if owner is not None and owner.kind == CLAIM.kind else ""
 
 
-def _expects_none(operations: Iterable[Json]) -> bool:
-    """Whether a status patch applies only where no name is shown."""
-    paths = ("/status", "/status/sandbox")
-    return any(o["op"] == "test" and o["path"] in paths and o["value"] is None for o in operations)
+def _takes_back(operations: Iterable[Json], shown: str) -> bool:
+    """Whether a status patch without a name could apply where this one is shown."""
+    tests = {o["path"]: o["value"] for o in operations if o["op"] == "test"}
+    none = any(tests.get(path, shown) is None for path in ("/status", "/status/sandbox"))
+    return not none and tests.get("/status/sandbox/name", shown) == shown
 
 
 def _new_owner(operations: list[Json]) -> Owner | None:
