@@ -35,6 +35,7 @@ _GARBAGE: Final[tuple[Json, ...]] = (
 )
 _FREE: Final[Json] = {"holderIdentity": "", "leaseDurationSeconds": 1}
 """What a holder writes that gives a Lease back."""
+_IDENTITY: Final = ("name", "namespace", "uid")
 
 
 class Leases:
@@ -46,12 +47,14 @@ class Leases:
         self._held_s = retry_period_s * 1.2 + 0.6  # so long that its leader does notice
         self._later = later
         self._is_over = False
+        self._deleted: dict[str, Json] = {}
 
     def delete(self, _target: str, _x: float) -> bool:
         """It is gone."""
         found = self._all()
         for commit in found:
             self._store.delete(LEASE.resource, commit.key)
+            self._deleted[commit.key] = commit.object
         return bool(found)
 
     def garble(self, _target: str, x: float) -> bool:
@@ -64,8 +67,16 @@ class Leases:
         return bool(self._all())
 
     def heal(self) -> None:
-        """What others hold is given back, and not taken again."""
+        """What others hold is given back, and not taken again; what was deleted and nobody has
+        made anew is there and free. Without that a candidate keeps to what it last read, and a
+        garbled record may have given its holder five minutes."""
         self._is_over = True
+        for key, value in self._deleted.items():
+            if self._store.get(LEASE.resource, key) is None:
+                fresh = {
+                    name: part for name, part in value["metadata"].items() if name in _IDENTITY
+                }
+                self._store.put(LEASE.resource, key, {**value, "metadata": fresh, "spec": _FREE})
         holders = (part(c.object, "spec", "holderIdentity") for c in self._all())
         if not all(is_manager(str(holder or "")) for holder in holders):
             self._write(_FREE)

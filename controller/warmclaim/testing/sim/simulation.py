@@ -32,6 +32,7 @@ from warmclaim.testing.virtual_loop import SeededRng, World, run_virtual
 
 _CRDS = agent_sandbox_crds()
 _LOOK_EVERY_S = 2.0
+_PODS_PER_NODE_MAX = 1000  # a world that is full has claims that nobody can serve
 _FAIR_QUIET_S = 300.0  # shorter runs are about something else
 _ENDING_S_MAX = 60.0
 
@@ -190,6 +191,7 @@ class _Run:
             count=options.nodes,
             ready_delay_s=options.ready_s,
             stop_delay_s=(0.0, options.ready_s[1]),
+            pods_per_node_max=_PODS_PER_NODE_MAX,
         )
         collector = GarbageCollector(self._cluster, delay_s=options.collector_s)
         async with nodes, collector:
