@@ -19,7 +19,7 @@ from warmclaim.testing.sim.judge import Breach
 from warmclaim.testing.sim.shrink import Shrinker
 from warmclaim.testing.sim.simulation import Outcome, drawn_case, run_case
 
-SEEDS = int(os.environ.get("WARMCLAIM_SIM_SEEDS", "60"))
+SEEDS = int(os.environ.get("WARMCLAIM_SIM_SEEDS", "1500"))
 FIRST = int(os.environ.get("WARMCLAIM_SIM_FIRST", "0"))
 JOBS = min(2, os.cpu_count() or 1)
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
