@@ -15,6 +15,7 @@ from warmclaim.api.resources import Resource
 from warmclaim.seams import ByteStream, Request, Response
 
 JSON = {"content-type": "application/json"}
+_SLEEP_S_MIN = 1e-9
 
 
 class Widget(View, frozen=True, gc=False):
@@ -49,7 +50,9 @@ class FakeClock:
             return
         self._count += 1
         future = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.now + delay_s, self._count, future))
+        # Of a rounding error's sleep the time would not move, and the sleeper sleep again for ever.
+        until = self.now + max(delay_s, _SLEEP_S_MIN)
+        heapq.heappush(self._sleepers, (until, self._count, future))
         await future
 
     async def run_for(self, seconds: float) -> None:
