@@ -60,6 +60,10 @@ class LeaseLog:
         """When this one began to hold it."""
         return next(at_s for at_s, who in self.holders if who == holder and at_s >= after_s)
 
+    def left(self, holder: str, after_s: float) -> float:
+        """When this one held it no longer. Between two reads it may have been free and taken."""
+        return next(at_s for at_s, who in self.holders if who != holder and at_s >= after_s)
+
 
 def holder_of(api: ApiSession, url: str) -> str:
     """Who holds the Lease; "" if nobody, or there is none."""
@@ -156,7 +160,7 @@ def test_after_sigterm_the_standby_goes_on(
     second = log.holders[-1][1]
     assert second not in {"", first}
     assert log.transitions == 1
-    freed_s, taken_s = log.since("", asked_s), log.since(second, asked_s)
+    freed_s, taken_s = log.left(first, asked_s), log.since(second, asked_s)
     went_on_s = min(e.received_s for e in events if is_adoption(e) and e.received_s > freed_s)
     with capsys.disabled():
         print(

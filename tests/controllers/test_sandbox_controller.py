@@ -76,6 +76,19 @@ class TestWrites:
             assert (status.pod_ips, status.node_name) == (("10.0.0.7",), "n1")
             assert status.selector == f"agents.x-k8s.io/sandbox-name-hash={name_hash('sb')}"
 
+    async def test_a_change_of_the_spec_that_no_condition_tells_of_costs_nothing(self) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.run_for(0.3)
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(10)
+            before = world.writes()
+            patch = {"spec": {"podTemplate": {"metadata": {"labels": {"x": "y"}}}}}
+            await world.hand.merge_patch(SANDBOX, ObjectKey(NAMESPACE, "sb"), patch)
+            await world.run_for(60)
+            assert (await world.sandbox()).metadata.generation == 2
+            assert world.writes() == before
+
     async def test_a_later_one_costs_two_statuses(self) -> None:
         async with a_world() as world:
             await world.create(sandbox_body(owned_by=POOL))

@@ -218,12 +218,30 @@ def _joined(problems: Sequence[Problem]) -> Problem | None:
 
 def _decide_status(facts: SandboxFacts, pod: Pod | None, status: SandboxStatus) -> SandboxDecision:
     old = facts.sandbox.status or SandboxStatus()
-    if status == old or (not _is_ready(status) and _differ_by_node_only(old, status)):
+    if status == old or _differ_by_generation_only(old, status):
+        return Nothing()
+    if not _is_ready(status) and _differ_by_node_only(old, status):
         return Nothing()
     left_s = facts.interim_delay_s - facts.quiet_s
     if pod is None or left_s <= _TIMER_SLACK_S or _is_urgent(old, status):
         return WriteStatus(status)
     return Wait(left_s)
+
+
+def _differ_by_generation_only(old: SandboxStatus, new: SandboxStatus) -> bool:
+    """Each adoption changes the spec, and nothing that a condition tells of: not worth a write for
+    each claim. The next condition that does change takes the generation with it."""
+    undated = (_of_no_generation(condition) for condition in new.conditions)
+    known = (_of_no_generation(condition) for condition in old.conditions)
+    return tuple(undated) == tuple(known) and _without_conditions(new) == _without_conditions(old)
+
+
+def _of_no_generation(condition: Condition) -> Condition:
+    return msgspec.structs.replace(condition, observed_generation=0)
+
+
+def _without_conditions(status: SandboxStatus) -> SandboxStatus:
+    return msgspec.structs.replace(status, conditions=())
 
 
 def _differ_by_node_only(old: SandboxStatus, new: SandboxStatus) -> bool:
