@@ -71,6 +71,12 @@ class Old:
                 key: text for key, text in config.items() if key == "caBundle"
             }
             self.api.apply(f"{CRDS}/{name}", crd)
+        self.wait("v1alpha1 served", self._unserved)
+
+    def _unserved(self) -> str | None:
+        # Any other answer will do: without the webhook a list of older objects fails.
+        missing = [kind for kind in PLURALS if self.api.status(self.path(kind)) == 404]
+        return f"no v1alpha1 of {missing[0]}" if missing else None
 
     def wait(self, what: str, problem: Callable[[], object]) -> None:
         def asked() -> str | None:
