@@ -25,7 +25,7 @@ from e2e.controlplane.ports import draw_ports
 from warmclaim.api.names import LABEL_TEMPLATE_REF, LABEL_WARM_POOL, name_hash
 from warmclaim.api.schema import WebhookConversion, crds
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SYSTEM, NAMESPACE = "agent-sandbox-system", "older"
 SERVICE = "agent-sandbox-webhook-service"
@@ -37,7 +37,7 @@ PLURALS = {
     "SandboxTemplate": (EXTENSIONS, "sandboxtemplates"),
     "SandboxWarmPool": (EXTENSIONS, "sandboxwarmpools"),
 }
-WAIT_S_MAX = 45.0
+WAIT_S_MAX = 90.0  # the garbage collector looks for new versions of kinds every 30 s
 
 
 class Old:
