@@ -99,15 +99,16 @@ class ClaimReconciler:
         """Bring one claim as far as it goes."""
         await self._read_back_pending(key)
         reads: set[Read] = set()
-        uid = ""
+        uid, published = "", ""
         for _ in range(_STEPS_MAX):
             claim = self._caches.claims.store.get(key)
             if claim is None:
                 self._leave(key)
                 self.records.drop(key)
                 return DONE
-            if claim.metadata.uid != uid:  # made again meanwhile: nothing was read of this one
-                uid = claim.metadata.uid
+            if (claim.metadata.uid, claim.published) != (uid, published):
+                # Made again meanwhile, or given another sandbox: nothing was read of this one.
+                uid, published = claim.metadata.uid, claim.published
                 reads.clear()
             record = self.records.of(key, uid)
             decision = decide_claim(self._facts(claim, record, frozenset(reads)))
@@ -352,7 +353,9 @@ class ClaimReconciler:
                 operations = patch(claim, status)
             case _:
                 assert_never(decision)
-        if await self._hand_over.write_status(claim, operations):
+        # The sandbox that was seen to be gone may come back under its name, in any pause.
+        is_patient = not isinstance(decision, adoption.Unpublish)
+        if await self._hand_over.write_status(claim, operations, is_patient=is_patient):
             self._verify_published(claim, decision)
             self._telemetry.status_written(claim, decision, record, self._shown(claim))
             return

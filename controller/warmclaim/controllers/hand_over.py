@@ -125,9 +125,12 @@ class HandOver:
         taken.forget()
         return Outcome.LOST
 
-    async def write_status(self, claim: Claim, operations: Sequence[Operation]) -> bool:
+    async def write_status(
+        self, claim: Claim, operations: Sequence[Operation], *, is_patient: bool = True
+    ) -> bool:
         """One compare-and-set of the claim's status; False if it was refused or its outcome is
-        unknown. Either way the cache then holds what the API server says."""
+        unknown. Either way the cache then holds what the API server says. One that rests on a read
+        of something else than the claim is not patient: its tests do not cover that."""
         try:
             written = await self._client.json_patch(
                 CLAIM,
@@ -135,6 +138,7 @@ class HandOver:
                 operations,
                 subresource="status",
                 channel=Channel.CLAIMS,
+                is_patient=is_patient,
             )
         except NotFoundError:
             self._claims.observe_absent(claim.metadata.key, claim.metadata.uid)

@@ -138,6 +138,7 @@ class ApiClient:
         subresource: str | None = None,
         channel: Channel = Channel.CLAIMS,
         timeout_s: float | None = None,
+        is_patient: bool = True,
     ) -> T:
         """Apply RFC 6902 operations; a failed `test` is a `ConflictError`.
 
@@ -158,6 +159,7 @@ class ApiClient:
             ),
             subresource or "",
             is_422_conflict=True,
+            is_patient=is_patient,
         )
         return await self._object(resource, call, _Expected(key.name, key.namespace, uid))
 
