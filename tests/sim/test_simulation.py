@@ -26,10 +26,6 @@ REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 TRACED_SEEDS = (1, 4, 6)  # one manager, an elected one, two at once
 
 
-OPEN_SEEDS = {112: "regressions/new-leader-makes-again.json"}
-"""Seeds that fail for a reason that is known and not yet mended; each must still fail."""
-
-
 @pytest.mark.timeout(60 + 2 * SEEDS)
 def test_every_promise_holds_under_every_seed() -> None:
     failures: dict[int, str] = {}
@@ -40,8 +36,7 @@ def test_every_promise_holds_under_every_seed() -> None:
 
     seeds = range(FIRST, FIRST + SEEDS)
     summary = run_seeds(seeds, jobs=JOBS, on_result=tell)
-    known = OPEN_SEEDS.keys() & set(seeds)
-    assert failures.keys() == known, failures
+    assert failures == {}
     assert summary.seeds == SEEDS
     if SEEDS >= 50:  # fewer may be thin, or miss a class of faults, by chance
         assert not summary.thin()
