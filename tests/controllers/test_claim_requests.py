@@ -85,6 +85,16 @@ class TestPlain:
 
         virtual(scenario)
 
+    @pytest.mark.parametrize("metadata", [5, {"labels": 5}, {"annotations": {"a": 5}}])
+    def test_a_malformed_member_is_passed_over(self, metadata: object) -> None:
+        async def scenario(world: AppWorld) -> None:
+            odd = a_member("odd")
+            odd["spec"]["podTemplate"]["metadata"] = metadata
+            world.put(a_template(), a_pool(replicas=2), odd, a_member("w2"), a_claim("c"))
+            assert (await world.served("c")).published == "w2"
+
+        virtual(scenario)
+
 
 class TestMetadata:
     def test_a_warm_sandbox_gets_it_in_the_same_two_writes(self) -> None:

@@ -36,6 +36,7 @@ from warmclaim.domain.eligibility import Refusal as Ineligible
 from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
 from warmclaim.domain.outcome import Outcome
 from warmclaim.domain.pod_metadata import DEFAULT_LABEL_DOMAINS
+from warmclaim.domain.pod_template import is_malformed
 from warmclaim.domain.staleness import is_stale
 from warmclaim.errors import (
     ApiError,
@@ -296,6 +297,9 @@ class ClaimReconciler:
     def _why_not(self, sandbox: Sandbox, pool: Pool | None) -> str | None:
         if refusal := why_not_adoptable(sandbox, pool):
             return refusal
+        if is_malformed(sandbox):
+            self._telemetry.refused_member(Ineligible.MALFORMED)
+            return Ineligible.MALFORMED
         blueprint = self._blueprints.of(pool) if pool and pool.spec.recreates else None
         if blueprint is not None and is_stale(sandbox, blueprint):
             # The pool replaces it, and its going or its change tells the warm queue.

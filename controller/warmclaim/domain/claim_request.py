@@ -23,6 +23,7 @@ from warmclaim.domain.pod_metadata import why_conflicting, why_invalid
 from warmclaim.domain.pod_template import (
     PodMetadataChange,
     change_operations,
+    escaped,
     given_keys,
     keys_note,
     pod_metadata_of,
@@ -103,7 +104,7 @@ def sync_operations(claim: Claim, sandbox: Sandbox) -> list[dict[str, Any]]:
     )
     operations = change_operations(sandbox, change)
     if note != noted:
-        path = f"/metadata/annotations/{names.ANNOTATION_CLAIM_METADATA.replace('/', '~1')}"
+        path = f"/metadata/annotations/{escaped(names.ANNOTATION_CLAIM_METADATA)}"
         has_annotations = bool(sandbox.metadata.annotations)
         if not note:
             operations.append({"op": "remove", "path": path})

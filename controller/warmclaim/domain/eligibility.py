@@ -19,6 +19,7 @@ class Refusal(StrEnum):
     OTHER_POOL_UID = "other_pool_uid"
     LABEL_MISMATCH = "label_mismatch"
     STALE = "stale"
+    MALFORMED = "malformed"
     MANY_CONTROLLERS = "many_controllers"
 
 

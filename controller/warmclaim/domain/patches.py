@@ -19,7 +19,12 @@ from warmclaim.api.claim import Claim, ClaimStatus
 from warmclaim.api.meta import OwnerReference
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
-from warmclaim.domain.pod_template import PodMetadataChange, change_operations, keys_note
+from warmclaim.domain.pod_template import (
+    PodMetadataChange,
+    change_operations,
+    escaped,
+    keys_note,
+)
 from warmclaim.domain.reservation import Reservation
 
 Operation: TypeAlias = Mapping[str, Any]
@@ -171,7 +176,7 @@ def _test(path: str, value: object) -> Operation:
 
 
 def _member(parent: str, key: str) -> str:
-    return f"{parent}/{key.replace('~', '~0').replace('/', '~1')}"
+    return f"{parent}/{escaped(key)}"
 
 
 def _set_members(parent: str, wanted: Mapping[str, str], *, exists: bool) -> Iterable[Operation]:

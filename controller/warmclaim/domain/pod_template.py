@@ -48,14 +48,24 @@ _keys = msgspec.json.Decoder(GivenKeys)
 
 
 @lru_cache(maxsize=512)
-def _decoded(raw: bytes) -> _Template:
-    return _decoder.decode(raw)
+def _decoded(raw: bytes) -> _Template | None:
+    """None for a shape that the schema forbids: an older schema may have let it in."""
+    try:
+        return _decoder.decode(raw)
+    except msgspec.ValidationError:
+        return None
+
+
+def is_malformed(sandbox: Sandbox) -> bool:
+    """Whether its pod metadata cannot be read, and so not be changed for a claim."""
+    return _decoded(bytes(sandbox.spec.pod_template)) is None
 
 
 def pod_metadata_of(sandbox: Sandbox) -> dict[str, Mapping[str, str]]:
-    """Its labels and annotations, under these names. Not to be changed: sandboxes of one template
-    share it. Raises msgspec.ValidationError for a template that its schema forbids."""
-    found = _decoded(bytes(sandbox.spec.pod_template)).metadata or _Metadata()
+    """Its labels and annotations, under these names; none where they are malformed. Not to be
+    changed: sandboxes of one template share it."""
+    template = _decoded(bytes(sandbox.spec.pod_template)) or _Template()
+    found = template.metadata or _Metadata()
     return {"labels": found.labels or {}, "annotations": found.annotations or {}}
 
 
@@ -82,9 +92,10 @@ def keys_note(extra: PodMetadata) -> str:
 def change_operations(sandbox: Sandbox, change: PodMetadataChange) -> list[dict[str, Any]]:
     """JSON Patch operations for what differs from the view; none if nothing does."""
     raw = bytes(sandbox.spec.pod_template)
-    metadata = _decoded(raw).metadata
-    if raw == b"{}":
-        return []  # there may be no template at all to put it into; no pod comes of either
+    template = _decoded(raw)
+    if template is None or raw == b"{}":
+        return []  # malformed, or no template at all to put it into: no pod comes of either
+    metadata = template.metadata
     if metadata is None:
         parts = {"labels": dict(change.labels), "annotations": dict(change.annotations)}
         value = {name: part for name, part in parts.items() if part}
@@ -104,11 +115,12 @@ def _part(
             yield {"op": "add", "path": path, "value": dict(wanted)}
         return
     for key in sorted(unwanted & found.keys() - wanted.keys()):
-        yield {"op": "remove", "path": f"{path}/{_escaped(key)}"}
+        yield {"op": "remove", "path": f"{path}/{escaped(key)}"}
     for key, text in wanted.items():
         if found.get(key) != text:
-            yield {"op": "add", "path": f"{path}/{_escaped(key)}", "value": text}
+            yield {"op": "add", "path": f"{path}/{escaped(key)}", "value": text}
 
 
-def _escaped(key: str) -> str:
+def escaped(key: str) -> str:
+    """A member's name as a part of a JSON Pointer."""
     return key.replace("~", "~0").replace("/", "~1")
