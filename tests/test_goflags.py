@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from warmclaim.cli.flagvalues import Kind, duration_text, parse_duration, parse_value
+from warmclaim.cli.flagvalues import Kind, parse_duration, parse_value
 from warmclaim.cli.goflags import FLAGS, HELP_COLUMNS, default_text, help_text, parse_settings
+from warmclaim.domain.wording import duration_text
 from warmclaim.errors import UsageError
 from warmclaim.settings import Settings
 

@@ -143,6 +143,19 @@ def test_what_means_something_else_is_stale(change: Callable[[Json], None]) -> N
     assert is_stale(member(NOW, change), NOW)
 
 
+def malformed_pod(spec: Json) -> None:
+    spec["podTemplate"]["spec"] = "none"
+
+
+def malformed_volumes(spec: Json) -> None:
+    spec["volumeClaimTemplates"] = [5]
+
+
+@pytest.mark.parametrize("change", [malformed_pod, malformed_volumes])
+def test_what_cannot_be_read_is_stale(change: Callable[[Json], None]) -> None:
+    assert is_stale(member(NOW, change), NOW)
+
+
 def test_volume_claims_are_compared_by_place_name_and_spec() -> None:
     other: Json = {"metadata": {"name": "more"}, "spec": {}}
     both = blueprint_of(template(volumeClaimTemplates=[VOLUME, other]))

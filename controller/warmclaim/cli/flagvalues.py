@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection
 from enum import Enum
 
+from warmclaim.domain.wording import duration_text
+
 Value = bool | int | float | str | tuple[str, ...] | frozenset[str]
 
 _INT64_MAX = 2**63 - 1
@@ -135,16 +137,3 @@ def text_of(kind: Kind, value: Value) -> str:
     if kind is Kind.DURATION:
         return duration_text(float(value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def duration_text(seconds: float) -> str:
-    """Seconds as Go prints a duration, in its largest units: "5m0s", "500ms", "1h0m0s"."""
-    if seconds == 0:
-        return "0"
-    if abs(seconds) < 1:
-        return f"{seconds * 1000:g}ms"
-    hours, rest = divmod(seconds, 3600)
-    minutes, last = divmod(rest, 60)
-    if hours:
-        return f"{hours:g}h{minutes:g}m{last:g}s"
-    return f"{minutes:g}m{last:g}s" if minutes else f"{last:g}s"

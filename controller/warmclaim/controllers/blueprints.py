@@ -12,7 +12,7 @@ from warmclaim.kube.informer import Change, Informer
 class Blueprints:
     """Shared by the pool and the claim controller; bounded by the templates that live.
 
-    A lookup that hits costs two dictionary reads; a miss some 0.2 ms for a usual template.
+    A lookup that hits costs two dictionary reads.
     """
 
     def __init__(self, templates: Informer[Template]) -> None:

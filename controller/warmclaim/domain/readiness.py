@@ -16,6 +16,7 @@ from warmclaim.api.conditions import POD_SCHEDULED, Status, find
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.domain.refill import Member
+from warmclaim.domain.wording import duration_text
 
 _UNSCHEDULABLE: Final = "Unschedulable"
 
@@ -67,19 +68,10 @@ def is_unschedulable(sandbox: Sandbox) -> bool:
 
 
 def not_progressing_note(pool: Pool, held: int, grace_s: float) -> str:
-    """The event's text; the grace is written as Go writes durations."""
+    """The event's text."""
+    grace = duration_text(grace_s)
     return (
-        f"{held}/{pool.spec.replicas} sandboxes are unschedulable past the {_go_duration(grace_s)} "
+        f"{held}/{pool.spec.replicas} sandboxes are unschedulable past the {grace} "
         "readiness grace period; holding them instead of replacing (replacements would be equally "
         "unschedulable)"
     )
-
-
-def _go_duration(seconds: float) -> str:
-    """5m0s, 1h0m0s, 1.5s: as Go prints a duration of a second or more."""
-    hours, rest = divmod(seconds, 3600)
-    minutes, left = divmod(rest, 60)
-    text = f"{left:g}s"
-    if hours:
-        return f"{int(hours)}h{int(minutes)}m{text}"
-    return f"{int(minutes)}m{text}" if minutes else text

@@ -7,7 +7,7 @@ only "look". Metadata of the pod template never makes a member stale.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -26,9 +26,22 @@ _MAPS_OF_QUANTITIES: Final = frozenset(("limits", "requests", "overhead", "capac
 _QUANTITIES: Final = frozenset(("sizeLimit", "divisor"))
 
 
+class _PodTemplate(msgspec.Struct, frozen=True):
+    spec: dict[str, Any] | None = None
+
+
+class _Volume(msgspec.Struct, frozen=True):
+    metadata: dict[str, Any] = {}
+    spec: dict[str, Any] | None = None
+
+
+_pods = msgspec.json.Decoder(_PodTemplate)
+_volumes: msgspec.json.Decoder[list[_Volume] | None] = msgspec.json.Decoder(list[_Volume] | None)
+
+
 def is_stale(member: Sandbox, blueprint: Blueprint) -> bool:
-    """Whether `member` must be replaced under Recreate. O(1) for equal hashes; a comparison costs
-    0.1 ms once for each pair of blueprints, however many members share them."""
+    """Whether `member` must be replaced under Recreate. O(1) for equal hashes; a blueprint is
+    compared once, however many members share it. One that cannot be read is stale."""
     labels = member.metadata.labels
     if labels.get(names.LABEL_TEMPLATE_REF) != blueprint.template_ref_hash:
         return True
@@ -51,20 +64,13 @@ def meaning_of(blueprint: Blueprint) -> bytes:
 
 @lru_cache(maxsize=256)
 def _meaning(pod_template: bytes, volumes: bytes, service: bool | None) -> bytes:
-    pod = _decoded(pod_template)
-    claims = cast("list[Any]", msgspec.json.decode(volumes) or [])
-    parts = [_canonical(pod.get("spec") or {}), [_volume(claim) for claim in claims], service]
+    try:
+        pod, claims = _pods.decode(pod_template), _volumes.decode(volumes) or []
+    except msgspec.ValidationError:
+        return b""  # what no blueprint means
+    named = [[claim.metadata.get("name", ""), _canonical(claim.spec)] for claim in claims]
+    parts = [_canonical(pod.spec), named, service]
     return msgspec.json.encode(parts, order="deterministic")
-
-
-def _decoded(raw: bytes) -> Mapping[str, Any]:
-    found: object = msgspec.json.decode(raw)
-    return cast(Mapping[str, Any], found) if isinstance(found, dict) else {}
-
-
-def _volume(claim: Mapping[str, Any]) -> list[Any]:
-    metadata = cast(Mapping[str, Any], claim.get("metadata") or {})
-    return [metadata.get("name", ""), _canonical(claim.get("spec") or {})]
 
 
 def _canonical(value: Any, name: str = "") -> Any:

@@ -1,4 +1,4 @@
-"""How a tenant's text is shown in a condition or an event: short, and on one line."""
+"""What people read: a tenant's text, short and on one line; a duration, as Go writes it."""
 
 from __future__ import annotations
 
@@ -11,3 +11,16 @@ def shown(text: str) -> str:
     """At most 80 characters of it, with what cannot be printed escaped."""
     printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_CHARS_MAX])
     return printable if len(text) <= _CHARS_MAX else f"{printable}..."
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as Go prints a duration, in its largest units: "5m0s", "500ms", "1h0m0s"."""
+    if seconds == 0:
+        return "0"
+    if abs(seconds) < 1:
+        return f"{seconds * 1000:g}ms"
+    hours, rest = divmod(seconds, 3600)
+    minutes, last = divmod(rest, 60)
+    if hours:
+        return f"{hours:g}h{minutes:g}m{last:g}s"
+    return f"{minutes:g}m{last:g}s" if minutes else f"{last:g}s"

@@ -61,7 +61,7 @@ class Span:
 
 def issue(names: Sequence[str], *, now_s: float, lifetime_s: float = LIFETIME_S) -> Issued:
     """A new authority and a serving certificate for these DNS names, the first its common name.
-    ECDSA P-256; 1 ms."""
+    ECDSA P-256."""
     begins = datetime.fromtimestamp(now_s - BACKDATED_S, UTC)
     ends = begins + timedelta(seconds=BACKDATED_S + lifetime_s)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))

@@ -47,7 +47,7 @@ def pair_of(data: Data) -> Pair:
 
 
 def next_step(data: Data, names: Sequence[str], now_s: float) -> Step:
-    """The Secret's next state; an empty one needs everything. 2 ms where something is made."""
+    """The Secret's next state; an empty one needs everything."""
     told = data.get(AUTHORITIES, b"")
     unfit = why_unfit(pair_of(data), told, names, now_s)
     if unfit is not None:

@@ -22,8 +22,8 @@ BODY_BYTES_MAX: Final = 128 * 1024 * 1024
 """The API server sends the objects of one list together: 500 of 0.2 MB fit."""
 
 INLINE_BYTES_MAX: Final = 128 * 1024
-"""Larger reviews are converted in a thread, so that the event loop is not held for longer than
-some 5 ms. One at a time: the memory of two would be double."""
+"""Larger reviews are converted in a thread, so that they do not hold the event loop. One at a time:
+the memory of two would be double."""
 
 BODY_S_MAX: Final = 30.0
 
