@@ -268,7 +268,7 @@ def test_names_and_versions(kind: str, group: str, plural: str, short: str) -> N
     assert alpha["deprecationWarning"] == (
         f"{group}/v1alpha1 {kind} is deprecated; use {group}/v1beta1 {kind} instead"
     )
-    assert "selectableFields" not in json.dumps(beta)
+    assert "selectableFields" not in json.dumps(spec)
 
 
 def test_the_old_version_is_served_only_when_a_webhook_converts() -> None:
