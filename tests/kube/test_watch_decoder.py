@@ -13,7 +13,7 @@ from tests.kube.fakes import Widget, a_widget, bookmark, error_line, line
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.errors import ExpiredError, TransientError
-from warmclaim.kube.client import read_page
+from warmclaim.kube.pages import read_page
 from warmclaim.kube.watch_decoder import (
     Bookmark,
     ErrorEvent,

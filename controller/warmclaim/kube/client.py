@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from warmclaim.errors import StreamError
 from warmclaim.kube import answers
 from warmclaim.kube.exchange import Call, Exchange, RequestObserver
 from warmclaim.kube.outage import PROBE_NAME, PROBE_S_MAX, Outage
+from warmclaim.kube.pages import Page, read_page
 from warmclaim.seams import ByteStream, Channel, Clock, Request, Transport
 
 T = TypeVar("T", bound=Object)
@@ -37,33 +38,12 @@ _Query: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """One page of a list. `unreadable` are objects that exist but whose view does not decode
-    (None where not even a name could be read): they must not be taken for gone."""
-
-    items: list[T]
-    resource_version: str
-    continue_token: str
-    unreadable: tuple[ObjectKey | None, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class _Expected:
     """What an answered object must be; "" where it is not known."""
 
     name: str = ""
     namespace: str = ""
     uid: str = ""
-
-
-class _ListMetadata(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    continue_: str = msgspec.field(default="", name="continue")
-
-
-class _List(msgspec.Struct, Generic[V]):
-    metadata: _ListMetadata
-    items: list[V] | None = None
 
 
 class ApiClient:
@@ -349,37 +329,6 @@ class ApiClient:
             return answers.decoder_for(type_).decode(response.body)
         except answers.DECODE_ERRORS as error:
             raise self._exchange.unusable(call, str(error)) from error
-
-
-def read_page(view: type[T], body: bytes) -> Page[T]:
-    """A list in JSON. Raises one of `DECODE_ERRORS` where the list itself makes no sense."""
-    decoder: msgspec.json.Decoder[_List[T]] = answers.decoder_for(_List[view])  # type: ignore[valid-type]
-    unreadable: list[ObjectKey | None] = []
-    try:
-        whole = decoder.decode(body)
-        metadata, items = whole.metadata, whole.items or []
-    except answers.DECODE_ERRORS:
-        # Some object, or the list. The second pass costs one more decode, only for such pages.
-        raw = answers.decoder_for(_List[msgspec.Raw]).decode(body)
-        metadata, items = raw.metadata, _readable(view, raw.items or (), unreadable)
-    sound = [item for item in items if answers.is_sound(item.metadata)]
-    unreadable += [None] * (len(items) - len(sound))
-    if answers.version_number(metadata.resource_version) is None:
-        raise ValueError("a list without resourceVersion")
-    return Page(sound, metadata.resource_version, metadata.continue_, tuple(unreadable))
-
-
-def _readable(
-    view: type[T], entries: Sequence[msgspec.Raw], unreadable: list[ObjectKey | None]
-) -> list[T]:
-    items: list[T] = []
-    for entry in entries:
-        try:
-            items.append(answers.decoder_for(view).decode(entry))
-        except answers.DECODE_ERRORS:
-            identity = answers.identity_of(entry)
-            unreadable.append(identity.key if identity else None)
-    return items
 
 
 def _selection(label_selector: str | None) -> _Query:
