@@ -49,10 +49,21 @@ def test_a_foreign_name_has_no_ordinal(name: str) -> None:
     assert ordinal_of("pool", "uid", name) is None
 
 
-@given(st.integers(0, 1000), st.integers(0, 300), st.integers(0, 1000))
-def test_the_annotation_is_read_as_it_was_written(first: int, size: int, replicas: int) -> None:
-    reservation = Reservation(first, first + size, replicas)
+@given(st.integers(0, 1000), st.integers(0, 300), st.integers(0, 1000), st.integers(0, 2**31))
+def test_the_annotation_is_read_as_it_was_written(
+    first: int, size: int, replicas: int, turn: int
+) -> None:
+    reservation = Reservation(first, first + size, replicas, turn)
     assert parse_reservation(reservation.encode()) == reservation
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2**31 - 1, 2**31])
+def test_a_batch_taken_over_is_the_same_one_with_another_text(turn: int) -> None:
+    reservation = Reservation(0, 3, 3, turn)
+    taken = parse_reservation(reservation.taken_over().encode())
+    assert taken is not None
+    assert taken.ordinals == reservation.ordinals
+    assert taken.encode() != reservation.encode()
 
 
 @pytest.mark.parametrize(
@@ -69,6 +80,8 @@ def test_the_annotation_is_read_as_it_was_written(first: int, size: int, replica
         '{"first":-1,"end":0,"replicas":1}',
         '{"first":0,"end":1,"replicas":-1}',
         '{"first":0,"end":1,"replicas":1,"more":1}',
+        '{"first":0,"end":1,"replicas":1,"turn":-1}',
+        '{"first":0,"end":1,"replicas":1,"turn":2147483649}',
         '{"first":0,"end":99999999999,"replicas":1}',
         '{"first":0,"end":200000,"replicas":1}',
         '{"first":0,"end":1.5,"replicas":1}',

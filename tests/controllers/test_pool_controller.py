@@ -25,7 +25,7 @@ from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.pool import Pool
 from warmclaim.api.resources import TEMPLATE, Resource
 from warmclaim.domain.eligibility import pool_owner
-from warmclaim.domain.reservation import member_name, parse_reservation
+from warmclaim.domain.reservation import Reservation, member_name, parse_reservation
 from warmclaim.errors import UnknownOutcomeError
 from warmclaim.seams import Request
 from warmclaim.settings import LeaseSettings
@@ -241,6 +241,33 @@ def test_without_its_template_nothing_is_created_until_it_comes() -> None:
     virtual(scenario, **POOLS)
 
 
+def test_a_template_that_comes_a_little_after_its_pool_is_not_told_as_missing() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_pool("pool", template="python", replicas=2))
+        await world.run_for(1)
+        world.put(a_template("python"))
+        await fills(world, 2, within_s=1)
+        await world.run_for(5)
+        assert not [*world.server.cluster.store.scan("events.events.k8s.io")]
+
+    virtual(scenario, **POOLS)
+
+
+def test_a_batch_of_another_leader_is_taken_over_before_anything_is_made_of_it() -> None:
+    async def scenario(world: AppWorld) -> None:
+        theirs = {ANNOTATION_RESERVATION: Reservation(0, 2, 2, turn=6).encode()}
+        taken = a_pool("pool", replicas=2, merge={"metadata": {"annotations": theirs}})
+        world.put(a_template("python"), taken)
+        await fills(world, 2)
+        writes = [line for line in world.writes() if "status" not in line]
+        assert writes[0].startswith("patch sandboxwarmpools ")
+        assert writes[1:] == ["create sandboxes 201"] * 2
+        text = (await pool(world)).metadata.annotations.get(ANNOTATION_RESERVATION)
+        assert parse_reservation(text) == Reservation(0, 2, 2, turn=7)
+
+    virtual(scenario, **POOLS)
+
+
 @pytest.mark.parametrize("where", ["before", "after"], ids=["not applied", "applied"])
 @pytest.mark.parametrize("words", [("POST", "/sandboxes"), ("PATCH", "/sandboxwarmpools/pool")])
 def test_a2_a8_a_lost_answer_neither_loses_nor_doubles_a_member(
@@ -340,8 +367,7 @@ def test_a_reservation_annotation_that_somebody_removed_is_kept_in_mind() -> Non
         assert len(await members(world)) == 3
         now = await pool(world)
         reservation = parse_reservation(now.metadata.annotations.get(ANNOTATION_RESERVATION))
-        assert reservation is not None
-        assert reservation.first == 3
+        assert reservation == Reservation(0, 3, 3, turn=1)
 
     virtual(scenario, **POOLS)
 

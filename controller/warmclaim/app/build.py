@@ -22,6 +22,7 @@ from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
 from warmclaim.controllers.pool import PoolCaches, PoolReconciler
 from warmclaim.controllers.pool_events import PoolEvents
+from warmclaim.controllers.pool_telemetry import PoolTelemetry
 from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
@@ -203,7 +204,7 @@ class App:
             self.client,
             caches,
             self._blueprints,
-            self._events.of("sandboxwarmpool-controller"),
+            PoolTelemetry(self._events.of("sandboxwarmpool-controller"), settings),
             self._gate.turn,
             self._outside.clock,
             settings,

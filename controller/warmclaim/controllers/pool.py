@@ -17,18 +17,19 @@ from warmclaim.api.resources import POOL, SANDBOX
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
 from warmclaim.controllers.blueprints import Blueprints
-from warmclaim.controllers.claim_telemetry import Events
 from warmclaim.controllers.pool_members import (
     PoolMemory,
     catch_up,
     current_reservation,
     members_of,
+    reservation_text,
     unseen_ordinals,
 )
+from warmclaim.controllers.pool_telemetry import PoolTelemetry
 from warmclaim.domain.blueprint import Blueprint, member_sandbox
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.patches import create_reservation_patch
-from warmclaim.domain.readiness import Progress, not_progressing_note
+from warmclaim.domain.readiness import Progress
 from warmclaim.domain.refill import (
     CreateMembers,
     DeleteMembers,
@@ -59,7 +60,6 @@ STATUS_EVERY_S = 1.0
 """Counts of a filling pool change with every member; one write a second is what a reader needs."""
 
 _STEPS_MAX = 64
-_NAME_CHARS_MAX = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class PoolReconciler:
         client: ApiClient,
         caches: PoolCaches,
         blueprints: Blueprints,
-        events: Events,
+        telemetry: PoolTelemetry,
         turn: Callable[[], Awaitable[None]],
         clock: Clock,
         settings: PoolSettings,
@@ -90,7 +90,7 @@ class PoolReconciler:
         self._client = client
         self._caches = caches
         self._blueprints = blueprints
-        self._events = events
+        self._telemetry = telemetry
         self._turn = turn
         self._clock = clock
         self._settings = settings
@@ -112,7 +112,7 @@ class PoolReconciler:
         except WarmclaimError:
             await self._write_status(key)
             raise
-        return _sooner(await self._write_status(key), self._tell_progress(key))
+        return _soonest(await self._write_status(key), self._tell(key))
 
     async def _resize(self, key: ObjectKey) -> None:
         has_turn = False
@@ -125,7 +125,6 @@ class PoolReconciler:
             decision = decide_refill(self._facts(pool, memory, blueprint))
             match decision:
                 case Settled():
-                    self._tell_template(pool, memory, is_missing=blueprint is None)
                     return
                 case ReserveCreates() | CreateMembers() if not memory.is_sure:
                     await self._make_sure(pool, memory)
@@ -173,33 +172,17 @@ class PoolReconciler:
     def _forget(self, key: ObjectKey) -> None:
         self._memories.pop(key, None)
 
-    def _tell_template(self, pool: Pool, memory: PoolMemory, *, is_missing: bool) -> None:
-        """Say once that there is nothing to make members from; the template's coming wakes us."""
-        if is_missing and not memory.lacks_template:
-            name = pool.spec.sandbox_template_ref.name[:_NAME_CHARS_MAX]
-            note = f'SandboxTemplate "{name}" not found; no sandboxes are created'
-            self._events.warning(POOL, pool, "TemplateNotFound", "Reconciling", note)
-        memory.lacks_template = is_missing
-
-    def _tell_progress(self, key: ObjectKey) -> Result:
-        """Say once that no node takes the pool's pods, and once that it goes on; when to look at
-        members that are not ready yet."""
+    def _tell(self, key: ObjectKey) -> Result:
+        """Tell what holds the pool up; when to look at it again."""
         pool = self._caches.pools.store.get(key)
         if pool is None or pool.metadata.is_deleting:
             return DONE
         memory = self._memory(pool)
+        is_missing = self._blueprints.of(pool) is None
+        now_s = self._clock.monotonic()
+        lack = self._telemetry.template(pool, memory, now_s, is_missing=is_missing)
         progress = self._progress(memory, members_of(pool, self._caches.sandboxes.store))
-        if progress.held and not memory.is_held_up:
-            note = not_progressing_note(pool, progress.held, self._settings.readiness_grace_s)
-            self._events.warning(POOL, pool, "WarmPoolNotProgressing", "Reconciling", note)
-        elif memory.is_held_up and not progress.held:
-            note = "Warm pool is progressing again"
-            self._events.normal(POOL, pool, "WarmPoolProgressing", "Reconciling", note)
-        memory.is_held_up = bool(progress.held)
-        looks = [self._settings.unschedulable_recheck_s] if progress.held else []
-        if progress.look_again_s is not None:
-            looks.append(progress.look_again_s)
-        return again(min(looks), Lane.REFILL) if looks else DONE
+        return _soonest(lack, self._telemetry.progress(pool, memory, progress))
 
     def _progress(self, memory: PoolMemory, members: Sequence[Member]) -> Progress:
         now_s, grace_s = self._clock.monotonic(), self._settings.readiness_grace_s
@@ -219,6 +202,7 @@ class PoolReconciler:
         )
 
     async def _reserve(self, pool: Pool, memory: PoolMemory, wanted: Reservation) -> None:
+        """Write a reservation over the one that `pool` shows; then it is this process's own."""
         operations = create_reservation_patch(pool, wanted)
         try:
             written = await self._client.json_patch(
@@ -235,35 +219,38 @@ class PoolReconciler:
         memory.is_sure = is_newest and memory.reservation == wanted
 
     async def _make_sure(self, pool: Pool, memory: PoolMemory) -> None:
-        """Catch up with a reservation that this process did not make itself.
+        """Catch up with a reservation that this process did not make itself, and take it over.
 
         Whoever made it had seen all members of the batches before; this cache may lack them, if
-        its watch is behind, and would count too few. Read after the reservation, a consistent list
-        has them all; the next reservation of somebody else is another one, and read again. One
-        GET and one list for each pool that is taken over.
+        its watch is behind, and would count too few. A consistent list has them all. Then the
+        batch gets a new turn: whoever else counts by it, another leader that does not know yet
+        that it is none any more, reserves nothing from then on. Without that, it might reserve the
+        next batch in the moment in which we make a member of this one again, which it had seen
+        made and deleted. One list and one PATCH for each pool that is taken over.
         """
-        before = memory.reservation
-        await self._read_pool(pool)
+        await self._list_all(pool.metadata.namespace)
         now = self._caches.pools.store.get(pool.metadata.key)
-        sandboxes = self._caches.sandboxes
         if now is None or now.metadata.uid != pool.metadata.uid:
             return
-        if current_reservation(now, memory, sandboxes.store) != before:
-            return
+        if reservation_text(now) != reservation_text(pool):
+            return  # a list from before it tells nothing of what it allows
+        reservation = catch_up(now, memory, self._caches.sandboxes.store)
+        if reservation.ordinals:
+            await self._reserve(now, memory, reservation.taken_over())
+        else:
+            memory.is_sure = True  # nothing may be made of it by anybody
+
+    async def _list_all(self, namespace: str) -> None:
         token = ""
         while True:
             page = await self._client.list_page(
-                SANDBOX,
-                namespace=pool.metadata.namespace,
-                continue_token=token,
-                channel=Channel.REFILL,
+                SANDBOX, namespace=namespace, continue_token=token, channel=Channel.REFILL
             )
             for sandbox in page.items:
-                sandboxes.observe(sandbox)
+                self._caches.sandboxes.observe(sandbox)
             token = page.continue_token
             if not token:
                 break
-        catch_up(now, memory, sandboxes.store)
 
     async def _read_pool(self, pool: Pool) -> None:
         try:
@@ -284,7 +271,7 @@ class PoolReconciler:
         failure = await _first_failure(creates)
         if failure is not None:
             memory.together = 1
-            self._say_refused(pool, failure)
+            self._telemetry.create_refused(pool, failure)
             raise failure
         memory.together = min(memory.together * 2, self._settings.batch_items_max)
 
@@ -315,14 +302,7 @@ class PoolReconciler:
         self._caches.sandboxes.observe(found)
         is_ours = LABEL_WARM_POOL in found.metadata.labels or found.metadata.owner_references
         if not is_ours:
-            note = f'Sandbox "{key.name}" has a name of this pool and no owner; name skipped'
-            self._events.warning(POOL, pool, "SandboxNameTaken", "Creating", note)
-
-    def _say_refused(self, pool: Pool, error: BaseException) -> None:
-        _log.warning("create refused: %s", error, extra={"pool": str(pool.metadata.key)})
-        if isinstance(error, WarmclaimError):
-            note = f"Could not create a sandbox: {error}"
-            self._events.warning(POOL, pool, "SandboxCreateFailed", "Creating", note)
+            self._telemetry.name_taken(pool, key.name)
 
     async def _delete_all(self, members: Sequence[Member]) -> None:
         started, size = 0, 1
@@ -386,8 +366,8 @@ class PoolReconciler:
         )
 
 
-def _sooner(one: Result, other: Result) -> Result:
-    delays = [result for result in (one, other) if result.after_s is not None]
+def _soonest(*results: Result) -> Result:
+    delays = [result for result in results if result.after_s is not None]
     return min(delays, key=lambda result: result.after_s or 0.0, default=DONE)
 
 

@@ -24,9 +24,9 @@ class PoolMemory:
 
     `seen`: ordinals of the current batch known to exist, to have existed, or to be taken by
     somebody else. `is_sure`: the caches hold whatever was created under the batches before this
-    one, since this process reserved it, or has read all sandboxes after it. `text`: the
+    one, and nobody else counts by it, since this process reserved it or took it over. `text`: the
     annotation as last looked at, sound or not. `together`: creates to send at once (slow start).
-    `is_held_up` and `lacks_template`: an event has told that no node takes its pods, and that
+    `is_held_up` and `is_lack_told`: an event has told that no node takes its pods, and that
     there is nothing to make them from.
     """
 
@@ -39,7 +39,8 @@ class PoolMemory:
     status_written_s: float = float("-inf")
     patience: Patience = field(default_factory=Patience)
     is_held_up: bool = False
-    lacks_template: bool = False
+    lacks_template_since_s: float | None = None
+    is_lack_told: bool = False
 
 
 def members_of(
@@ -67,6 +68,11 @@ def members_of(
     ]
 
 
+def reservation_text(pool: Pool) -> str | None:
+    """The annotation as it stands, sound or not."""
+    return pool.metadata.annotations.get(ANNOTATION_RESERVATION)
+
+
 def current_reservation(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -> Reservation:
     """The pool's reservation: from its annotation; from memory if somebody spoilt that; else
     rebuilt from the names in use. Enters `memory`; a new batch forgets what was seen of the old.
@@ -74,7 +80,7 @@ def current_reservation(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox
     Whoever changed the annotation, and to whatever: this process is no longer sure. Another
     leader may have reserved before a tenant spoilt it.
     """
-    text = pool.metadata.annotations.get(ANNOTATION_RESERVATION)
+    text = reservation_text(pool)
     if text != memory.text:
         memory.text = text
         memory.is_sure = False
@@ -85,14 +91,16 @@ def current_reservation(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox
     return reservation
 
 
-def catch_up(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -> None:
-    """The caches hold all sandboxes now. Where the annotation tells nothing, their names say
-    whether memory's batch was the last one. O(sandboxes of all namespaces) in that case."""
+def catch_up(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -> Reservation:
+    """The last batch, now that the caches hold all sandboxes. Where the annotation tells nothing,
+    their names say whether memory's batch was it. O(sandboxes of all namespaces) in that case."""
+    reservation = current_reservation(pool, memory, sandboxes)
     if parse_reservation(memory.text) is None:
         in_use = _rebuilt(pool, sandboxes)
-        if memory.reservation is None or in_use.end > memory.reservation.end:
-            _enter(memory, in_use)
-    memory.is_sure = True
+        if in_use.end > reservation.end:
+            reservation = in_use
+            _enter(memory, reservation)
+    return reservation
 
 
 def _rebuilt(pool: Pool, sandboxes: Store[Sandbox]) -> Reservation:

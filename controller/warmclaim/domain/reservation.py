@@ -9,12 +9,15 @@ over-creation in both cases.
 The reservation stands in an annotation, since the CRD's schema must stay that of the API:
 
     extensions.agents.x-k8s.io/create-reservation: {"first":12,"end":16,"replicas":20}
+
+A leader that goes on with a batch which it did not reserve raises its turn, by compare-and-set as
+well. So there is one at a time that counts by it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import msgspec
@@ -26,15 +29,20 @@ _NAME_LENGTH_MAX = 63  # names become label values and host names
 _UID_DIGITS = 5  # 24 bits in base 36
 _ORDINAL_MAX = 36**6
 _BATCH_MAX = 100_000
+_TURN_MAX = 2**31  # counts on from 1: a tenant may have written the highest
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Ordinals [first, end) may have been created, under a target of `replicas`."""
+    """Ordinals [first, end) may have been created, under a target of `replicas`.
+
+    `turn`: how often the batch changed hands.
+    """
 
     first: int
     end: int
     replicas: int
+    turn: int = 0
 
     @property
     def ordinals(self) -> range:
@@ -42,13 +50,19 @@ class Reservation:
 
     def encode(self) -> str:
         """The annotation's value; equal reservations have equal text."""
-        return f'{{"first":{self.first},"end":{self.end},"replicas":{self.replicas}}}'
+        turn = f',"turn":{self.turn}' if self.turn else ""
+        return f'{{"first":{self.first},"end":{self.end},"replicas":{self.replicas}{turn}}}'
+
+    def taken_over(self) -> Reservation:
+        """The same batch, in the hands of another leader."""
+        return replace(self, turn=self.turn % _TURN_MAX + 1)
 
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     first: int
     end: int
     replicas: int
+    turn: int = 0
 
 
 def parse_reservation(text: str | None) -> Reservation | None:
@@ -64,9 +78,10 @@ def parse_reservation(text: str | None) -> Reservation | None:
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
     is_sane = 0 <= stored.first <= stored.end <= _ORDINAL_MAX and stored.replicas >= 0
-    if not is_sane or stored.end - stored.first > _BATCH_MAX:
+    is_bounded = stored.end - stored.first <= _BATCH_MAX and 0 <= stored.turn <= _TURN_MAX
+    if not is_sane or not is_bounded:
         return None
-    return Reservation(stored.first, stored.end, stored.replicas)
+    return Reservation(stored.first, stored.end, stored.replicas, stored.turn)
 
 
 def member_name(pool_name: str, pool_uid: str, ordinal: int) -> str:

@@ -36,6 +36,7 @@ from warmclaim.controllers.indexes import (
 from warmclaim.controllers.keys import sandbox_key
 from warmclaim.controllers.pool import PoolCaches, PoolReconciler
 from warmclaim.controllers.pool_events import PoolEvents
+from warmclaim.controllers.pool_telemetry import PoolTelemetry
 from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
 from warmclaim.controllers.warm_index import WarmIndex
@@ -231,7 +232,7 @@ class Process:
             self.client,
             caches,
             Blueprints(caches.templates),
-            MutedEvents(),
+            PoolTelemetry(MutedEvents(), self._pool_settings),
             self._turn,
             self._clock,
             self._pool_settings,

@@ -241,6 +241,8 @@ class Barrier:
         if not stamp.counts_for(exchange):
             return
         namespace, name = exchange.place.namespace, exchange.place.name
+        if wanted.ordinals == own.ordinals and wanted.turn != own.turn:
+            return  # taken over again, by who is no longer sure of it: nothing new may be made
         if wanted.first < own.end:
             self._report("S8", f"{exchange}: reserved from {wanted.first} after {own.encode()}")
         unseen = (n for n in own.ordinals if self._has_never_been(namespace, name, uid, n))
