@@ -9,13 +9,16 @@ import os
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
 
 from warmclaim.api.claim import Claim
 from warmclaim.api.sandbox import Sandbox
-from warmclaim.controllers.claim import ClaimReconciler
+from warmclaim.controllers.claim_records import ClaimRecord
+from warmclaim.controllers.claim_sight import ClaimSight
+from warmclaim.domain.adoption import ClaimFacts, Read
 from warmclaim.testing.explore import crash_points
 from warmclaim.testing.explore.books import Books
 from warmclaim.testing.explore.contexts import CONTEXTS
@@ -111,14 +114,16 @@ def test_a_point_is_found_again_by_its_name(capsys: pytest.CaptureFixture[str]) 
 
 def _forget_reservations(monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim knows the reservation that this process made, and none from before it."""
-    owned = ClaimReconciler._owned  # pyright: ignore[reportPrivateUsage]
+    facts = ClaimSight.facts
 
-    def remembered(self: ClaimReconciler, claim: Claim) -> list[Sandbox]:
-        record = self.records.find(claim.metadata.key)
-        is_known = record is not None and record.reserved_s is not None
-        return owned(self, claim) if claim.published or is_known else []
+    def remembered(
+        self: ClaimSight, claim: Claim, record: ClaimRecord, reads: frozenset[Read]
+    ) -> ClaimFacts:
+        found = facts(self, claim, record, reads)
+        is_known = claim.published or record.reserved_s is not None
+        return found if is_known else replace(found, owned=())
 
-    monkeypatch.setattr(ClaimReconciler, "_owned", remembered)
+    monkeypatch.setattr(ClaimSight, "facts", remembered)
 
 
 def test_reservations_kept_in_memory_only_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +142,7 @@ def test_a_scenario_that_fails_without_a_crash_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     crash_points.reset()
-    monkeypatch.setattr(ClaimReconciler, "_owned", _nothing)
+    monkeypatch.setattr(ClaimSight, "_owned", _nothing)
     try:
         report = _explored(capsys, "--scenario", "small-burst", "--context", "quiet")
     finally:
@@ -145,7 +150,7 @@ def test_a_scenario_that_fails_without_a_crash_is_reported(
     assert [failure["point"] for failure in report.failures] == ["small-burst/quiet"]
 
 
-def _nothing(_reconciler: ClaimReconciler, _claim: Claim) -> list[Sandbox]:
+def _nothing(_sight: ClaimSight, _claim: Claim) -> list[Sandbox]:
     return []
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from warmclaim.api.claim import Claim, ClaimStatus
 from warmclaim.api.resources import SANDBOX
-from warmclaim.controllers.claim import ClaimReconciler
+from warmclaim.controllers.claim_sight import ClaimSight
 from warmclaim.domain import patches
 from warmclaim.domain.adoption import ClaimFacts, Read
 from warmclaim.domain.patches import Operation
@@ -65,21 +65,21 @@ def test_what_names_no_point_is_refused() -> None:
 def _believe_any_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first list may be an old one, and a sandbox that is not in the cache is gone: its name
     is taken back without a look at the server and without a test."""
-    step, facts, unpublication = Ladder.step, ClaimReconciler._facts, patches.unpublication_patch  # pyright: ignore[reportPrivateUsage]
+    step, facts, unpublication = Ladder.step, ClaimSight.facts, patches.unpublication_patch
 
     def first_from_cache(self: Ladder) -> Step:
         found = step(self)
         is_first = isinstance(found, ListStep) and self.position == 0
         return ListStep("0") if is_first else found
 
-    def as_if_read(self: ClaimReconciler, *arguments: Any) -> ClaimFacts:
+    def as_if_read(self: ClaimSight, *arguments: Any) -> ClaimFacts:
         return replace(facts(self, *arguments), reads=frozenset(Read))
 
     def blind(claim: Claim, status: ClaimStatus) -> list[Operation]:
         return [part for part in unpublication(claim, status) if part["op"] != "test"]
 
     monkeypatch.setattr(Ladder, "step", first_from_cache)
-    monkeypatch.setattr(ClaimReconciler, "_facts", as_if_read)
+    monkeypatch.setattr(ClaimSight, "facts", as_if_read)
     monkeypatch.setattr(patches, "unpublication_patch", blind)
 
 

@@ -16,8 +16,9 @@ from warmclaim.app.election import LeaseElection
 from warmclaim.app.muted_events import MutedEvents
 from warmclaim.app.outside import Outside
 from warmclaim.controllers.blueprints import Blueprints
-from warmclaim.controllers.claim import ClaimCaches, ClaimReconciler
+from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
+from warmclaim.controllers.claim_sight import ClaimCaches
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
 from warmclaim.controllers.pool import PoolCaches, PoolReconciler

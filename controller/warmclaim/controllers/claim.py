@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import assert_never
 
 from warmclaim.api.claim import Claim
 from warmclaim.api.conditions import ClaimReason
 from warmclaim.api.meta import ObjectKey
-from warmclaim.api.names import ANNOTATION_SAFE_TO_EVICT
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
-from warmclaim.api.template import Template
 from warmclaim.api.timestamps import rfc3339
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim_records import ClaimRecord, ClaimRecords
+from warmclaim.controllers.claim_sight import ClaimCaches, ClaimSight, asked_pool
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
-from warmclaim.controllers.indexes import BY_OWNER_UID, BY_OWNING_POOL
-from warmclaim.controllers.keys import object_key, pool_key
+from warmclaim.controllers.keys import object_key
 from warmclaim.domain import adoption, patches
-from warmclaim.domain.adoption import ClaimDecision, ClaimFacts, Read, decide_claim
+from warmclaim.domain.adoption import ClaimDecision, Read, decide_claim
 from warmclaim.domain.blueprint import cold_sandbox
 from warmclaim.domain.claim_expiry import expires_s
-from warmclaim.domain.claim_request import (
-    Refusal,
-    asks_for_more,
-    needs_own_sandbox,
-    why_refused,
-    why_unfit,
-)
 from warmclaim.domain.claim_status import failed_status
 from warmclaim.domain.eligibility import Refusal as Ineligible
 from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
@@ -45,26 +35,14 @@ from warmclaim.errors import (
     PermanentError,
     WarmclaimError,
 )
-from warmclaim.kube.informer import Informer
 from warmclaim.runtime.reconciler import DONE, Result, again
 from warmclaim.seams import Clock
 from warmclaim.settings import ClaimSettings
-from warmqueue import Lane, PoolKey, WaitingLine, WarmDirectory
+from warmqueue import Lane, WaitingLine, WarmDirectory
 
 _STEPS_MAX = 32  # a pass ends after that many requests, whatever happens
 _RECLAIM_LOOK_S = 1.0
 _EXPIRY_LOOK_S_MAX = 3600.0  # the wall clock may be set in between
-_CACHE_AGE_S_MAX = 30.0  # unwatched for longer, the claim is read before it gets anything
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimCaches:
-    """What the claim controller reads."""
-
-    claims: Informer[Claim]
-    sandboxes: Informer[Sandbox]
-    pools: Informer[Pool]
-    templates: Informer[Template]
 
 
 class ClaimReconciler:
@@ -87,7 +65,6 @@ class ClaimReconciler:
     ) -> None:
         self._caches = caches
         self._blueprints = blueprints
-        self._label_domains = label_domains
         self._hand_over = hand_over
         self._warm = warm
         self._waiting = waiting
@@ -95,6 +72,9 @@ class ClaimReconciler:
         self._clock = clock
         self._settings = settings
         self.records = ClaimRecords(clock)
+        self._sight = ClaimSight(
+            caches, blueprints, warm, waiting, clock, settings.wait_s_max, label_domains
+        )
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one claim as far as it goes."""
@@ -112,7 +92,7 @@ class ClaimReconciler:
                 uid, published = claim.metadata.uid, claim.published
                 reads.clear()
             record = self.records.of(key, uid)
-            decision = decide_claim(self._facts(claim, record, frozenset(reads)))
+            decision = decide_claim(self._sight.facts(claim, record, frozenset(reads)))
             if not isinstance(decision, adoption.WaitUntil):
                 self._leave(key)
             try:
@@ -156,76 +136,6 @@ class ClaimReconciler:
         record.pending = None
         self._telemetry.outcome(outcome)
 
-    def _facts(self, claim: Claim, record: ClaimRecord, reads: frozenset[Read]) -> ClaimFacts:
-        key, caches = claim.metadata.key, self._caches
-        pool = caches.pools.store.get(ObjectKey(key.namespace, claim.spec.warm_pool_ref.name))
-        namesake = caches.sandboxes.store.get(key)
-        owner = claim_owner(namesake) if namesake else None
-        is_alien = namesake is not None and (owner is None or owner.uid != claim.metadata.uid)
-        template = self._blueprints.template_of(pool) if pool else None
-        is_warm = not claim.published and not needs_own_sandbox(claim)
-        has_candidate = is_warm and self._has_candidate(claim)
-        must_wait = is_warm and not has_candidate
-        return ClaimFacts(
-            claim=claim,
-            owned=self._owned(claim),
-            namesake=namesake if is_alien else None,
-            pool=pool,
-            has_template=template is not None,
-            has_candidate=has_candidate,
-            wait_left_s=self._wait_left_s(key, pool, record) if must_wait else 0.0,
-            reads=reads,
-            is_fresh=caches.sandboxes.unwatched_s() < _CACHE_AGE_S_MAX,
-            now_s=self._clock.wall(),
-            names_alien=self._names_alien(claim),
-            refusal=self._refusal(claim, pool),
-        )
-
-    def _refusal(self, claim: Claim, pool: Pool | None) -> Refusal | None:
-        if not asks_for_more(claim):
-            return None
-        if not claim.published:
-            template = self._blueprints.template_of(pool) if pool else None
-            blueprint = self._blueprints.of(pool) if pool else None
-            return why_refused(claim, template, blueprint, self._label_domains)
-        sandbox = self._shown(claim)
-        return why_unfit(claim, sandbox, self._label_domains) if sandbox else None
-
-    def _names_alien(self, claim: Claim) -> bool:
-        key = ObjectKey(claim.metadata.namespace, claim.published)
-        sandbox = self._caches.sandboxes.store.get(key)
-        owner = claim_owner(sandbox) if sandbox else None
-        return sandbox is not None and (owner is None or owner.uid != claim.metadata.uid)
-
-    def _owned(self, claim: Claim) -> list[Sandbox]:
-        owned = self._caches.sandboxes.store.by_index(BY_OWNER_UID, claim.metadata.uid)
-        namespace = claim.metadata.namespace
-        return [s for s in owned if claim_owner(s) and s.metadata.namespace == namespace]
-
-    def _has_candidate(self, claim: Claim) -> bool:
-        counts = self._warm.statistics(_pool_key(claim))
-        return counts.ready + counts.not_ready > 0
-
-    def _wait_left_s(self, key: ObjectKey, pool: Pool | None, record: ClaimRecord) -> float:
-        """0 unless a member that nobody waits for yet is on its way: one without an address so
-        far, or one that the pool still owes. A pool that cannot grow costs its claims this wait."""
-        if pool is None or self._blueprints.template_of(pool) is None:
-            return 0.0
-        line = pool_key(pool.metadata.key)
-        ahead = self._waiting.position(key)
-        if ahead is None:
-            ahead = self._waiting.length(line)
-        # Either count may be raised by forged owners, that by uid from any namespace.
-        sandboxes = self._caches.sandboxes.store
-        members = min(
-            sandboxes.count(BY_OWNER_UID, pool.metadata.uid),
-            sandboxes.count(BY_OWNING_POOL, str(pool.metadata.key)),
-        )
-        coming = self._warm.statistics(line).held + max(pool.spec.replicas - members, 0)
-        if ahead >= coming:
-            return 0.0
-        return record.seen_s + self._settings.wait_s_max - self._clock.monotonic()
-
     async def _act(
         self, claim: Claim, record: ClaimRecord, decision: ClaimDecision, reads: set[Read]
     ) -> Result | None:
@@ -234,7 +144,7 @@ class ClaimReconciler:
             case adoption.Nothing():
                 return self._until_expiry(claim)
             case adoption.WaitUntil(left_s):
-                self._waiting.join(_pool_key(claim), claim.metadata.key)
+                self._waiting.join(asked_pool(claim), claim.metadata.key)
                 self._telemetry.outcome(Outcome.WAITING)
                 return again(left_s, Lane.ADOPTION)
             case adoption.ReadClaim():
@@ -273,19 +183,19 @@ class ClaimReconciler:
         return again(_RECLAIM_LOOK_S, Lane.STATUS)  # by then the cache shows it going
 
     async def _reserve(self, claim: Claim, record: ClaimRecord) -> None:
-        taken = self._warm.take(_pool_key(claim))
+        taken = self._warm.take(asked_pool(claim))
         if taken is None:
             return
         with taken:
             sandbox = self._caches.sandboxes.store.get(object_key(taken.entry.key))
-            pool = self._caches.pools.store.get(object_key(_pool_key(claim)))
+            pool = self._sight.pool_of(claim)
             is_same = sandbox is not None and sandbox.metadata.uid == taken.entry.uid
             if sandbox is None or not is_same or self._why_not(sandbox, pool):
                 taken.forget()
                 return
             record.picked_s = self._clock.monotonic()
             record.pending = taken
-            keeps = self._keeps_eviction_mark(pool)
+            keeps = self._sight.keeps_eviction_mark(pool)
             outcome = await self._hand_over.reserve(
                 claim, sandbox, taken, keeps_eviction_mark=keeps
             )
@@ -307,12 +217,6 @@ class ClaimReconciler:
             return Ineligible.STALE
         return None
 
-    def _keeps_eviction_mark(self, pool: Pool | None) -> bool:
-        """Whether the template itself marks its pods as safe to evict."""
-        template = self._blueprints.template_of(pool) if pool else None
-        marks = template.spec.pod_metadata("annotations") if template else {}
-        return ANNOTATION_SAFE_TO_EVICT in marks
-
     def _count_attempt(self, record: ClaimRecord, outcome: Outcome) -> None:
         if outcome is Outcome.ADOPTED:
             record.attempts = 0
@@ -323,7 +227,7 @@ class ClaimReconciler:
             raise ConflictError(409, "Conflict", f"no sandbox won; the last one: {outcome}")
 
     async def _start_cold(self, claim: Claim) -> None:
-        pool = self._caches.pools.store.get(object_key(_pool_key(claim)))
+        pool = self._sight.pool_of(claim)
         template = self._blueprints.template_of(pool) if pool else None
         blueprint = self._blueprints.of(pool) if pool else None
         if template is None or blueprint is None:
@@ -361,7 +265,7 @@ class ClaimReconciler:
         is_patient = not isinstance(decision, adoption.Unpublish)
         if await self._hand_over.write_status(claim, operations, is_patient=is_patient):
             self._verify_published(claim, decision)
-            self._telemetry.status_written(claim, decision, record, self._shown(claim))
+            self._telemetry.status_written(claim, decision, record, self._sight.shown(claim))
             return
         # Refused although the server's own view allows it: not a race, so not worth a hot loop.
         if Read.CLAIM in reads:
@@ -384,17 +288,5 @@ class ClaimReconciler:
         if now.published != decision.sandbox.metadata.name:
             raise ConflictError(409, "Conflict", f"{claim.metadata.key} was stored otherwise")
 
-    def _shown(self, claim: Claim) -> Sandbox | None:
-        """The sandbox that the claim's status names now."""
-        now = self._caches.claims.store.get(claim.metadata.key)
-        if now is None or not now.published:
-            return None
-        key = ObjectKey(claim.metadata.namespace, now.published)
-        return self._caches.sandboxes.store.get(key)
-
     def _leave(self, key: ObjectKey) -> None:
         self._waiting.leave(key)
-
-
-def _pool_key(claim: Claim) -> PoolKey:
-    return PoolKey(claim.metadata.namespace, claim.spec.warm_pool_ref.name)

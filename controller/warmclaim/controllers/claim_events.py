@@ -7,8 +7,8 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
-from warmclaim.controllers.claim import ClaimCaches
 from warmclaim.controllers.claim_records import ClaimRecords
+from warmclaim.controllers.claim_sight import ClaimCaches
 from warmclaim.controllers.indexes import BY_ASKED_POOL, BY_TEMPLATE
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.kube.informer import Change

@@ -19,8 +19,9 @@ from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, TEMPLATE
 from warmclaim.app.build import RETRY_BASE_S, RETRY_CAP_S
 from warmclaim.app.muted_events import MutedEvents
 from warmclaim.controllers.blueprints import Blueprints
-from warmclaim.controllers.claim import ClaimCaches, ClaimReconciler
+from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
+from warmclaim.controllers.claim_sight import ClaimCaches
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
 from warmclaim.controllers.indexes import (
