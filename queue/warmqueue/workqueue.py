@@ -71,12 +71,14 @@ class Work(Generic[K]):
 
 @dataclass(frozen=True, slots=True)
 class WorkqueueStatistics:
-    """Keys by state. Due or not is as of the last moment told."""
+    """Keys by state. Due or not is as of the last moment told. `added`: adds so far, those left
+    out that were merged with an earlier one."""
 
     waiting: Mapping[Lane, int]
     delayed: int
     worked: int
     failing: int
+    added: int
 
 
 class _State(Enum):
@@ -127,6 +129,7 @@ class Workqueue(Generic[K]):
         self._lanes: dict[Lane, Rotation[_Item[K]]] = {lane: Rotation() for lane in Lane}
         self._served_at = dict.fromkeys(Lane, 0.0)
         self._worked = 0
+        self._added = 0
 
     def __len__(self) -> int:
         """Keys known: waiting, delayed or being worked. O(1)."""
@@ -158,8 +161,10 @@ class Workqueue(Generic[K]):
             self._refuse_when_full(key)
             item = self._items[key] = _Item(key, self._namespace_of(key), wish)
             self._place(item, wish, now)
+            self._added += 1
         elif item.wish is None:
             item.wish = wish
+            self._added += 1
         else:
             self._merge(item, item.wish, wish, now)
 
@@ -249,6 +254,7 @@ class Workqueue(Generic[K]):
             delayed=len(self._delayed),
             worked=self._worked,
             failing=len(self._backoff),
+            added=self._added,
         )
 
     def check(self) -> None:

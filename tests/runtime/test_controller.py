@@ -19,7 +19,7 @@ from warmclaim.errors import (
     UnknownOutcomeError,
 )
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
-from warmclaim.runtime.controller import HASTENED_PER_S, PERMANENT_RETRY_S, Controller
+from warmclaim.runtime.controller import HASTENED_PER_S, PERMANENT_RETRY_S, Controller, EndedPass
 from warmclaim.runtime.reconciler import DONE, Result, again
 from warmclaim.seams import SystemClock
 from warmclaim.testing.virtual_loop import World, run_virtual
@@ -33,13 +33,13 @@ class Recorder:
         self.results: list[str] = []
         self.violations: list[str] = []
 
-    def pass_ended(self, controller: str, result: str, duration_s: float, waited_s: float) -> None:
-        assert duration_s >= 0
-        assert waited_s >= 0
-        self.results.append(result)
-
-    def invariant_violated(self, invariant: str) -> None:
-        self.violations.append(invariant)
+    def pass_ended(self, controller: str, ended: EndedPass) -> None:
+        assert ended.duration_s >= 0
+        assert ended.waited_s >= 0
+        assert (ended.result == "error") is (ended.error is not None)
+        self.results.append(ended.result)
+        if isinstance(ended.error, InvariantError):
+            self.violations.append(ended.error.invariant)
 
 
 class Scripted:

@@ -13,6 +13,7 @@ from warmclaim import __version__
 from warmclaim.api.meta import ObjectKey
 from warmclaim.app.caches import Caches
 from warmclaim.app.election import LeaseElection
+from warmclaim.app.gauges import sample_controllers, tier_rows
 from warmclaim.app.muted_events import MutedEvents
 from warmclaim.app.outside import Outside
 from warmclaim.controllers.blueprints import Blueprints
@@ -77,7 +78,7 @@ class App:
         self.settings = settings
         self._outside = outside
         self._spans = spans
-        self.metrics = Metrics(registry or CollectorRegistry())
+        self.metrics = Metrics(registry or CollectorRegistry(), outside.clock)
         self.metrics.set_build_info(BuildInfo(__version__))
         self.outage = Outage(outside.clock)
         self.outage.on_end(self._hasten)
@@ -161,7 +162,7 @@ class App:
         if self.settings.controllers - {"template"}:  # all others read them anyway
             sandboxes = self.caches.sandboxes.store
             self.metrics.sandboxes.count_from(lambda: map(gauge_labels, sandboxes.values()))
-        self.metrics.workqueue_depth.read_from(self._depth_rows)
+        sample_controllers(self.metrics.manager, self._controllers)
 
     def _add_claims(self) -> None:
         settings, clock = self.settings.claims, self._outside.clock
@@ -193,7 +194,7 @@ class App:
             on_candidate=wiring.candidate_arrived,
             on_refused=telemetry.refused_member,
         )
-        self.metrics.pool_sandboxes.read_from(self._tier_rows)
+        self.metrics.pool_sandboxes.read_from(partial(tier_rows, self.warm))
         self._kept["claim records"] = lambda: len(reconciler.records)
         self._kept["waiting claims"] = lambda: len(waiting)
         self._kept["warm sandboxes"] = lambda: len(self.warm)
@@ -294,18 +295,3 @@ class App:
             return False  # what they wait for is refill
         due = claims.queue.core.statistics().waiting[Lane.ADOPTION]
         return bool(due) or claims.idle_s(Lane.ADOPTION) < QUIET_S
-
-    def _depth_rows(self) -> list[tuple[tuple[str, ...], float]]:
-        return [
-            ((name, name, lane.name.lower()), float(count))
-            for name, controller in self._controllers.items()
-            for lane, count in controller.queue.core.statistics().waiting.items()
-        ]
-
-    def _tier_rows(self) -> list[tuple[tuple[str, ...], float]]:
-        rows: list[tuple[tuple[str, ...], float]] = []
-        for pool in self.warm.pools():
-            counts = self.warm.statistics(pool)
-            for tier in ("ready", "not_ready", "held", "in_flight"):
-                rows.append(((pool.namespace, pool.name, tier), float(getattr(counts, tier))))
-        return rows

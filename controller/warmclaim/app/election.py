@@ -23,7 +23,7 @@ class LeaseElection:
         self, client: ApiClient, outside: Outside, settings: Settings, metrics: Metrics
     ) -> None:
         name = lease_name(settings.controllers)
-        leading = metrics.leading.of(name)
+        leading = metrics.manager.leading.of(name)
         leading.set(0)
         lease = settings.lease
         self.elector = LeaderElector(
@@ -34,7 +34,7 @@ class LeaseElection:
             identity=outside.identity,
             timing=LeaseTiming(lease.duration_s, lease.renew_deadline_s, lease.retry_period_s),
             on_change=lambda is_leading: leading.set(float(is_leading)),
-            on_slow_path=metrics.leader_slow_paths.of(name).inc,
+            on_slow_path=metrics.manager.leader_slow_paths.of(name).inc,
         )
         metrics.lease_margin_s.read_from(lambda: [((name,), self.elector.deadline_left_s)])
 

@@ -7,10 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from warmclaim.errors import (
     InvariantError,
+    NamespaceTerminatingError,
+    NotPermittedError,
     PermanentError,
     ThrottledError,
     WarmclaimError,
@@ -30,15 +33,23 @@ HASTENED_PER_S = 500.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class EndedPass:
+    """One pass: in which lane its key was due, for how long, and what became of it. `result` is
+    success, requeue_after or error; then `error` is what was raised."""
+
+    lane: Lane
+    waited_s: float
+    duration_s: float
+    result: str
+    error: Exception | None = None
+
+
 class PassObserver(Protocol):
-    """Is told of each pass: `result` is success, requeue_after or error."""
+    """Is told of each pass that was not cancelled."""
 
-    def pass_ended(self, controller: str, result: str, duration_s: float, waited_s: float) -> None:
-        """A pass of `controller` took `duration_s` after its key had waited `waited_s`."""
-        ...
-
-    def invariant_violated(self, invariant: str) -> None:
-        """A step that would break this promise was refused."""
+    def pass_ended(self, controller: str, ended: EndedPass) -> None:
+        """A pass of `controller` ended; must not raise."""
         ...
 
 
@@ -46,9 +57,10 @@ class Controller(Generic[K]):
     """Works the keys of one queue with one reconciler.
 
     A pass that raises is tried again: after the server's own Retry-After, after a minute where
-    the request can never succeed, else with the key's exponential back-off. No exception of a
-    pass ends a worker: one poison object must not stop its kind. `span` is entered around each
-    pass, with its key.
+    the request can never succeed, else with the key's exponential back-off. Only in a namespace
+    that terminates it is not: all that is there will be deleted, which is an event. No exception
+    of a pass ends a worker: one poison object must not stop its kind. `span` is entered around
+    each pass, with its key.
 
     `has_recovered_since(moment)` tells whether an outage of the API server has ended since then: a
     pass that began before, and failed for it, is repeated at once.
@@ -74,9 +86,11 @@ class Controller(Generic[K]):
         self._observer = observer
         self._span = span
         self._has_recovered_since = has_recovered_since
-        self._unserved: dict[K, Lane] = {}  # failed for want of an API server, oldest first
+        # Failed for want of an API server or of a permission, oldest first.
+        self._unserved: dict[K, Lane] = {}
         self._active: Counter[Lane] = Counter()
         self._ended_s: dict[Lane, float] = {}
+        self._began_s: dict[K, float] = {}  # of the passes under way: at most one for each worker
 
     def idle_s(self, lane: Lane) -> float:
         """Seconds since a key of this lane was last worked; 0 while one is, infinite before any."""
@@ -84,9 +98,14 @@ class Controller(Generic[K]):
             return 0.0
         return self._clock.monotonic() - self._ended_s.get(lane, float("-inf"))
 
+    def ages_s(self) -> list[float]:
+        """How many seconds each pass under way has taken so far. O(workers)."""
+        now_s = self._clock.monotonic()
+        return [now_s - began_s for began_s in self._began_s.values()]
+
     def hasten(self, after_s: float = 0.0) -> None:
-        """The API server serves again: have what failed for want of it worked, beginning in
-        `after_s`. Each key's back-off goes on where it was, should it fail again."""
+        """The API server serves again, or permits again: have what failed for want of that worked,
+        beginning in `after_s`. Each key's back-off goes on where it was, should it fail again."""
         unserved, self._unserved = self._unserved, {}
         for number, (key, lane) in enumerate(unserved.items()):
             self.queue.add(key, lane=lane, after_s=after_s + number / HASTENED_PER_S)
@@ -105,6 +124,7 @@ class Controller(Generic[K]):
         while True:
             work = await self.queue.get()
             self._active[work.lane] += 1
+            self._began_s[work.key] = self._clock.monotonic()
             try:
                 await self._one_pass(work)
             except asyncio.CancelledError:
@@ -113,22 +133,25 @@ class Controller(Generic[K]):
                 raise
             finally:
                 self._active[work.lane] -= 1
+                del self._began_s[work.key]
                 self._ended_s[work.lane] = self._clock.monotonic()
                 self.queue.done(work.key)
 
     async def _one_pass(self, work: Work[K]) -> None:
-        started = self._clock.monotonic()
+        started = self._began_s[work.key]
         self._unserved.pop(work.key, None)
+        failure: Exception | None = None
         try:
             with self._span(str(work.key)):
                 result = await self._reconciler.reconcile(work.key)
         except Exception as error:
             self._failed(work, error, started)
-            word = "error"
+            word, failure = "error", error
         else:
             word = self._succeeded(work, result)
         duration_s = self._clock.monotonic() - started
-        self._observer.pass_ended(self.name, word, duration_s, work.waited_s)
+        ended = EndedPass(work.lane, work.waited_s, duration_s, word, failure)
+        self._observer.pass_ended(self.name, ended)
 
     def _succeeded(self, work: Work[K], result: Result) -> str:
         self.queue.forget(work.key)
@@ -142,13 +165,19 @@ class Controller(Generic[K]):
         if isinstance(error, ThrottledError) and error.retry_after_s is not None:
             self.queue.add(work.key, lane=work.lane, after_s=error.retry_after_s)
             return
+        if isinstance(error, NamespaceTerminatingError):
+            self.queue.forget(work.key)
+            _log.debug("left alone: %s", error, extra=fields)
+            return
         if isinstance(error, PermanentError | InvariantError):
-            if isinstance(error, InvariantError):
-                self._observer.invariant_violated(error.invariant)
             _log.error("refused for good: %s", error, extra=fields)
             self.queue.add(work.key, lane=Lane.HOUSEKEEPING, after_s=PERMANENT_RETRY_S)
             return
         delay_s = self.queue.retry(work.key, lane=work.lane)
+        if isinstance(error, NotPermittedError):
+            self._unserved[work.key] = work.lane
+            _log.debug("not permitted, again in %.3f s: %s", delay_s, error, extra=fields)
+            return
         if means_no_service(error):
             self._unserved[work.key] = work.lane
             if self._has_recovered_since(started):

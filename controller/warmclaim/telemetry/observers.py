@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from http import HTTPStatus
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
-from warmclaim.telemetry.metrics import ControllerMetrics, Metrics, WorkqueueMetrics
+from warmclaim.errors import InvariantError, PermanentError, WarmclaimError
+from warmclaim.telemetry.families import OTHER
+from warmclaim.telemetry.manager_metrics import ControllerMetrics
+from warmclaim.telemetry.metrics import Metrics
+from warmqueue import Lane
 
-_METHODS = {
+_METHODS: Final = {
     "get": "GET",
     "list": "GET",
     "watch": "GET",
@@ -15,7 +21,9 @@ _METHODS = {
     "update": "PUT",
     "delete": "DELETE",
 }
-_NO_ANSWER = "<error>"
+_NO_ANSWER: Final = "<error>"
+_NOT_SENT: Final = "not_sent"
+_CODES: Final = {str(status.value): str(status.value) for status in HTTPStatus}
 
 
 class FinishedRequest(Protocol):
@@ -34,23 +42,44 @@ class FinishedRequest(Protocol):
 
 
 class RequestMetrics:
-    """Counts requests to the API server at `host`; some 0.5 us each."""
+    """Counts requests to the API server at `server_url`; some 0.5 us each."""
 
-    def __init__(self, metrics: Metrics, host: str) -> None:
+    def __init__(self, metrics: Metrics, server_url: str) -> None:
         self._metrics = metrics
-        self._host = host
+        self._host = urlsplit(server_url).netloc
 
     def __call__(self, record: FinishedRequest) -> None:
         """Count one finished request."""
-        code = record.outcome if record.outcome.isdigit() else _NO_ANSWER
-        self._metrics.rest_requests.of(code, _METHODS.get(record.verb, "GET"), self._host).inc()
+        outcome, metrics = record.outcome, self._metrics
+        method = _METHODS.get(record.verb, "GET")
+        code = _CODES.get(outcome, OTHER) if outcome.isdigit() else _NO_ANSWER
+        metrics.manager.rest_requests.of(code, method, self._host).inc()
         resource = record.resource
         if record.subresource:
             resource = f"{resource}/{record.subresource}"
-        self._metrics.api_requests.of(record.verb, resource, record.channel).inc()
-        is_write = _METHODS.get(record.verb, "GET") != "GET"
-        if is_write and (code == _NO_ANSWER or code.startswith("5")):
-            self._metrics.unknown_outcomes.of(record.verb, resource).inc()
+        metrics.api_requests.of(record.verb, resource, record.channel).inc()
+        if method != "GET" and _is_unknown(outcome):
+            metrics.unknown_outcomes.of(record.verb, resource).inc()
+
+
+def _is_unknown(outcome: str) -> bool:
+    """Whether a write that ended so may or may not have been applied."""
+    return outcome.startswith("5") if outcome.isdigit() else outcome != _NOT_SENT
+
+
+class EndedPass(Protocol):
+    """A pass as the controller reports it; `error` is what it raised."""
+
+    @property
+    def result(self) -> str: ...
+    @property
+    def lane(self) -> Lane: ...
+    @property
+    def waited_s(self) -> float: ...
+    @property
+    def duration_s(self) -> float: ...
+    @property
+    def error(self) -> Exception | None: ...
 
 
 class PassMetrics:
@@ -58,25 +87,35 @@ class PassMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._controllers: dict[str, tuple[ControllerMetrics, WorkqueueMetrics]] = {}
+        self._controllers: dict[str, ControllerMetrics] = {}
 
     def add_controller(self, name: str, *, workers: int) -> None:
         """Make the series of a controller, all at 0."""
-        series = self._metrics.controller(name, workers=workers), self._metrics.workqueue(name)
-        self._controllers[name] = series
+        self._controllers[name] = self._metrics.manager.controller(name, workers=workers)
 
-    def pass_ended(self, controller: str, result: str, duration_s: float, waited_s: float) -> None:
-        """Count one pass."""
-        passes, queue = self._controllers[controller]
-        passes.results[result].inc()
-        passes.seconds.observe(duration_s)
-        queue.waited_s.observe(waited_s)
-        queue.worked_s.observe(duration_s)
-        queue.adds.inc()
-        if result == "error":
-            passes.errors.inc()
-            queue.retries.inc()
+    def pass_ended(self, controller: str, ended: EndedPass) -> None:
+        """Count one pass. About 3 us."""
+        series = self._controllers[controller]
+        series.results[ended.result].inc()
+        series.seconds.observe(ended.duration_s)
+        series.worked_s.observe(ended.duration_s)
+        series.waited_s.observe(ended.waited_s)
+        self._metrics.lane_wait_s[ended.lane].observe(ended.waited_s)
+        if ended.error is not None:
+            self._failed(series, ended.error)
 
-    def invariant_violated(self, invariant: str) -> None:
-        """Count a refused step."""
-        self._metrics.violations[invariant].inc()
+    def _failed(self, series: ControllerMetrics, error: Exception) -> None:
+        series.errors.inc()
+        match error:
+            case PermanentError() | InvariantError():
+                series.terminal_errors.inc()
+                if isinstance(error, InvariantError):
+                    self._metrics.violations[error.invariant].inc()
+                return
+            case WarmclaimError():
+                pass
+            case TimeoutError():
+                series.timeouts.inc()
+            case _:
+                series.panics.inc()
+        series.retries.inc()

@@ -42,11 +42,12 @@ from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
 from warmclaim.controllers.warm_index import WarmIndex
 from warmclaim.domain.eligibility import pool_owner, why_not_adoptable
+from warmclaim.errors import InvariantError
 from warmclaim.kube.answers import decoder_for
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Informer
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
-from warmclaim.runtime.controller import Controller
+from warmclaim.runtime.controller import Controller, EndedPass
 from warmclaim.runtime.reconciler import Reconciler
 from warmclaim.seams import Clock, Transport
 from warmclaim.settings import ClaimSettings, PoolSettings, SandboxSettings
@@ -164,12 +165,10 @@ class Process:
         for commit in commits:
             self.hear(commit)
 
-    def pass_ended(self, controller: str, result: str, duration_s: float, waited_s: float) -> None:
-        """For the controller: how a pass ended is seen in the world, not here."""
-
-    def invariant_violated(self, invariant: str) -> None:
-        """For the controller."""
-        self.violations.append(invariant)
+    def pass_ended(self, controller: str, ended: EndedPass) -> None:
+        """For the controller: how a pass ended is seen in the world, or it was refused."""
+        if isinstance(ended.error, InvariantError):
+            self.violations.append(ended.error.invariant)
 
     def leftovers(self) -> list[str]:
         """What a process at rest must not have: keys at work or due, candidates in flight."""
