@@ -11,7 +11,9 @@ WarmclaimError
 │   ├── NotFoundError       404
 │   ├── ExpiredError        410: this resourceVersion or token is gone; list again
 │   ├── UnauthorizedError   401: credentials are read again once, then back-off
-│   ├── ForbiddenError      403: a permission is missing or a quota refused; say which
+│   ├── ForbiddenError      403: a quota or an admission plug-in refused this object; say which
+│   │   ├── NotPermittedError          a permission is missing; said once for all requests
+│   │   └── NamespaceTerminatingError  whatever it was for will be deleted; forget it
 │   └── PermanentError      400, 413, 422, too large: the same request never succeeds
 ├── NotSentError            no byte of the request left: surely not applied
 ├── UnknownOutcomeError     applied or not: read back, never guess
@@ -80,7 +82,15 @@ class UnauthorizedError(ApiError):
 
 
 class ForbiddenError(ApiError):
-    """403: the permission is missing, the namespace is terminating, or a quota is full."""
+    """403: a quota is full, a policy or a webhook says no, or one of the two below."""
+
+
+class NotPermittedError(ForbiddenError):
+    """403 of the authorizer: this account may not do such a thing."""
+
+
+class NamespaceTerminatingError(ForbiddenError):
+    """403: nothing new may be made in this namespace. Everything in it is being deleted."""
 
 
 class PermanentError(ApiError):

@@ -38,6 +38,7 @@ class Rig:
             settings=settings,
             do_handlers_raise=True,
         )
+        self.permissions = client.permissions
         self.stats = self.informer.stats
 
     @property

@@ -17,12 +17,17 @@ from warmclaim.kube import event_recorder
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.event_recorder import EventRecorder
 from warmclaim.seams import ByteStream, Channel, Request, Response
+from warmclaim.testing import refusals
 
 ABOUT = ObjectReference("v1", "Pod", "team", "pod-1", "uid-1", "7")
+NOES = {
+    "terminating": refusals.namespace_terminating("events.events.k8s.io", "pod-1.0", "team"),
+    "not permitted": refusals.not_permitted("create", "events.events.k8s.io", "team"),
+}
 
 
 class EventServer:
-    """Keeps events by name; `fault` may name a status code or "lose answer" for a request."""
+    """Keeps events by name; `fault` may name a status code, one of `NOES`, or "lose answer"."""
 
     def __init__(self) -> None:
         self.events: dict[str, dict[str, Any]] = {}
@@ -34,6 +39,8 @@ class EventServer:
         fault = self.fault(request)
         if fault.isdigit():
             return refusal(int(fault), "Fault")
+        if fault in NOES:
+            return Response(403, NOES[fault].body, NOES[fault].headers)
         body = json.loads(request.body or b"{}")
         response = self._create(body) if request.method == "POST" else self._patch(request, body)
         if fault == "lose answer":
@@ -262,6 +269,48 @@ async def test_a_refused_event_is_dropped_at_once_and_the_next_is_told(
     await bench.clock.advance(20.0)
     assert [event["note"] for event in bench.told] == ["good"]
     assert bench.drops == 1
+
+
+@pytest.mark.parametrize("no", sorted(NOES))
+async def test_e5_a_namespace_that_takes_no_events_is_left_alone_for_a_while(
+    bench: Bench, no: str
+) -> None:
+    bench.server.fault = lambda request: no if "/team/" in request.path else ""
+    other = ABOUT._replace(namespace="other")
+    for number in range(300):
+        bench.record(f"note {number}")
+    bench.record("elsewhere", other)
+    await bench.clock.advance(20.0)
+    assert [event["note"] for event in bench.told] == ["elsewhere"]
+    assert len(bench.server.requests) == 2, "one for each namespace"
+    assert bench.drops == 300
+    assert bench.recorder.remembered == 1
+
+    bench.record("while it is shut")
+    await bench.clock.advance(20.0)
+    assert len(bench.server.requests) == 2
+    assert bench.drops == 301
+
+    bench.server.fault = lambda request: ""
+    await bench.clock.advance(event_recorder.SHUT_S)
+    bench.record("after that")
+    await bench.clock.advance(1.0)
+    assert [event["note"] for event in bench.told] == ["elsewhere", "after that"]
+
+
+async def test_e5_it_is_remembered_of_a_bounded_number_of_namespaces(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_recorder, "SHUT_MAX", 3)
+    bench.server.fault = lambda request: "terminating"
+    for number in range(4):
+        bench.record("first", ABOUT._replace(namespace=f"team-{number}"))
+    await bench.clock.advance(1.0)
+    bench.server.fault = lambda request: ""
+    for number in range(4):
+        bench.record("second", ABOUT._replace(namespace=f"team-{number}"))
+    await bench.clock.advance(1.0)
+    assert [event["metadata"]["namespace"] for event in bench.told] == ["team-0"]
 
 
 @pytest.mark.parametrize("fault", ["500", "429", "lose answer"])

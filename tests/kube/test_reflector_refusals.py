@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from tests.kube.fakes import (
+    WIDGET,
     FakeStream,
     a_list,
     a_widget,
@@ -25,6 +28,7 @@ from tests.kube.reflector_rig import (
 from warmclaim.errors import NotSentError, PermanentError, StreamError, UnknownOutcomeError
 from warmclaim.kube.ladder import ReflectorSettings
 from warmclaim.seams import Response
+from warmclaim.testing.refusals import not_permitted
 
 # Refusals and back-off.
 
@@ -50,6 +54,26 @@ async def test_b7_refused_permission_is_asked_for_more_and_more_seldom() -> None
         assert len(rig.asked()) == 2 + 4
         await rig.clock.run_for(300)
         assert len(rig.asked()) <= 2 + 4 + 12
+
+
+async def test_b7_a_missing_permission_is_said_once_and_ends_with_a_success(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said = not_permitted("watch", "widgets.test.example", "")
+    no = Response(403, said.body, said.headers)
+    with caplog.at_level(logging.INFO):
+        async with running(a_list(A, rv=7), no, no, no, no, hanging()) as rig:
+            await rig.clock.run_for(0.8 + 1.6 + 3.2)
+            assert [str(one) for one in rig.permissions.missing()] == [
+                f"watch {WIDGET} at the cluster scope"
+            ]
+            await rig.clock.run_for(6.4 + 0.1)
+            assert rig.permissions.missing() == []
+    warnings = [record.message for record in caplog.records]
+    assert warnings == [
+        f"permission missing: watch {WIDGET} at the cluster scope; the rest goes on",
+        f"permission granted: watch {WIDGET} at the cluster scope",
+    ]
 
 
 async def test_e1_restarted_server_that_knows_no_history_is_listed_at_once() -> None:

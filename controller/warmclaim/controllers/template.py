@@ -32,6 +32,7 @@ from warmclaim.errors import (
     ApiError,
     ConflictError,
     ForbiddenError,
+    NamespaceTerminatingError,
     NotFoundError,
     PermanentError,
     UnknownOutcomeError,
@@ -71,6 +72,8 @@ class TemplateReconciler:
         try:
             await self._label(template)
             await self._settle_policy(template)
+        except NamespaceTerminatingError:
+            raise  # an event could not be told there either
         except (ForbiddenError, PermanentError) as error:
             self._say_refused(template, error)
             raise

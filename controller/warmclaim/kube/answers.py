@@ -8,6 +8,7 @@ asks for another list, a 422 that is a lost race.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar, cast
@@ -22,7 +23,9 @@ from warmclaim.errors import (
     ConflictError,
     ExpiredError,
     ForbiddenError,
+    NamespaceTerminatingError,
     NotFoundError,
+    NotPermittedError,
     PermanentError,
     ThrottledError,
     TransientError,
@@ -44,6 +47,12 @@ ANSWER_TOO_LARGE: Final = "AnswerTooLarge"
 
 # msgspec's own errors, nesting deeper than the decoder goes, and bytes that are no UTF-8.
 DECODE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError)
+
+# An admission plug-in, policy or webhook may say anything, but puts its own words after the colon.
+_OF_AUTHORIZER: Final = re.compile(
+    r'\S+(?: "[^"]*")? is forbidden: User ".*" cannot \S+ (?:resource|path) "', re.DOTALL
+)
+_TERMINATING: Final = "NamespaceTerminating"
 
 _TOO_LARGE_TEXTS = ("request is too large", "trying to send message larger than max")
 
@@ -182,7 +191,6 @@ def error_for(status: Status, *, verb: str = "", retry_s: float | None = None) -
 
 _BY_CODE: Final[dict[int, type[ApiError]]] = {
     401: UnauthorizedError,
-    403: ForbiddenError,
     408: TransientError,
     409: ConflictError,
     410: ExpiredError,
@@ -196,6 +204,8 @@ def _kind_of(status: Status, verb: str) -> tuple[type[ApiError], str]:
         # Without a Status it is a proxy's, or the kind itself is not served: no word about the
         # object, so nobody may conclude that it is gone.
         return (NotFoundError if reason == "NotFound" else TransientError), reason
+    if code == 403:
+        return _kind_of_403(status), reason
     if code == 409 and verb == "create" and reason == "AlreadyExists":
         return AlreadyExistsError, reason
     if code == 422 and verb == "json_patch":
@@ -203,6 +213,12 @@ def _kind_of(status: Status, verb: str) -> tuple[type[ApiError], str]:
     if code >= 500:
         return _kind_of_5xx(status)
     return _BY_CODE.get(code, PermanentError), reason
+
+
+def _kind_of_403(status: Status) -> type[ForbiddenError]:
+    if status.has_cause(_TERMINATING):
+        return NamespaceTerminatingError
+    return NotPermittedError if _OF_AUTHORIZER.match(status.message) else ForbiddenError
 
 
 def _kind_of_5xx(status: Status) -> tuple[type[ApiError], str]:

@@ -22,6 +22,7 @@ from warmclaim.kube import answers
 from warmclaim.kube.exchange import Call, Exchange, RequestObserver
 from warmclaim.kube.outage import PROBE_NAME, PROBE_S_MAX, Outage
 from warmclaim.kube.pages import Page, read_page
+from warmclaim.kube.permissions import Permissions
 from warmclaim.seams import ByteStream, Channel, Clock, Request, Transport
 
 T = TypeVar("T", bound=Object)
@@ -53,6 +54,7 @@ class ApiClient:
     all later requests of that class (reads or writes of that channel) wait until the pause ends;
     one that would have to wait for more than half its time limit gets the `ThrottledError` at once.
     `outage` hears of each failure; without one given here, nothing probes for its end.
+    `permissions` hears of each that is refused, and of each that works.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class ApiClient:
         observer: RequestObserver | None = None,
         timeout_s: float = 10.0,
         outage: Outage | None = None,
+        permissions: Permissions | None = None,
     ) -> None:
         self.outage = outage or Outage(clock)
-        self._exchange = Exchange(transport, clock, observer, self.outage)
+        self.permissions = permissions or Permissions(clock)
+        self._exchange = Exchange(transport, clock, observer, self.outage, self.permissions)
         self._timeout_s = timeout_s
 
     async def get(
@@ -79,7 +83,7 @@ class ApiClient:
         """The object as it is now: a consistent read, never from a server's lagging cache."""
         limit_s = timeout_s or self._timeout_s
         request = Request("GET", resource.item(key), channel=channel, timeout_s=limit_s)
-        call = Call("get", str(resource), request)
+        call = Call("get", str(resource), key.namespace, request)
         return await self._object(resource, call, _Expected(key.name, key.namespace))
 
     async def create(
@@ -106,7 +110,7 @@ class ApiClient:
             timeout_s=timeout_s or self._timeout_s,
         )
         expected = _Expected(identity.metadata.name if identity else "", namespace)
-        call = Call("create", str(resource), request, is_patient=is_patient)
+        call = Call("create", str(resource), namespace, request, is_patient=is_patient)
         return await self._object(resource, call, expected)
 
     async def json_patch(
@@ -129,6 +133,7 @@ class ApiClient:
         call = Call(
             "patch",
             str(resource),
+            key.namespace,
             Request(
                 "PATCH",
                 resource.item(key, subresource),
@@ -159,6 +164,7 @@ class ApiClient:
         call = Call(
             "patch",
             str(resource),
+            key.namespace,
             Request(
                 "PATCH",
                 resource.item(key, subresource),
@@ -192,7 +198,7 @@ class ApiClient:
             channel=channel,
             timeout_s=timeout_s or self._timeout_s,
         )
-        call = Call("update", str(resource), request, subresource or "")
+        call = Call("update", str(resource), key.namespace, request, subresource or "")
         uid = identity.metadata.uid if identity else ""
         return await self._object(resource, call, _Expected(key.name, key.namespace, uid))
 
@@ -226,7 +232,8 @@ class ApiClient:
             timeout_s=timeout_s or self._timeout_s,
         )
         # The answer is a Status or the object, as the kind likes it; either is a JSON object.
-        await self._decoded(Call("delete", str(resource), request), dict[str, msgspec.Raw])
+        call = Call("delete", str(resource), key.namespace, request)
+        await self._decoded(call, dict[str, msgspec.Raw])
 
     async def list_page(
         self,
@@ -258,7 +265,7 @@ class ApiClient:
         limit_s = timeout_s or self._timeout_s
         path = resource.collection(namespace)
         request = Request("GET", path, query, channel=channel, timeout_s=limit_s)
-        call = Call("list", str(resource), request)
+        call = Call("list", str(resource), namespace or "", request)
         response = await self._exchange.send(call)
         try:
             return read_page(resource.view, response.body)
@@ -291,7 +298,7 @@ class ApiClient:
             query += (("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan"))
         path, limit_s = resource.collection(namespace), connect_timeout_s or self._timeout_s
         request = Request("GET", path, query, channel=channel, timeout_s=limit_s)
-        call = Call("watch", str(resource), request)
+        call = Call("watch", str(resource), namespace or "", request)
         stream = await self._exchange.open(call)
         kind = stream.headers.get("content-type", _JSON)
         if stream.status == 200 and kind.startswith(_JSON):
@@ -307,7 +314,7 @@ class ApiClient:
         asked for need not exist; no pause holds this up; raises none of our errors."""
         path = resource.item(ObjectKey(namespace, PROBE_NAME))
         request = Request("GET", path, channel=Channel.WATCH, timeout_s=PROBE_S_MAX)
-        return await self._exchange.is_answered(Call("get", str(resource), request))
+        return await self._exchange.is_answered(Call("get", str(resource), namespace, request))
 
     async def _object(self, resource: Resource[T], call: Call, expected: _Expected) -> T:
         """Send, and read the object that was asked for; the answer is believed, not the request."""

@@ -6,6 +6,8 @@ E3 Repeats of an event (same object, reason, action, type and note) become a ser
    the second is told at once, further ones every few minutes with their count.
 E4 One request at a time, at most `PER_S_MAX` a second: a burst of claims is not followed by a
    burst of events at once.
+E5 A namespace that takes none, because it terminates or for want of the permission, is left alone
+   for `SHUT_S`: what is untold there is dropped, and so is what is recorded meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from warmclaim.api.resources import Resource
 from warmclaim.errors import (
     AlreadyExistsError,
     ForbiddenError,
+    NamespaceTerminatingError,
     NotFoundError,
+    NotPermittedError,
     PermanentError,
     WarmclaimError,
 )
@@ -39,6 +43,8 @@ TRIES_MAX: Final = 3
 SWEEP_S: Final = 60.0
 SERIES_TELL_S: Final = 300.0
 """A series is told of again after this long; it ends when nothing came for as long."""
+SHUT_S: Final = 60.0
+SHUT_MAX: Final = 1_000
 
 _NOTE_BYTES_MAX = 1_024
 _WORD_CHARS_MAX = 128
@@ -60,6 +66,11 @@ class _Identity(NamedTuple):
     reason: str
     action: str
     note: str
+
+    @property
+    def namespace(self) -> str:
+        """Where the event is: with its object, or where objects of the cluster have theirs."""
+        return self.regarding.namespace or "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,7 @@ class EventRecorder:
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._untold: OrderedDict[_Identity, None] = OrderedDict()
         self._has_untold = asyncio.Event()
+        self._shut_until_s: OrderedDict[str, float] = OrderedDict()
         self._number = 0
 
     @property
@@ -133,6 +145,9 @@ class EventRecorder:
             _cut_bytes(note, _NOTE_BYTES_MAX),
         )
         now_s, wall_s = self._clock.monotonic(), self._clock.wall()
+        if self._shut_until_s.get(identity.namespace, now_s) > now_s:
+            self._drop()
+            return
         known = self._series.pop(identity, None)
         if known is not None and now_s - known.last_s > SERIES_TELL_S:
             self._untold.pop(identity, None)
@@ -187,6 +202,8 @@ class EventRecorder:
     def _sweep(self) -> None:
         """Tell again of series that went on, forget those that ended. O(series)."""
         now_s = self._clock.monotonic()
+        for namespace in [name for name, until_s in self._shut_until_s.items() if until_s <= now_s]:
+            del self._shut_until_s[namespace]
         for identity, series in list(self._series.items()):
             if identity in self._untold:
                 continue
@@ -214,6 +231,8 @@ class EventRecorder:
             return
         try:
             await self._send(identity, series)
+        except (NamespaceTerminatingError, NotPermittedError):
+            self._shut(identity.namespace)
         except (ForbiddenError, PermanentError, NotFoundError) as error:
             self._give_up(identity, error)
         except WarmclaimError as error:
@@ -224,7 +243,7 @@ class EventRecorder:
 
     async def _send(self, identity: _Identity, series: _Series) -> None:
         """One request. Repeating it is harmless: the name is fixed, the count is absolute."""
-        namespace = identity.regarding.namespace or "default"
+        namespace = identity.namespace
         if series.told:
             key = ObjectKey(namespace, series.name)
             patch = {"series": _series_body(series)}
@@ -250,6 +269,20 @@ class EventRecorder:
         self._untold.pop(identity, None)
         self._drop()
         _log.debug("event not told: %s", error, extra={"reason": identity.reason})
+
+    def _shut(self, namespace: str) -> None:
+        """Leave a namespace alone for a while. O(series)."""
+        self._shut_until_s[namespace] = self._clock.monotonic() + SHUT_S
+        self._shut_until_s.move_to_end(namespace)
+        if len(self._shut_until_s) > SHUT_MAX:
+            self._shut_until_s.popitem(last=False)
+        self._drop()  # the one that was refused, which is no longer among the untold
+        for identity in [one for one in self._series if one.namespace == namespace]:
+            del self._series[identity]
+            if identity in self._untold:
+                del self._untold[identity]
+                self._drop()
+        _log.debug("no events for a while", extra={"namespace": namespace})
 
     def _update(self, identity: _Identity, **changes: Any) -> None:
         # Repeats may have come, or the series may be gone, while the request was under way.

@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 from warmclaim.errors import (
     ApiError,
+    NotPermittedError,
     NotSentError,
     ThrottledError,
     TransientError,
@@ -16,6 +17,7 @@ from warmclaim.errors import (
 )
 from warmclaim.kube import answers
 from warmclaim.kube.outage import Outage
+from warmclaim.kube.permissions import Permission, Permissions
 from warmclaim.seams import ByteStream, Channel, Clock, Request, Response, Transport
 
 Verb: TypeAlias = Literal["get", "list", "watch", "create", "patch", "update", "delete"]
@@ -45,11 +47,12 @@ RequestObserver: TypeAlias = Callable[[RequestRecord], None]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request and what it means to Kubernetes. One that is not patient never waits for the end
-    of a pause: it gets the `ThrottledError` at once."""
+    """A request and what it means to Kubernetes; `namespace` "" where it is about the cluster. One
+    that is not patient never waits for the end of a pause: it gets the `ThrottledError` at once."""
 
     verb: Verb
     resource: str
+    namespace: str
     request: Request
     subresource: str = ""
     is_422_conflict: bool = False
@@ -72,11 +75,13 @@ class Exchange:
         clock: Clock,
         observer: RequestObserver | None,
         outage: Outage,
+        permissions: Permissions,
     ) -> None:
         self._transport = transport
         self._clock = clock
         self._observer = observer
         self._outage = outage
+        self._permissions = permissions
         self._paused_until: dict[tuple[Channel, bool], float] = {}
         outage.on_end(self._paused_until.clear)  # a starting server throttles everybody
 
@@ -120,6 +125,8 @@ class Exchange:
             answer = await send(request)
             is_usual = 200 <= answer.status < 300 or answer.status >= 400
             outcome = str(answer.status) if is_usual else "bad_answer"
+            if 200 <= answer.status < 300:
+                self._permissions.worked(call.verb, call.resource, call.subresource, call.namespace)
         except NotSentError:
             outcome = "not_sent"
             raise
@@ -140,6 +147,9 @@ class Exchange:
         error = answers.error_for(answers.status_of(status, body), verb=verb, retry_s=retry_s)
         if isinstance(error, ThrottledError) and error.retry_after_s:
             self._pause(call, error.retry_after_s)
+        if isinstance(error, NotPermittedError):
+            permission = Permission(call.verb, call.resource, call.subresource)
+            self._permissions.refused(permission, call.namespace)
         self._outage.suspect(error)
         return error
 

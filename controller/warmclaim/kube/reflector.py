@@ -34,6 +34,7 @@ from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.resources import Resource
 from warmclaim.errors import (
     ApiError,
+    NotPermittedError,
     NotSentError,
     PermanentError,
     StreamError,
@@ -176,11 +177,12 @@ class Reflector(Generic[T]):
         elif isinstance(error, ApiError):
             self._ladder.watch_failed(error, is_in_stream=False)
         self.stats.failures += 1
-        # An outage fails the same way each second; that is one line.
+        # An outage fails the same way each second; that is one line. So is a missing permission.
         text = answers.plain(str(error))
         if self._has_progress:
             self.last_error = ""
-        level = logging.DEBUG if text == self.last_error else logging.WARNING
+        is_said = text == self.last_error or isinstance(error, NotPermittedError)
+        level = logging.DEBUG if is_said else logging.WARNING
         log.log(level, "%s: %s", self._resource, text)
         self.last_error = text
 

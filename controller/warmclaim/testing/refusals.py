@@ -127,6 +127,18 @@ def namespace_terminating(resource: str, name: str, namespace: str) -> Refusal:
     return forbidden(resource, name, why, causes=causes)
 
 
+def not_permitted(verb: str, resource: str, namespace: str = "", *, name: str = "") -> Refusal:
+    """The authorizer's 403. `resource` is "plural[.group]" or "plural[.group]/subresource"."""
+    qualified, slash, subresource = resource.partition("/")
+    plural, _, group = qualified.partition(".")
+    where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    why = (
+        f'User "warmclaim" cannot {verb} resource "{plural}{slash}{subresource}" '
+        f'in API group "{group}" {where}'
+    )
+    return forbidden(qualified, name, why)
+
+
 def not_found(resource: str, name: str) -> Refusal:
     return Refusal(
         404, "NotFound", f'{resource} "{name}" not found', details=_details(resource, name)

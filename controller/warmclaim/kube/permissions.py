@@ -1,0 +1,119 @@
+"""Permissions that the manager lacks: each is said once, and forgotten when it works.
+
+Told apart by the API server's own words. A 403 of its authorizer says that this account may not do
+such a thing at all, and only that is a missing permission. Every other 403 is about one object: a
+quota, an admission plug-in, a policy, a namespace that ends (`answers.error_for`).
+
+P1 One log line, and one call of each listener, when a permission is first refused in a place;
+   never one for each request.
+P2 What is remembered is bounded: verbs x kinds x `PLACES_MAX`, whatever namespaces there are.
+P3 A success of the same verb, kind and place ends it. So do `FORGET_S` without another refusal,
+   for objects that are gone are not asked for again.
+P4 While nothing is missing, a success costs one look at an empty dictionary.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
+
+from warmclaim.seams import Clock
+
+PLACES_MAX: Final = 5
+"""Namespaces remembered for a permission. A role of the cluster is missing in all of them."""
+
+FORGET_S: Final = 900.0
+"""Much longer than any retry of a refused request waits."""
+
+_log = logging.getLogger(__name__)
+
+
+class Permission(NamedTuple):
+    """What RBAC grants: a verb on a kind, "plural.group", or on its `subresource`."""
+
+    verb: str
+    resource: str
+    subresource: str = ""
+
+    def __str__(self) -> str:
+        slash = "/" if self.subresource else ""
+        return f"{self.verb} {self.resource}{slash}{self.subresource}"
+
+
+class Missing(NamedTuple):
+    """A permission that is missing in a namespace, or ("") in the cluster as a whole."""
+
+    permission: Permission
+    namespace: str
+
+    def __str__(self) -> str:
+        where = f'in namespace "{self.namespace}"' if self.namespace else "at the cluster scope"
+        return f"{self.permission} {where}"
+
+
+Listener: TypeAlias = Callable[[Missing], None]
+
+
+class Permissions:
+    """What was refused and has not worked since."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._refused_s: dict[Permission, dict[str, float]] = {}  # place -> the last time
+        self._on_missing: list[Listener] = []
+        self._on_granted: list[Callable[[], None]] = []
+
+    def on_missing(self, listener: Listener) -> None:
+        """Have `listener` called with each new one. It must not block."""
+        self._on_missing.append(listener)
+
+    def on_granted(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called when a missing one works again. It must not block."""
+        self._on_granted.append(listener)
+
+    def missing(self) -> list[Missing]:
+        """All that are missing now, in the order in which they were refused first."""
+        self._forget_old()
+        return [
+            Missing(permission, namespace)
+            for permission, places in self._refused_s.items()
+            for namespace in places
+        ]
+
+    def refused(self, permission: Permission, namespace: str) -> None:
+        """The authorizer said no to this in that namespace; "" for a request of the cluster."""
+        self._forget_old()
+        places = self._refused_s.setdefault(permission, {})
+        is_known = namespace in places
+        if not is_known and len(places) >= PLACES_MAX:
+            return
+        places[namespace] = self._clock.monotonic()
+        if not is_known:
+            missing = Missing(permission, namespace)
+            _log.error("permission missing: %s; the rest goes on", missing)
+            for listener in self._on_missing:
+                listener(missing)
+
+    def worked(self, verb: str, resource: str, subresource: str, namespace: str) -> None:
+        """Such a request was answered well. O(1)."""
+        if not self._refused_s:
+            return
+        permission = Permission(verb, resource, subresource)
+        places = self._refused_s.get(permission, {})
+        if places.pop(namespace, None) is None:
+            return
+        if not places:
+            del self._refused_s[permission]
+        _log.info("permission granted: %s", Missing(permission, namespace))
+        for listener in self._on_granted:
+            listener()
+
+    def _forget_old(self) -> None:
+        """O(what is missing), which is bounded."""
+        oldest_s = self._clock.monotonic() - FORGET_S
+        for permission, places in list(self._refused_s.items()):
+            for namespace in [name for name, last_s in places.items() if last_s < oldest_s]:
+                del places[namespace]
+            if not places:
+                del self._refused_s[permission]

@@ -1,0 +1,186 @@
+"""A permission that is missing is told from every other no, said once, and forgotten in time."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from tests.kube.client_rig import READS, WRITES, Rig
+from tests.kube.fakes import WIDGET, FakeClock, FakeStream, a_list, a_widget, ok
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.errors import (
+    ApiError,
+    ForbiddenError,
+    NamespaceTerminatingError,
+    NotPermittedError,
+)
+from warmclaim.kube import permissions
+from warmclaim.kube.permissions import FORGET_S, PLACES_MAX, Missing, Permission, Permissions
+from warmclaim.seams import Response
+from warmclaim.testing import refusals
+from warmclaim.testing.refusals import Refusal, forbidden, not_permitted
+
+CREATE = Permission("create", "pods")
+PATCH_STATUS = Permission("patch", "sandboxes.agents.x-k8s.io", "status")
+
+VERBS = {
+    "get": "get",
+    "create": "create",
+    "json_patch": "patch",
+    "merge_patch": "patch",
+    "replace": "update",
+    "delete": "delete",
+    "list": "list",
+    "watch": "watch",
+}
+
+
+def response(no: Refusal) -> Response:
+    return Response(no.code, no.body, no.headers)
+
+
+def a_no(verb: str) -> Response:
+    return response(not_permitted(verb, str(WIDGET), "ns"))
+
+
+# As kube-apiserver 1.36 words them.
+OTHER_NOES: list[tuple[Refusal, type[ApiError]]] = [
+    (
+        forbidden(
+            "pods", "p", "exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3"
+        ),
+        ForbiddenError,
+    ),
+    (
+        forbidden("pods", "p", 'violates PodSecurity "restricted:latest": x != false'),
+        ForbiddenError,
+    ),
+    (forbidden("pods", "p", "no PriorityClass with name zz was found"), ForbiddenError),
+    (
+        forbidden(
+            "pods", "p", 'error looking up service account t/zz: serviceaccount "zz" not found'
+        ),
+        ForbiddenError,
+    ),
+    (
+        forbidden(
+            "services",
+            "abc",
+            "ValidatingAdmissionPolicy 'p' with binding 'p' denied request: services is forbidden: "
+            'User "a" cannot create resource "services" in API group "" in the namespace "t"',
+        ),
+        ForbiddenError,
+    ),
+    (
+        Refusal(
+            403,
+            "Forbidden",
+            'admission webhook "a.b" denied the request: pods is forbidden: User "a" cannot create '
+            'resource "pods" in API group ""',
+        ),
+        ForbiddenError,
+    ),
+    (refusals.namespace_terminating("pods", "p", "t"), NamespaceTerminatingError),
+]
+
+
+@pytest.mark.parametrize(("no", "kind"), OTHER_NOES, ids=[no.message[:40] for no, _ in OTHER_NOES])
+async def test_the_no_of_an_admission_is_no_missing_permission(
+    no: Refusal, kind: type[ApiError]
+) -> None:
+    rig = Rig(response(no))
+    with pytest.raises(ForbiddenError) as caught:
+        await rig.call("create")
+    assert type(caught.value) is kind
+    assert rig.client.permissions.missing() == []
+
+
+AUTHORIZERS = [
+    'widgets.test.example is forbidden: User "u" cannot list resource "widgets" in API group '
+    '"test.example" at the cluster scope',
+    'pods "x" is forbidden: User "system:serviceaccount:a:b" cannot patch resource "pods/status" '
+    'in API group "" in the namespace "t": RBAC: clusterrole.rbac "r" not found',
+    'pods is forbidden: User "a \\"b\\"\n" cannot list resource "pods" in API group "" in the '
+    'namespace "t": requires one of ["container.pods.list"] permission(s).',
+]
+
+
+@pytest.mark.parametrize("message", AUTHORIZERS)
+async def test_the_authorizer_is_recognised_whatever_it_adds(message: str) -> None:
+    with pytest.raises(NotPermittedError):
+        await Rig(response(Refusal(403, "Forbidden", message))).call("get")
+
+
+@pytest.mark.parametrize("verb", READS + WRITES)
+async def test_it_is_known_by_verb_kind_and_namespace_and_ended_by_a_success(verb: str) -> None:
+    answer = {"list": a_list(a_widget()), "watch": FakeStream(["hang"])}.get(verb, ok(a_widget()))
+    rig = Rig(a_no(VERBS[verb]), answer)
+    with pytest.raises(NotPermittedError):
+        await rig.call(verb)
+    namespace = "" if verb in {"list", "watch"} else "ns"
+    known = Permission(VERBS[verb], str(WIDGET))
+    assert rig.client.permissions.missing() == [Missing(known, namespace)]
+    await rig.call(verb)
+    assert rig.client.permissions.missing() == []
+
+
+async def test_a_subresource_has_a_permission_of_its_own() -> None:
+    no = response(not_permitted("patch", f"{WIDGET}/status", "ns"))
+    rig = Rig(no, ok(a_widget()), ok(a_widget()))
+    key = ObjectKey("ns", "a")
+    with pytest.raises(NotPermittedError):
+        await rig.client.merge_patch(WIDGET, key, {}, subresource="status")
+    (missing,) = rig.client.permissions.missing()
+    assert str(missing) == f'patch {WIDGET}/status in namespace "ns"'
+    await rig.client.merge_patch(WIDGET, key, {})
+    assert rig.client.permissions.missing() == [missing]
+    await rig.client.merge_patch(WIDGET, key, {}, subresource="status")
+    assert rig.client.permissions.missing() == []
+
+
+def test_p1_each_is_said_once_and_again_after_it_was_granted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    registry = Permissions(FakeClock())
+    heard: list[Missing] = []
+    granted: list[str] = []
+    registry.on_missing(heard.append)
+    registry.on_granted(lambda: granted.append("granted"))
+    with caplog.at_level(logging.INFO, permissions.__name__):
+        for _ in range(100):
+            registry.refused(CREATE, "a")
+        registry.worked(*CREATE, "b")
+        registry.worked(*PATCH_STATUS, "a")
+        assert granted == []
+        registry.worked(*CREATE, "a")
+        registry.worked(*CREATE, "a")
+        registry.refused(CREATE, "a")
+    assert heard == [Missing(CREATE, "a")] * 2
+    assert granted == ["granted"]
+    assert [record.message for record in caplog.records] == [
+        'permission missing: create pods in namespace "a"; the rest goes on',
+        'permission granted: create pods in namespace "a"',
+        'permission missing: create pods in namespace "a"; the rest goes on',
+    ]
+
+
+def test_p2_a_bounded_number_of_namespaces_is_told_of_for_each() -> None:
+    registry = Permissions(FakeClock())
+    heard: list[Missing] = []
+    registry.on_missing(heard.append)
+    for number in range(1000):
+        registry.refused(CREATE, f"n{number}")
+        registry.refused(PATCH_STATUS, f"n{number}")
+    assert len(heard) == len(registry.missing()) == 2 * PLACES_MAX
+
+
+async def test_p3_what_is_not_asked_for_any_more_is_forgotten() -> None:
+    clock = FakeClock()
+    registry = Permissions(clock)
+    registry.refused(CREATE, "a")
+    await clock.run_for(FORGET_S - 1)
+    registry.refused(PATCH_STATUS, "a")
+    assert len(registry.missing()) == 2
+    await clock.run_for(2)
+    assert registry.missing() == [Missing(PATCH_STATUS, "a")]
