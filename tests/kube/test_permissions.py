@@ -6,7 +6,7 @@ import logging
 
 import pytest
 from tests.kube.client_rig import READS, WRITES, Rig
-from tests.kube.fakes import WIDGET, FakeClock, FakeStream, a_list, a_widget, ok
+from tests.kube.fakes import WIDGET, Answer, FakeClock, FakeStream, a_list, a_widget, ok
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.errors import (
@@ -114,8 +114,8 @@ async def test_the_authorizer_is_recognised_whatever_it_adds(message: str) -> No
 
 @pytest.mark.parametrize("verb", READS + WRITES)
 async def test_it_is_known_by_verb_kind_and_namespace_and_ended_by_a_success(verb: str) -> None:
-    answer = {"list": a_list(a_widget()), "watch": FakeStream(["hang"])}.get(verb, ok(a_widget()))
-    rig = Rig(a_no(VERBS[verb]), answer)
+    answers: dict[str, Answer] = {"list": a_list(a_widget()), "watch": FakeStream(["hang"])}
+    rig = Rig(a_no(VERBS[verb]), answers.get(verb, ok(a_widget())))
     with pytest.raises(NotPermittedError):
         await rig.call(verb)
     namespace = "" if verb in {"list", "watch"} else "ns"
