@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from warmclaim.cli.manage import close_within
-from warmclaim.cli.run import StopSignals, identity, lease_namespace
+from warmclaim.cli.run import StopSignals, identity, label_domains, lease_namespace
+from warmclaim.domain.pod_metadata import DEFAULT_LABEL_DOMAINS
 from warmclaim.errors import UsageError
 from warmclaim.seams import SystemRng
 from warmclaim.settings import LeaseSettings, Settings
@@ -69,6 +70,24 @@ def test_leader_election_outside_of_a_pod_says_what_to_give() -> None:
     with pytest.raises(UsageError, match=r"--leader-election-namespace, or --leader-elect=false"):
         lease_namespace(settings(), {}, NOWHERE)
     assert lease_namespace(settings(enabled=False), {}, NOWHERE) == ""
+
+
+def test_label_domains_are_the_operators_or_the_apis_own(tmp_path: Path) -> None:
+    file = tmp_path / "domains"
+    assert label_domains(str(file)) == DEFAULT_LABEL_DOMAINS
+    file.write_text("Team.example, other.example\n")
+    assert label_domains(str(file)) == {"team.example", "other.example"}
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["a folder", "no text"])
+def test_a_file_of_label_domains_that_cannot_be_read_is_refused(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "domains"
+    file.mkdir() if content is None else file.write_bytes(content)
+    with pytest.raises(UsageError, match=r"^--allowed-label-domains-file .*domains: .") as told:
+        label_domains(str(file))
+    assert "\n" not in str(told.value)
 
 
 def test_what_does_not_close_in_time_is_left() -> None:

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from warmclaim.testing.api import FakeApiServer
-from warmclaim.testing.builders import a_pool, a_template
+from warmclaim.testing.builders import a_claim, a_pool, a_template
 from warmclaim.testing.fake_nodes import FakeNodes
 from warmclaim.testing.http_front import serve
 
 LEASES = "leases.coordination.k8s.io"
+SANDBOXES = "sandboxes.agents.x-k8s.io"
 NO_SERVING = ("--metrics-bind-address=0", "--health-probe-bind-address=0")
 ALONE = ("--leader-elect=false", *NO_SERVING)
 
@@ -136,6 +137,22 @@ def _ready_replicas(server: FakeApiServer) -> int:
     found = server.cluster.store.get("sandboxwarmpools.extensions.agents.x-k8s.io", "default/pool")
     status: dict[str, int] = found.object.get("status", {}) if found else {}
     return status.get("readyReplicas", 0)
+
+
+async def test_labels_of_the_operators_domains_reach_a_claims_sandbox(
+    server: FakeApiServer, kubeconfig: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "domains").write_text("team.example")
+    asked = {"additionalPodMetadata": {"labels": {"team.example/of": "red"}}}
+    server.cluster.put(a_template())
+    server.cluster.put(a_pool(replicas=0))
+    server.cluster.put(a_claim("c", merge={"spec": asked}))
+    flags = (*ALONE, f"--allowed-label-domains-file={tmp_path / 'domains'}")
+    async with started(*flags, kubeconfig=kubeconfig), asyncio.timeout(20):
+        while (made := server.cluster.store.get(SANDBOXES, "default/c")) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    labels = made.object["spec"]["podTemplate"]["metadata"]["labels"]
+    assert labels["team.example/of"] == "red"
 
 
 async def test_the_lease_is_taken_and_released_with_the_first_signal(

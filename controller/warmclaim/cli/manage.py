@@ -29,17 +29,19 @@ async def manage(
     settings: Settings,
     connection: Connection,
     namespace: str,
+    domains: frozenset[str],
     logs: LogHandler,
     stop: StopSignals,
 ) -> bool:
     """Run the manager until `stop`; False if work was still under way after the time for that.
 
-    `namespace` is that of the lease. Raises UsageError where an address cannot be had, and the
-    error of a part that failed.
+    `namespace` is that of the lease, `domains` those of labels that claims may ask for. Raises
+    UsageError where an address cannot be had, and the error of a part that failed.
     """
     clock, rng = SystemClock(), SystemRng()
     transport = HttpTransport(connection, settings=_connections(settings.api))
-    outside = Outside(transport, clock, rng, identity(rng), namespace, connection.server_url)
+    server = connection.server_url
+    outside = Outside(transport, clock, rng, identity(rng), namespace, server, domains)
     tracing = Tracing(otlp_exporter()) if settings.serving.traces else None
     app = App(settings, outside, spans=tracing.spans if tracing else no_spans)
     logs.on_drop = app.metrics.log_records_dropped.inc

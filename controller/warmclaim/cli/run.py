@@ -15,6 +15,7 @@ from typing import Final, NoReturn, cast
 from warmclaim import __version__
 from warmclaim.cli import FAILED, OK
 from warmclaim.cli.goflags import ParsedArguments, help_text, parse_settings
+from warmclaim.domain.pod_metadata import DEFAULT_LABEL_DOMAINS, parse_label_domains
 from warmclaim.errors import UsageError
 from warmclaim.kube.config import SERVICE_ACCOUNT, Connection, load_connection
 from warmclaim.seams import Rng, SystemClock
@@ -45,13 +46,14 @@ def run(argv: Sequence[str], *, program: str, dropin: bool = False) -> int:
 
 def _run(parsed: ParsedArguments) -> int:
     settings = parsed.settings
-    # Both before the first log line: what the user has to change is then all that is said.
+    # All before the first log line: what the user has to change is then all that is said.
     namespace = lease_namespace(settings, os.environ)
+    domains = label_domains(settings.claims.allowed_label_domains_path)
     connection = load_connection(settings.api.kubeconfig, environ=os.environ, clock=SystemClock())
     logs = setup_logs(settings.logs.encoder, settings.logs.level)
     try:
         _log_start(parsed, connection)
-        return _managed(settings, connection, namespace, logs)
+        return _managed(settings, connection, namespace, domains, logs)
     finally:
         logs.close()
 
@@ -75,7 +77,13 @@ def _log_start(parsed: ParsedArguments, connection: Connection) -> None:
         _log.warning("flags without effect", extra=fields(flags=",".join(parsed.ignored_flags)))
 
 
-def _managed(settings: Settings, connection: Connection, namespace: str, logs: LogHandler) -> int:
+def _managed(
+    settings: Settings,
+    connection: Connection,
+    namespace: str,
+    domains: frozenset[str],
+    logs: LogHandler,
+) -> int:
     # Here, for their price: most of the start's time, and not needed for --help or a wrong flag.
     import uvloop
 
@@ -84,7 +92,7 @@ def _managed(settings: Settings, connection: Connection, namespace: str, logs: L
     stop = StopSignals()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            if not runner.run(manage(settings, connection, namespace, logs, stop)):
+            if not runner.run(manage(settings, connection, namespace, domains, logs, stop)):
                 # What hangs would also keep the loop from closing.
                 _log.warning("stopped, some work was abandoned")
                 logs.close()
@@ -172,3 +180,16 @@ def lease_namespace(
             " --leader-election-namespace, or --leader-elect=false for a single process"
         )
     return namespace
+
+
+def label_domains(path: str) -> frozenset[str]:
+    """The domains of labels that claims may put onto their pods: the operator's, from the file at
+    `path`, or the API's own where there is no such file. Raises UsageError for an unreadable one.
+    """
+    try:
+        return parse_label_domains(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return DEFAULT_LABEL_DOMAINS
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", None) or type(error).__name__
+        raise UsageError(f"--allowed-label-domains-file {path}: {problem}") from None
