@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from warmclaim.errors import InvariantError, PermanentError, WarmclaimError
 from warmclaim.telemetry.families import OTHER
-from warmclaim.telemetry.manager_metrics import ControllerMetrics
+from warmclaim.telemetry.manager_metrics import ControllerMetrics, ManagerMetrics
 from warmclaim.telemetry.metrics import Metrics
 from warmqueue import Lane
 
@@ -23,6 +23,7 @@ _METHODS: Final = {
 }
 _NO_ANSWER: Final = "<error>"
 _NOT_SENT: Final = "not_sent"
+_BROKEN: Final = 500
 _CODES: Final = {str(status.value): str(status.value) for status in HTTPStatus}
 
 
@@ -119,3 +120,33 @@ class PassMetrics:
             case _:
                 series.panics.inc()
         series.retries.inc()
+
+
+class WebhookMetrics:
+    """Counts conversions and certificates; the series that alerts ask for begin at 0."""
+
+    def __init__(self, metrics: ManagerMetrics, path: str) -> None:
+        self._metrics = metrics
+        self._path = path
+        self._in_flight = metrics.webhook_in_flight.of(path)
+        self._seconds = metrics.webhook_s.of(path)
+        for code in ("200", "500"):
+            metrics.webhook_requests.of(path, code)
+
+    def began(self) -> None:
+        """A request came."""
+        self._in_flight.inc()
+
+    def ended(self, status: int, duration_s: float) -> None:
+        """It was answered."""
+        self._in_flight.dec()
+        self._seconds.observe(duration_s)
+        self._metrics.webhook_requests.of(self._path, str(status)).inc()
+        if status == _BROKEN:
+            self._metrics.conversion_panics.inc()
+
+    def certificate_read(self, *, is_good: bool) -> None:
+        """A certificate was taken into use, or could not be."""
+        self._metrics.certificate_reads.inc()
+        if not is_good:
+            self._metrics.certificate_read_errors.inc()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -26,9 +25,24 @@ INLINE_BYTES_MAX: Final = 128 * 1024
 the memory of two would be double."""
 
 BODY_S_MAX: Final = 30.0
+_STOPPING: Final = 503
 
-Observer: TypeAlias = Callable[[int, float], None]
-"""Is told of each answer: HTTP status, seconds it took."""
+
+class Observer(Protocol):
+    """Is told of each request to `/convert` and of each certificate; must not raise."""
+
+    def began(self) -> None:
+        """A request came."""
+        ...
+
+    def ended(self, status: int, duration_s: float) -> None:
+        """It was answered with that HTTP status; 500 means a mistake of ours."""
+        ...
+
+    def certificate_read(self, *, is_good: bool) -> None:
+        """A certificate was taken into use, or could not be."""
+        ...
+
 
 _log = logging.getLogger(__name__)
 _silent = logging.Logger("http-parser")
@@ -40,7 +54,7 @@ class ConversionServer:
 
     def __init__(self, port: int, *, host: str | None = None, observe: Observer | None = None):
         self._host, self._port = host, port
-        self._observe = observe or _unobserved
+        self._observer = observe or _Unobserved()
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._server: asyncio.Server | None = None
@@ -54,7 +68,12 @@ class ConversionServer:
 
     def use(self, certificate: Path, key: Path) -> None:
         """Serve this certificate. Raises OSError or ssl.SSLError, and then keeps the one before."""
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        except OSError:  # ssl.SSLError is one
+            self._observer.certificate_read(is_good=False)
+            raise
+        self._observer.certificate_read(is_good=True)
         self._tls.load_cert_chain(certificate, key)
 
     async def start(self) -> None:
@@ -88,15 +107,20 @@ class ConversionServer:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path != PATH:
+            return _text(404, "not found\n")
         clock = asyncio.get_running_loop()
         began = clock.time()
-        response = await self._answer(request)
-        self._observe(response.status, clock.time() - began)
+        self._observer.began()
+        status = _STOPPING
+        try:
+            response = await self._answer(request)
+            status = response.status
+        finally:  # also when the server is closed in the middle of it
+            self._observer.ended(status, clock.time() - began)
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        if request.path != PATH:
-            return _text(404, "not found\n")
         if request.method != "POST":
             return _text(405, "method not allowed\n")
         try:
@@ -141,8 +165,17 @@ class CertificateFiles:
             raise UsageError(f"--webhook-cert-dir {self._folder}: {text}; {hint}") from None
 
 
-def _unobserved(_status: int, _duration_s: float) -> None:
+class _Unobserved:
     """For whoever does not count."""
+
+    def began(self) -> None:
+        pass
+
+    def ended(self, status: int, duration_s: float) -> None:
+        pass
+
+    def certificate_read(self, *, is_good: bool) -> None:
+        pass
 
 
 class _Refused(asyncio.Protocol):
