@@ -18,7 +18,9 @@ from warmclaim.seams import Clock, SystemClock, SystemRng
 from warmclaim.settings import ApiSettings, Settings
 from warmclaim.telemetry.exposition import exposition
 from warmclaim.telemetry.logs import LogHandler
+from warmclaim.telemetry.observers import WebhookMetrics
 from warmclaim.telemetry.tracing import Tracing, no_spans, otlp_exporter
+from warmclaim.webhook.definitions import PATH
 from warmclaim.webhook.keeper import WebhookKeeper
 from warmclaim.webhook.server import ConversionServer
 
@@ -81,7 +83,8 @@ def _connections(api: ApiSettings) -> TransportSettings:
 def _webhook(settings: Settings, app: App, clock: Clock) -> WebhookKeeper | None:
     if not settings.webhook.enabled:
         return None
-    server = ConversionServer(settings.webhook.port)
+    observer = WebhookMetrics(app.metrics.manager, PATH)
+    server = ConversionServer(settings.webhook.port, observe=observer)
     domain = settings.sandboxes.cluster_domain
     keeper = WebhookKeeper(app.client, clock, settings.webhook, domain, server)
     app.manager.add("webhook", keeper.run)
