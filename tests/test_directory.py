@@ -158,3 +158,14 @@ class TestD3NumbersRise:
         take(directory, Q)
         assert directory.take(P) is None
         assert directory.take_count == 3
+
+
+def test_an_entry_is_taken_by_name_from_its_own_pool_only() -> None:
+    directory = WarmDirectory()
+    directory.offer(P, A, "uid", node=None, is_ready=True)
+    assert directory.take_named(Q, A) is None
+    taken = directory.take_named(P, A)
+    assert taken is not None
+    assert directory.take_count == 1
+    assert directory.take(P) is None
+    directory.check()

@@ -566,3 +566,33 @@ class TestP8OneEnding:
         assert repr(taken) == "<Taken ns/a: in flight>"
         taken.give_back()
         assert repr(taken) == "<Taken ns/a: give back>"
+
+
+class TestP9OutOfTurn:
+    def test_an_entry_is_taken_by_name_before_its_turn(self) -> None:
+        queue = WarmQueue()
+        offer(queue, A)
+        offer(queue, B)
+        taken = queue.take_named(B)
+        queue.check()
+        assert taken is not None
+        assert taken.entry.key == B
+        assert take(queue).entry.key == A
+        assert queue.take() is None
+
+    def test_a_held_entry_is_taken_by_name_and_held_again_when_given_back(self) -> None:
+        queue = WarmQueue()
+        hold(queue, A)
+        taken = queue.take_named(A)
+        assert taken is not None
+        assert queue.statistics() == QueueStatistics(in_flight=1)
+        taken.give_back()
+        queue.check()
+        assert queue.place_of(A) is Place.HELD
+
+    def test_one_in_flight_or_unknown_is_not_taken_by_name(self) -> None:
+        queue = WarmQueue()
+        offer_and_take(queue, A)
+        assert queue.take_named(A) is None
+        assert queue.take_named(B) is None
+        assert queue.statistics() == QueueStatistics(in_flight=1)

@@ -48,10 +48,12 @@ class WarmDirectory:
     def take(self, pool: PoolKey) -> Taken | None:
         """As `WarmQueue.take`; None also for an unknown pool. O(log n)."""
         queue = self._queues.get(pool)
-        taken = None if queue is None else queue.take()
-        if taken is not None:
-            self._take_count += 1
-        return taken
+        return self._counted(None if queue is None else queue.take())
+
+    def take_named(self, pool: PoolKey, key: SandboxKey) -> Taken | None:
+        """As `WarmQueue.take_named`; None also where the key is in another pool. O(log n)."""
+        queue = self._queue_of(key) if self._homes.get(key) == pool else None
+        return self._counted(None if queue is None else queue.take_named(key))
 
     def give_back(self, key: SandboxKey, uid: str) -> bool:
         """As `WarmQueue.give_back`, in whatever pool the key is. O(log n)."""
@@ -112,6 +114,11 @@ class WarmDirectory:
                 assert key not in homes, f"{key} is in {homes[key]} and in {pool}"
                 homes[key] = pool
         assert homes == self._homes, "the pools hold other keys than are filed"
+
+    def _counted(self, taken: Taken | None) -> Taken | None:
+        if taken is not None:
+            self._take_count += 1
+        return taken
 
     def _queue_of(self, key: SandboxKey) -> WarmQueue | None:
         home = self._homes.get(key)

@@ -19,6 +19,8 @@ P7 Leaving by name. `forget` finds an entry by key alone, whatever its place, no
 P8 One ending. A taken entry ends once, by settle, give_back or forget; leaving its block
    in any other way gives back, and only `carry_over` keeps it in flight. An ending that
    comes after the entry has gone or been replaced changes nothing.
+P9 Out of turn. `take_named` gives one entry by name, also a held one, unless it is in
+   flight; nothing else tells such a flight from others.
 """
 
 import itertools
@@ -140,13 +142,12 @@ class WarmQueue:
     def take(self) -> Taken | None:
         """Pick an entry (P3) and put it in flight; None when nothing waits. O(log n)."""
         entry = self._ready.first() or self._not_ready.first()
-        if entry is None:
-            return None
-        seat = self._seats[entry.key]
-        self._leave(seat)
-        seat.flight = Taken(entry, self._end)
-        self._enter(seat)
-        return seat.flight
+        return None if entry is None else self._fly(self._seats[entry.key])
+
+    def take_named(self, key: SandboxKey) -> Taken | None:
+        """Put this entry in flight (P9); None when it is not known or flies already. O(log n)."""
+        seat = self._seats.get(key)
+        return None if seat is None or seat.flight is not None else self._fly(seat)
 
     def give_back(self, key: SandboxKey, uid: str) -> bool:
         """End a flight by name: the entry waits (or is held) again at its old place.
@@ -255,6 +256,12 @@ class WarmQueue:
             self._land(seat)
         else:
             self._depart(seat)
+
+    def _fly(self, seat: _Seat) -> Taken:
+        self._leave(seat)
+        seat.flight = Taken(seat.entry, self._end)
+        self._enter(seat)
+        return seat.flight
 
     def _land(self, seat: _Seat) -> None:
         self._leave(seat)

@@ -56,9 +56,19 @@ class NaiveQueue:
         entry = pick(row.entry for row in self.rows.values() if row.place in free)
         if entry is None:
             return None
+        return entry, self._fly(entry.key)
+
+    def take_named(self, key: SandboxKey) -> tuple[WarmEntry, int] | None:
+        """The same for this one entry, unless it flies."""
+        row = self.rows.get(key)
+        if row is None or row.flight is not None:
+            return None
+        return row.entry, self._fly(key)
+
+    def _fly(self, key: SandboxKey) -> int:
         flight = next(self._flights)
-        self.rows[entry.key] = replace(self.rows[entry.key], flight=flight)
-        return entry, flight
+        self.rows[key] = replace(self.rows[key], flight=flight)
+        return flight
 
     def end(self, flight: int, *, is_given_back: bool) -> None:
         for key, row in list(self.rows.items()):

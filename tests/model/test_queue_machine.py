@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.model.naive import NaiveQueue, Row
 from tests.model.sizes import MACHINE
 
-from warmqueue import Place, PoolKey, QueueStatistics, SandboxKey, Taken, WarmDirectory
+from warmqueue import Place, PoolKey, QueueStatistics, SandboxKey, Taken, WarmDirectory, WarmEntry
 
 POOLS = [PoolKey("ns", "p"), PoolKey("ns", "q")]
 pools = st.sampled_from([POOLS[0], *POOLS])
@@ -57,8 +57,16 @@ class DirectoryMachine(RuleBasedStateMachine):
 
     @rule(pool=pools)
     def take(self, pool: PoolKey) -> None:
-        taken = self.directory.take(pool)
-        picked = self.naive[pool].take()
+        self._note(pool, self.directory.take(pool), self.naive[pool].take())
+
+    @rule(pool=pools, key=keys)
+    def take_named(self, pool: PoolKey, key: SandboxKey) -> None:
+        taken = self.directory.take_named(pool, key)
+        self._note(pool, taken, self.naive[pool].take_named(key))
+
+    def _note(
+        self, pool: PoolKey, taken: Taken | None, picked: tuple[WarmEntry, int] | None
+    ) -> None:
         if taken is None or picked is None:
             assert (taken, picked) == (None, None)
             return

@@ -16,6 +16,9 @@ LABEL_LAUNCH_TYPE = _PREFIX + "launch-type"
 LABEL_CREATED_BY = _PREFIX + "created-by"
 LABEL_CLAIM_UID = _PREFIX + "claim-uid"
 
+# On a claim: an annotation, and in older versions a label (domain.assignment).
+ASSIGNED_SANDBOX = _PREFIX + "sandbox-name"
+
 ANNOTATION_POD_NAME = _PREFIX + "pod-name"
 ANNOTATION_TEMPLATE_REF = _PREFIX + "sandbox-template-ref"
 ANNOTATION_CLIENT_REQUESTED = _PREFIX + "client-first-requested-at"

@@ -183,7 +183,8 @@ class ClaimReconciler:
         return again(_RECLAIM_LOOK_S, Lane.STATUS)  # by then the cache shows it going
 
     async def _reserve(self, claim: Claim, record: ClaimRecord) -> None:
-        taken = self._warm.take(asked_pool(claim))
+        pool_key, assigned = asked_pool(claim), self._sight.assigned(claim)
+        taken = self._warm.take_named(pool_key, assigned) if assigned else self._warm.take(pool_key)
         if taken is None:
             return
         with taken:

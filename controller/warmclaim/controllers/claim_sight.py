@@ -15,6 +15,7 @@ from warmclaim.controllers.claim_records import ClaimRecord
 from warmclaim.controllers.indexes import BY_OWNER_UID, BY_OWNING_POOL
 from warmclaim.controllers.keys import pool_key
 from warmclaim.domain.adoption import ClaimFacts, Read
+from warmclaim.domain.assignment import assigned_name
 from warmclaim.domain.claim_request import (
     Refusal,
     asks_for_more,
@@ -25,7 +26,7 @@ from warmclaim.domain.claim_request import (
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.kube.informer import Informer
 from warmclaim.seams import Clock
-from warmqueue import PoolKey, WaitingLine, WarmDirectory
+from warmqueue import Place, PoolKey, SandboxKey, WaitingLine, WarmDirectory
 
 _CACHE_AGE_S_MAX = 30.0  # unwatched for longer, the claim is read before it gets anything
 
@@ -92,6 +93,14 @@ class ClaimSight:
         key = ObjectKey(claim.metadata.namespace, claim.spec.warm_pool_ref.name)
         return self._caches.pools.store.get(key)
 
+    def assigned(self, claim: Claim) -> SandboxKey | None:
+        """The member that was chosen for the claim before, if it may be taken."""
+        name = assigned_name(claim)
+        key = SandboxKey(claim.metadata.namespace, name)
+        if not name or self._warm.pool_of(key) != asked_pool(claim):
+            return None
+        return key if self._warm.place_of(key) is not Place.IN_FLIGHT else None
+
     def shown(self, claim: Claim) -> Sandbox | None:
         """The sandbox that the claim's status names by now, whoever owns it."""
         now = self._caches.claims.store.get(claim.metadata.key)
@@ -128,7 +137,7 @@ class ClaimSight:
 
     def _has_candidate(self, claim: Claim) -> bool:
         counts = self._warm.statistics(asked_pool(claim))
-        return counts.ready + counts.not_ready > 0
+        return counts.waiting > 0 or self.assigned(claim) is not None
 
     def _wait_left_s(self, key: ObjectKey, pool: Pool | None, record: ClaimRecord) -> float:
         """0 unless a member that nobody waits for yet is on its way: one without an address so

@@ -22,6 +22,7 @@ from warmclaim.api.names import is_object_name
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.timestamps import rfc3339
+from warmclaim.domain.assignment import assigned_name
 from warmclaim.domain.claim_expiry import (
     EXPIRED_TEXT,
     is_expired,
@@ -210,12 +211,19 @@ def decide_claim(facts: ClaimFacts) -> ClaimDecision:
         return _keep_published(facts)
     reservations = [sandbox for sandbox in facts.owned if not sandbox.metadata.is_deleting]
     if reservations:
-        sandbox = min(
-            reservations,
-            key=lambda s: (not s.is_ready, s.metadata.creation_timestamp, s.metadata.name),
-        )
+        sandbox = _best_of(reservations, assigned_name(facts.claim))
         return Publish(sandbox, mirrored_status(facts.claim, sandbox, facts.now))
     return _find_sandbox(facts)
+
+
+def _best_of(reservations: Sequence[Sandbox], assigned: str) -> Sandbox:
+    """Any would do; whoever comes next must choose the same."""
+
+    def rank(sandbox: Sandbox) -> tuple[bool, bool, str, str]:
+        name = sandbox.metadata.name
+        return name != assigned, not sandbox.is_ready, sandbox.metadata.creation_timestamp, name
+
+    return min(reservations, key=rank)
 
 
 def _end(facts: ClaimFacts) -> ClaimDecision:
