@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from warmclaim.errors import UsageError
-from warmclaim.runtime.health import CONNECTIONS_MAX, Probes, Serving
+from warmclaim.runtime.health import CONNECTIONS_MAX, NOTES_MAX, Probes, Serving
 from warmclaim.runtime.watchdog import LIVE_S_MAX, Heartbeat, StallWatchdog
 from warmclaim.settings import ServingSettings
 
@@ -83,6 +83,22 @@ async def test_ready_says_which_checks_fail_and_why_when_asked() -> None:
             "[+]claims ok\n[-]pools: not synced yet\nnot ok\n",
         )
         assert await get(server.probe_port, "/livez") == (200, "ok\n")
+
+
+async def test_ready_says_what_is_noted_and_stays_ready() -> None:
+    state = ["create x", "y" * 999]
+    probes = Probes()
+    probes.add_ready("claims", lambda: None)
+    probes.add_notes("missing", lambda: state)
+    async with serving(probes) as server:
+        note = f"[!]missing: create x\n[!]missing: {'y' * 191}\n"
+        assert await get(server.probe_port, "/readyz") == (200, f"{note}ok\n")
+        assert await get(server.probe_port, "/readyz?verbose") == (200, f"[+]claims ok\n{note}ok\n")
+        assert await get(server.probe_port, "/livez?verbose") == (200, "ok\n")
+        state.extend(["z"] * 1000)
+        assert (await get(server.probe_port, "/readyz"))[1].count("\n") == NOTES_MAX + 1
+        state.clear()
+        assert await get(server.probe_port, "/readyz") == (200, "ok\n")
 
 
 async def test_ready_follows_its_checks_without_a_restart() -> None:

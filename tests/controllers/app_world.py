@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ from warmclaim.kube.client import ApiClient
 from warmclaim.kube.outage import PROBE_NAME
 from warmclaim.seams import ByteStream, Request, Response
 from warmclaim.settings import LeaseSettings, Settings
-from warmclaim.testing.api import FakeApiServer
+from warmclaim.testing.api import Answer, FakeApiServer
 from warmclaim.testing.cluster import Cluster
 from warmclaim.testing.crds import agent_sandbox_crds
 from warmclaim.testing.transport import InProcessTransport
@@ -47,6 +47,7 @@ class Faults:
         self.seen: list[Request] = []
         self.watched: list[Request] = []
         self.refused_streams = ""
+        self.before_stream: Callable[[Request], Response | None] = lambda _: None
 
     async def request(self, request: Request) -> Response:
         self.seen.append(request)
@@ -63,6 +64,8 @@ class Faults:
         self.watched.append(request)
         if self.refused_streams and request.path.endswith(self.refused_streams):
             raise NotSentError("connection refused")
+        if early := self.before_stream(request):
+            return Answer(early)
         return await self._inner.stream(request)
 
     async def close(self) -> None:
@@ -101,8 +104,9 @@ def refusal(code: int, reason: str, message: str = "no", **headers: str) -> Resp
 class AppWorld:
     """One server, one manager, and hands that play the tenants and the admin."""
 
-    def __init__(self, world: World, **settings: Any) -> None:
+    def __init__(self, world: World, *, server_url: str = "", **settings: Any) -> None:
         self.world = world
+        self._server_url = server_url
         self.clock = world.clock
         self.server = FakeApiServer(Cluster(clock=world.clock, rng=world.rng, crds=CRDS))
         self.hand = ApiClient(InProcessTransport(self.server, user_agent="hand"), clock=self.clock)
@@ -115,7 +119,7 @@ class AppWorld:
             "lease": LeaseSettings(enabled=False),
         }
         faults = Faults(InProcessTransport(self.server, user_agent=name))
-        outside = Outside(faults, self.clock, self.world.rng, name, NAMESPACE)
+        outside = Outside(faults, self.clock, self.world.rng, name, NAMESPACE, self._server_url)
         return faults, App(Settings(**{**defaults, **settings}), outside)
 
     def put(self, *objects: dict[str, Any]) -> None:
@@ -198,11 +202,16 @@ def _path(resource: str, subresource: str) -> str:
 
 
 @asynccontextmanager
-async def running(app: App) -> AsyncGenerator[None]:
-    """The manager runs, and leads, inside the block; it must stop cleanly after it."""
+async def running(
+    app: App, *, synced: Sequence[Resource[Any]] | None = None
+) -> AsyncGenerator[None]:
+    """The manager runs, and leads, inside the block; it must stop cleanly after it. The block
+    begins when these kinds were read, else all."""
     stop = asyncio.Event()
     task = asyncio.create_task(app.run(stop), name="app")
-    await app.caches.wait_synced()
+    informers = app.caches.informers
+    for name in informers if synced is None else map(str, synced):
+        await informers[name].wait_synced()
     try:
         yield
     finally:

@@ -16,7 +16,14 @@ from warmclaim.errors import (
     NotPermittedError,
 )
 from warmclaim.kube import permissions
-from warmclaim.kube.permissions import FORGET_S, PLACES_MAX, Missing, Permission, Permissions
+from warmclaim.kube.permissions import (
+    FORGET_S,
+    PLACES_MAX,
+    SETTLED_S,
+    Missing,
+    Permission,
+    Permissions,
+)
 from warmclaim.seams import Response
 from warmclaim.testing import refusals
 from warmclaim.testing.refusals import Refusal, forbidden, not_permitted
@@ -121,6 +128,7 @@ async def test_it_is_known_by_verb_kind_and_namespace_and_ended_by_a_success(ver
     namespace = "" if verb in {"list", "watch"} else "ns"
     known = Permission(VERBS[verb], str(WIDGET))
     assert rig.client.permissions.missing() == [Missing(known, namespace)]
+    await rig.clock.run_for(SETTLED_S)
     await rig.call(verb)
     assert rig.client.permissions.missing() == []
 
@@ -132,6 +140,7 @@ async def test_a_subresource_has_a_permission_of_its_own() -> None:
     with pytest.raises(NotPermittedError):
         await rig.client.merge_patch(WIDGET, key, {}, subresource="status")
     (missing,) = rig.client.permissions.missing()
+    await rig.clock.run_for(SETTLED_S)
     assert str(missing) == f'patch {WIDGET}/status in namespace "ns"'
     await rig.client.merge_patch(WIDGET, key, {})
     assert rig.client.permissions.missing() == [missing]
@@ -139,10 +148,11 @@ async def test_a_subresource_has_a_permission_of_its_own() -> None:
     assert rig.client.permissions.missing() == []
 
 
-def test_p1_each_is_said_once_and_again_after_it_was_granted(
+async def test_p1_each_is_said_once_and_again_after_it_was_granted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    registry = Permissions(FakeClock())
+    clock = FakeClock()
+    registry = Permissions(clock)
     heard: list[Missing] = []
     granted: list[str] = []
     registry.on_missing(heard.append)
@@ -150,6 +160,7 @@ def test_p1_each_is_said_once_and_again_after_it_was_granted(
     with caplog.at_level(logging.INFO, permissions.__name__):
         for _ in range(100):
             registry.refused(CREATE, "a")
+        await clock.run_for(SETTLED_S)
         registry.worked(*CREATE, "b")
         registry.worked(*PATCH_STATUS, "a")
         assert granted == []
@@ -163,6 +174,21 @@ def test_p1_each_is_said_once_and_again_after_it_was_granted(
         'permission granted: create pods in namespace "a"',
         'permission missing: create pods in namespace "a"; the rest goes on',
     ]
+
+
+async def test_p3_servers_that_disagree_are_no_news() -> None:
+    clock = FakeClock()
+    registry = Permissions(clock)
+    heard: list[Missing] = []
+    registry.on_missing(heard.append)
+    for _ in range(100):
+        registry.refused(CREATE, "a")
+        await clock.run_for(0.1)
+        registry.worked(*CREATE, "a")
+    assert len(heard) == len(registry.missing()) == 1
+    await clock.run_for(SETTLED_S)
+    registry.worked(*CREATE, "a")
+    assert registry.missing() == []
 
 
 def test_p2_a_bounded_number_of_namespaces_is_told_of_for_each() -> None:

@@ -52,26 +52,6 @@ async def test_c2_writers_stop_before_the_lease_is_released_and_watches_last() -
     assert journal.lines == ["+watch", "+writer", "-writer", "released", "-watch"]
 
 
-async def test_leader_parts_start_only_after_the_caches_are_full() -> None:
-    journal, synced = Journal(), asyncio.Event()
-    manager = Manager(NoElection())
-
-    async def wait_synced() -> None:
-        await synced.wait()
-
-    manager.before_leading(wait_synced)
-    manager.add_leader("writer", journal.part("writer"))
-    stop = asyncio.Event()
-    running = asyncio.create_task(manager.run(stop))
-    await asyncio.sleep(0.01)
-    assert journal.lines == []
-    synced.set()
-    await asyncio.sleep(0.01)
-    assert journal.lines == ["+writer"]
-    stop.set()
-    await running
-
-
 @pytest.mark.parametrize("is_leader", [False, True], ids=["background", "leader"])
 async def test_c7_a_part_that_fails_ends_the_manager(is_leader: bool) -> None:
     journal = Journal()

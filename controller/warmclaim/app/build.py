@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -11,11 +11,12 @@ from prometheus_client import CollectorRegistry
 
 from warmclaim import __version__
 from warmclaim.api.meta import ObjectKey
-from warmclaim.app.caches import Caches
+from warmclaim.app.caches import Caches, informers_of
 from warmclaim.app.election import LeaseElection
 from warmclaim.app.gauges import sample_controllers, tier_rows
 from warmclaim.app.muted_events import MutedEvents
 from warmclaim.app.outside import Outside
+from warmclaim.app.permission_events import PermissionEvents
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
@@ -40,6 +41,7 @@ from warmclaim.kube.client import ApiClient
 from warmclaim.kube.event_recorder import EventRecorder
 from warmclaim.kube.informer import Informer
 from warmclaim.kube.outage import Outage
+from warmclaim.kube.permissions import Permissions
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
 from warmclaim.runtime.controller import Controller
 from warmclaim.runtime.manager import Manager, NoElection, Part
@@ -82,12 +84,15 @@ class App:
         self.metrics.set_build_info(BuildInfo(__version__))
         self.outage = Outage(outside.clock)
         self.outage.on_end(self._hasten)
+        self.permissions = Permissions(outside.clock)
+        self.permissions.on_granted(self._hasten)
         self.client = ApiClient(
             outside.transport,
             clock=outside.clock,
             observer=RequestMetrics(self.metrics, outside.server),
             timeout_s=settings.api.request_timeout_s,
             outage=self.outage,
+            permissions=self.permissions,
         )
         self.caches = Caches(self.client, outside.clock, outside.rng, settings)
         self.warm = WarmDirectory()
@@ -112,6 +117,7 @@ class App:
             on_drop=self.metrics.events_dropped.inc,
         )
         self._kept["event series"] = lambda: self._events.remembered
+        self.permissions.on_missing(PermissionEvents(self._events, settings, outside).say)
         self._build()
 
     def before_watching(self, part: Part) -> None:
@@ -125,6 +131,10 @@ class App:
     def readiness(self) -> dict[str, Callable[[], str | None]]:
         """For each cache, what keeps it from being ready. A standby with warm caches is ready."""
         return {name: partial(self.caches.problem, name) for name in self.caches.informers}
+
+    def permissions_missing(self) -> list[str]:
+        """What an operator must grant, one line each; the rest works without it."""
+        return [str(missing) for missing in self.permissions.missing()]
 
     def remembered(self) -> dict[str, int]:
         """How many things are kept of single objects, beyond the caches, by what keeps them. Each
@@ -156,7 +166,6 @@ class App:
             self.manager.add(f"watch {name}", partial(self._watch, informer))
         self.manager.add("outage probe", partial(self.outage.run, self.caches.is_served))
         self.manager.add_leader("events", self._events.run)
-        self.manager.before_leading(self.caches.wait_synced)
         self.metrics.watch_staleness_s.read_from(self.caches.staleness_rows)
         self.metrics.objects_skipped.read_from(self.caches.skipped_rows)
         if self.settings.controllers - {"template"}:  # all others read them anyway
@@ -185,7 +194,9 @@ class App:
             settings,
             self._outside.label_domains,
         )
-        queue = self._add_controller(CLAIM, reconciler, settings.workers, reconciler.forget_gone)
+        queue = self._add_controller(
+            CLAIM, caches, reconciler, settings.workers, reconciler.forget_gone
+        )
         wiring = ClaimEvents(caches, queue, self.warm, waiting, reconciler.records)
         WarmIndex(
             caches.sandboxes,
@@ -211,7 +222,9 @@ class App:
             self._outside.clock,
             settings,
         )
-        queue = self._add_controller(POOL, reconciler, settings.workers, reconciler.forget_gone)
+        queue = self._add_controller(
+            POOL, caches, reconciler, settings.workers, reconciler.forget_gone
+        )
         PoolEvents(caches, queue, reconciler.saw)
         self._kept["pool memories"] = lambda: reconciler.remembered
 
@@ -225,7 +238,9 @@ class App:
         reconciler = SandboxReconciler(
             self.client, caches, enqueue, self._gate.turn, self._outside.clock, settings
         )
-        queue = self._add_controller(SANDBOX, reconciler, settings.workers, reconciler.forget_gone)
+        queue = self._add_controller(
+            SANDBOX, caches, reconciler, settings.workers, reconciler.forget_gone
+        )
         SandboxWakeups(caches, enqueue, queue.core.is_worked)
         self._kept["sandbox memories"] = lambda: reconciler.remembered
 
@@ -236,10 +251,11 @@ class App:
         reconciler = TemplateReconciler(self.client, caches, events)
         templates, policies = caches.templates.store, caches.policies.store
         queue = self._add_controller(
-            TEMPLATE, reconciler, workers, lambda key: key not in templates
+            TEMPLATE, caches, reconciler, workers, lambda key: key not in templates
         )
         legacy = self._add_controller(
             LEGACY_POLICY,
+            caches,
             LegacyPolicyReconciler(self.client, caches.policies),
             workers,
             lambda key: key not in policies,
@@ -249,6 +265,7 @@ class App:
     def _add_controller(
         self,
         name: str,
+        caches: ClaimCaches | PoolCaches | SandboxCaches | TemplateCaches,
         reconciler: Reconciler[ObjectKey],
         workers: int,
         forget_gone: Callable[[ObjectKey], bool],
@@ -271,14 +288,21 @@ class App:
         )
         self._controllers[name] = controller
         self._passes.add_controller(name, workers=workers)
-        self.manager.add_leader(name, partial(self._run_controller, controller))
+        self.manager.add_leader(
+            name, partial(self._run_controller, controller, informers_of(caches))
+        )
         self._kept[f"{name} keys"] = lambda: len(core)
         self._kept[f"{name} back-offs"] = lambda: core.statistics().failing
         return queue
 
-    async def _run_controller(self, controller: Controller[ObjectKey]) -> None:
-        """Run it for a term. When that begins, every object there is waits for its first pass: the
-        claims that wait for a sandbox come before all others."""
+    async def _run_controller(
+        self, controller: Controller[ObjectKey], caches: Sequence[Informer[Any]]
+    ) -> None:
+        """Run it for a term, from when the caches that it reads are full: a kind that cannot be
+        read holds up nobody else. When the term begins, every object there is waits for its first
+        pass: the claims that wait for a sandbox come before all others."""
+        for informer in caches:
+            await informer.wait_synced()
         if controller.name != CLAIM:
             await self._gate.turn()
         await controller.run()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from warmclaim.api.claim import Claim
 from warmclaim.api.meta import Object
@@ -40,7 +41,12 @@ from warmclaim.kube.store import IndexFunction
 from warmclaim.seams import Clock, Rng
 from warmclaim.settings import Settings
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T", bound=Object)
+
+_READS = frozenset(("list", "watch"))
 
 
 class Caches:
@@ -114,13 +120,21 @@ class Caches:
         return await self._client.is_served(SANDBOX, self._namespace or "default")
 
     def problem(self, name: str) -> str | None:
-        """Why a kind has not been read once, and what to do about it; None if it was."""
+        """Why a kind has not been read once, or cannot be any more, and what to do about it; None
+        if all is well."""
         informer = self.informers[name]
         if informer.is_synced:
-            return None
+            return self._unreadable(name)
         error = informer.last_error
         hint = "; install its CRD: kubectl apply -k config/crd" if error.startswith("404") else ""
         return f"not read yet{hint}" + (f": {error}" if error else "")
+
+    def _unreadable(self, name: str) -> str | None:
+        """A permission to read the kind that was there when it was listed first."""
+        for missing in self._client.permissions.missing():
+            if missing.permission.resource == name and missing.permission.verb in _READS:
+                return f"not up to date: may not {missing}"
+        return None
 
     async def wait_synced(self) -> None:
         """Return once every kind was read."""
@@ -134,3 +148,8 @@ class Caches:
     def staleness_rows(self) -> list[tuple[tuple[str, ...], float]]:
         """For the metric: seconds since the last word of each watch."""
         return [((name,), informer.staleness_s()) for name, informer in self.informers.items()]
+
+
+def informers_of(caches: DataclassInstance) -> list[Informer[Any]]:
+    """The caches that a controller reads, from the record of them that it is given."""
+    return [getattr(caches, field.name) for field in fields(caches)]

@@ -99,6 +99,7 @@ def _serving(
     probes.add_live("event loop", heartbeat.problem)
     for name, check in app.readiness().items():
         probes.add_ready(name, check)
+    probes.add_notes("permission missing", app.permissions_missing)
     if isinstance(app.election, LeaseElection):
         elector = app.election.elector
         probes.add_ready("lease", lambda: elector.problem)

@@ -7,8 +7,9 @@ quota, an admission plug-in, a policy, a namespace that ends (`answers.error_for
 P1 One log line, and one call of each listener, when a permission is first refused in a place;
    never one for each request.
 P2 What is remembered is bounded: verbs x kinds x `PLACES_MAX`, whatever namespaces there are.
-P3 A success of the same verb, kind and place ends it. So do `FORGET_S` without another refusal,
-   for objects that are gone are not asked for again.
+P3 A success of the same verb, kind and place ends it, unless a refusal came within `SETTLED_S`
+   before: of several API servers some learn of a role later. So do `FORGET_S` without another
+   refusal, for objects that are gone are not asked for again.
 P4 While nothing is missing, a success costs one look at an empty dictionary.
 """
 
@@ -25,6 +26,9 @@ PLACES_MAX: Final = 5
 
 FORGET_S: Final = 900.0
 """Much longer than any retry of a refused request waits."""
+
+SETTLED_S: Final = 1.0
+"""A place is said to be missing and granted again once in so long at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -101,8 +105,10 @@ class Permissions:
             return
         permission = Permission(verb, resource, subresource)
         places = self._refused_s.get(permission, {})
-        if places.pop(namespace, None) is None:
+        refused_s = places.get(namespace)
+        if refused_s is None or self._clock.monotonic() - refused_s < SETTLED_S:
             return
+        del places[namespace]
         if not places:
             del self._refused_s[permission]
         _log.info("permission granted: %s", Missing(permission, namespace))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from aiohttp import web
@@ -16,12 +16,17 @@ from aiohttp import web
 from warmclaim.errors import UsageError
 from warmclaim.settings import BindAddress, ServingSettings, bind_address
 
+READY_PATH = "/readyz"
 CONNECTIONS_MAX = 64
 HEAD_S_MAX = 5.0
 REASON_CHARS_MAX = 200
+NOTES_MAX = 50
 
 Check: TypeAlias = Callable[[], str | None]
 """None when all is well, else the reason in a few words. Must not block."""
+
+Notes: TypeAlias = Callable[[], Sequence[str]]
+"""One line for each thing that somebody should mend. Must neither block nor raise."""
 
 _Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -35,10 +40,12 @@ class Probes:
     """Named checks behind the probe endpoints.
 
     Live checks ask whether a restart would help; ready checks whether this process does its work
-    (caches synced, API server in reach). A check that raises has failed.
+    (caches synced, API server in reach). A check that raises has failed. Notes are what is wrong
+    although the process does its work: /readyz says them, and its code stays.
     """
 
     def __init__(self) -> None:
+        self._notes: dict[str, Notes] = {}
         self._live: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
 
@@ -49,6 +56,15 @@ class Probes:
     def add_ready(self, name: str, check: Check) -> None:
         """Have /readyz ask `check`."""
         self._ready[name] = check
+
+    def add_notes(self, name: str, notes: Notes) -> None:
+        """Have /readyz say what `notes` finds."""
+        self._notes[name] = notes
+
+    def noted(self) -> list[str]:
+        """All notes, each with its name; at most `NOTES_MAX`."""
+        lines = [f"{name}: {note}" for name, notes in self._notes.items() for note in notes()]
+        return [line[:REASON_CHARS_MAX] for line in lines[:NOTES_MAX]]
 
     def live(self) -> dict[str, str | None]:
         """Each live check's reason, None where all is well."""
@@ -193,7 +209,7 @@ def _answer(status: int, body: bytes, content_type: str = "text/plain") -> web.R
 
 
 def _probe_handler(probes: Probes) -> _Handler:
-    checks = {"/healthz": probes.live, "/livez": probes.live, "/readyz": probes.ready}
+    checks = {"/healthz": probes.live, "/livez": probes.live, READY_PATH: probes.ready}
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         ask = checks.get(request.path)
@@ -201,18 +217,22 @@ def _probe_handler(probes: Probes) -> _Handler:
             return _answer(404, b"not found\n")
         if request.method not in {"GET", "HEAD"}:
             return _answer(405, b"method not allowed\n")
-        return _verdict(ask(), is_verbose="verbose" in request.query)
+        notes = probes.noted() if request.path == READY_PATH else []
+        return _verdict(ask(), notes, is_verbose="verbose" in request.query)
 
     return handle
 
 
-def _verdict(reasons: Mapping[str, str | None], *, is_verbose: bool) -> web.Response:
+def _verdict(
+    reasons: Mapping[str, str | None], notes: Sequence[str], *, is_verbose: bool
+) -> web.Response:
     is_well = all(reason is None for reason in reasons.values())
     lines = [
         f"[+]{name} ok" if reason is None else f"[-]{name}: {reason}"
         for name, reason in reasons.items()
     ]
-    body = "\n".join([*(lines if is_verbose else []), "ok" if is_well else "not ok", ""])
+    said = [*(lines if is_verbose else []), *(f"[!]{note}" for note in notes)]
+    body = "\n".join([*said, "ok" if is_well else "not ok", ""])
     return _answer(200 if is_well else 503, body.encode())
 
 

@@ -33,7 +33,7 @@ class Manager:
     """Everything that runs, supervised: a part that ends or fails ends the process.
 
     Background parts (watches, endpoints) run on every replica, so a standby has warm caches;
-    leader parts (the writers) only while leading, after `before_leading` has returned.
+    leader parts (the writers) only while leading.
     """
 
     def __init__(self, elector: Elector, *, stop_s_max: float = 5.0) -> None:
@@ -41,7 +41,6 @@ class Manager:
         self._stop_s_max = stop_s_max
         self._background: dict[str, Part] = {}
         self._leader: dict[str, Part] = {}
-        self._before_leading: list[Part] = []
 
     def add(self, name: str, part: Part) -> None:
         """Run `part` on every replica."""
@@ -50,10 +49,6 @@ class Manager:
     def add_leader(self, name: str, part: Part) -> None:
         """Run `part` while leading."""
         self._leader[name] = part
-
-    def before_leading(self, part: Part) -> None:
-        """Have `part` return before any leader part starts (caches synced, queue rebuilt)."""
-        self._before_leading.append(part)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set or a part fails.
@@ -87,8 +82,6 @@ class Manager:
         await self._elector.release()
 
     async def _lead(self) -> None:
-        for part in self._before_leading:
-            await part()
         _log.info("leading", extra={"parts": ",".join(sorted(self._leader))})
         async with asyncio.TaskGroup() as parts:
             for name, part in self._leader.items():
