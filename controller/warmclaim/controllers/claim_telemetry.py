@@ -127,6 +127,7 @@ class ClaimTelemetry:
         name, now_s = sandbox.metadata.name, self._clock.monotonic()
         if record.reserved_s is not None:
             self._metrics.stages[Stage.RESERVED_TO_PUBLISHED].observe(now_s - record.reserved_s)
+        self._metrics.stages[Stage.SEEN_TO_PUBLISHED].observe(now_s - record.seen_s)
         is_warm = launch_type_of(sandbox) == names.WARM
         _log.info(
             "published",
