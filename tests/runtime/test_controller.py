@@ -12,6 +12,7 @@ import pytest
 from warmclaim.errors import (
     ConflictError,
     InvariantError,
+    NamespaceTerminatingError,
     NotSentError,
     PermanentError,
     ThrottledError,
@@ -104,6 +105,19 @@ async def test_a_failed_pass_is_tried_again_with_back_off(error: Exception) -> N
     reconciler = Scripted(error, error, DONE)
     async with running(reconciler) as (queue, recorder):
         queue.add("a", lane=Lane.ADOPTION)
+        await until(lambda: recorder.results == ["error", "error", "success"])
+
+
+async def test_a_key_of_a_namespace_that_terminates_is_left_alone_until_an_event() -> None:
+    error = NamespaceTerminatingError(403, "Forbidden", "it is being terminated")
+    reconciler = Scripted(ConflictError(409, "Conflict", "stale"), error, DONE)
+    async with running(reconciler) as (queue, recorder):
+        queue.add("a")
+        await until(lambda: recorder.results == ["error", "error"])
+        await asyncio.sleep(0.05)
+        assert reconciler.keys == ["a", "a"]
+        assert queue.core.statistics().failing == 0
+        queue.add("a")
         await until(lambda: recorder.results == ["error", "error", "success"])
 
 

@@ -288,9 +288,8 @@ class App:
         )
         self._controllers[name] = controller
         self._passes.add_controller(name, workers=workers)
-        self.manager.add_leader(
-            name, partial(self._run_controller, controller, informers_of(caches))
-        )
+        part = partial(self._run_controller, controller, informers_of(caches))
+        self.manager.add_leader(name, part)
         self._kept[f"{name} keys"] = lambda: len(core)
         self._kept[f"{name} back-offs"] = lambda: core.statistics().failing
         return queue

@@ -11,6 +11,7 @@ from warmclaim.api.resources import SANDBOX
 from warmclaim.seams import Request, Response
 from warmclaim.testing.json_values import Json, is_array, is_object
 from warmclaim.testing.patch import JSON_PATCH
+from warmclaim.testing.refusals import not_permitted
 from warmclaim.testing.sim.case import Fault
 
 _JSON: Final = {"content-type": "application/json"}
@@ -24,6 +25,7 @@ _SERVER_ERRORS: Final = (
     (503, "ServiceUnavailable"),
     (504, "Timeout"),
 )
+_VERBS: Final = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
 _SAID: Final[Mapping[str, tuple[int, str, str]]] = {
     "A1.conflict": (409, "Conflict", "simulated"),
     "A7.large": (500, "", _TOO_LARGE),
@@ -57,9 +59,12 @@ def status(code: int, reason: str, message: str) -> Response:
     return Response(code, msgspec.json.encode(said), _JSON)
 
 
-def forbidden(namespace: str) -> Response:
-    """The permissions in that namespace are gone."""
-    return status(403, "Forbidden", f'the manager may not do this in the namespace "{namespace}"')
+def forbidden(request: Request, namespace: str) -> Response:
+    """The permissions in that namespace are gone, as the authorizer says it."""
+    verb = _VERBS.get(request.method, "get")
+    plural = request.path.partition(f"/{namespace}/")[2].partition("/")[0]
+    said = not_permitted(verb, plural, namespace)
+    return Response(said.code, said.body, said.headers)
 
 
 def of_a_proxy(x: float) -> Response:

@@ -119,7 +119,7 @@ class FaultyTransport:
             line.plan.forget(key)
             fault = None
         if is_forbidden:
-            answer = answers.forbidden(_namespace_of(request.path))
+            answer = answers.forbidden(request, _namespace_of(request.path))
         elif fault is None:
             answer = await self._sent(request)
             await self._pass(back)
@@ -142,7 +142,7 @@ class FaultyTransport:
         if refused is not None:
             return refused
         if line.is_forbidden(request):
-            return Answer(answers.forbidden(_namespace_of(request.path)))
+            return Answer(answers.forbidden(request, _namespace_of(request.path)))
         inner = await line.servers.of(self._name).open_stream(request, self._caller)
         if isinstance(inner, Watch):
             self._watches.append(inner)
