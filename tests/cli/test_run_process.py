@@ -21,6 +21,7 @@ from warmclaim.testing.http_front import serve
 
 LEASES = "leases.coordination.k8s.io"
 SANDBOXES = "sandboxes.agents.x-k8s.io"
+DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 NO_SERVING = ("--metrics-bind-address=0", "--health-probe-bind-address=0")
 ALONE = ("--leader-elect=false", *NO_SERVING)
 
@@ -195,13 +196,32 @@ async def test_probes_and_metrics_are_served_while_it_runs(kubeconfig: Path) -> 
     serving = ("--metrics-bind-address=0", f"--health-probe-bind-address=127.0.0.1:{port}")
     async with started("--leader-elect=false", *serving, kubeconfig=kubeconfig) as program:
         await program.logs("leading")
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /readyz?verbose HTTP/1.1\r\nHost: x\r\n\r\n")
-        answer = (await reader.read()).decode()
-        writer.close()
-        await writer.wait_closed()
-        assert answer.startswith("HTTP/1.1 200")
+        async with asyncio.timeout(20):
+            while not (answer := await _asked(port, "/readyz?verbose")).startswith("HTTP/1.1 200"):
+                await asyncio.sleep(0.02)
         assert "[+]sandboxclaims.extensions.agents.x-k8s.io ok" in answer
+
+
+async def _asked(port: int, path: str) -> str:
+    """The whole answer to a GET."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+@pytest.mark.parametrize("is_enabled", ["true", "false"])
+async def test_the_webhook_can_be_switched_off(
+    server: FakeApiServer, kubeconfig: Path, is_enabled: str
+) -> None:
+    flags = (*ALONE, f"--enable-webhook={is_enabled}")
+    async with started(*flags, kubeconfig=kubeconfig), asyncio.timeout(20):
+        while not server.open_watches:  # noqa: ASYNC110 - another process makes it so
+            await asyncio.sleep(0.02)
+    looks = server.requests.count(verb="get", resource=DEFINITIONS)
+    assert (looks > 0) == (is_enabled == "true")  # off, it needs no right to read them
 
 
 async def test_an_address_that_is_taken_is_a_usage_error(kubeconfig: Path) -> None:

@@ -94,15 +94,17 @@ class Rig:
     async def secret(self) -> dict[str, bytes]:
         return (await self.client.get(SECRET, KEY)).decoded()
 
-    async def post(self, body: bytes, *, path: str = "/convert", server: ConversionServer | None
-                   = None, trusted: str | None = None) -> tuple[int, str]:  # fmt: skip
+    async def post(
+        self, body: bytes, *, path: str = "/convert", host: str = HOST, trusted: str = "",
+        server: ConversionServer | None = None,
+    ) -> tuple[int, str]:  # fmt: skip
         """Status and text, over TLS checked against what the first CRD says."""
         trusted = trusted or (await self.authorities())[0]
         context = ssl.create_default_context(cadata=trusted)
         url = f"https://127.0.0.1:{(server or self.server).port}{path}"
         async with (
             aiohttp.ClientSession() as session,
-            session.post(url, data=body, ssl=context, server_hostname=HOST) as answer,
+            session.post(url, data=body, ssl=context, server_hostname=host) as answer,
         ):
             return answer.status, await answer.text()
 
@@ -287,6 +289,20 @@ class TestCertificates:
         with pytest.raises(UsageError, match="--webhook-cert-dir"):
             await rig.keeper.run()
 
+    async def test_a_service_of_another_name_is_told_and_certified(self, tmp_path: Path) -> None:
+        rig = Rig(tmp_path, service_name="hook", namespace="team")
+        rig.api.cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+        async with running(rig.keeper):
+            for name in crds(None):
+                crd = await rig.client.get(CUSTOM_RESOURCE, ObjectKey("", name))
+                webhook = crd.spec.conversion.webhook
+                assert webhook is not None
+                service = webhook.client_config and webhook.client_config.service
+                assert service is not None
+                assert (service.namespace, service.name) == ("team", "hook")
+            for host in ("hook.team.svc", "hook.team.svc.cluster.local"):
+                assert (await rig.post(review(a_pool()), host=host))[0] == 200
+
     async def test_a_missing_permission_is_told_and_the_rest_goes_on(self, tmp_path: Path) -> None:
         rig = Rig(tmp_path)
         denied = _Denying(InProcessTransport(rig.api), "/secrets/")
@@ -327,6 +343,14 @@ class TestGivenFiles:
             assert rig.keeper.problem() is None
             assert (await rig.post(review(a_pool()), trusted=second.authority.decode()))[0] == 200
         assert rig.api.requests.count(verb="get") == 0
+
+    async def test_they_have_the_names_that_the_flags_give(self, tmp_path: Path) -> None:
+        rig = Rig(tmp_path, manages_certs=False, cert_name="a.crt", key_name="a.key")
+        issued = issue(NAMES, now_s=rig.clock.wall())
+        (tmp_path / "a.crt").write_bytes(issued.pair.certificate)
+        (tmp_path / "a.key").write_bytes(issued.pair.key)
+        async with running(rig.keeper):
+            assert (await rig.post(review(a_pool()), trusted=issued.authority.decode()))[0] == 200
 
     async def test_one_combined_file_will_do(self, tmp_path: Path) -> None:
         rig = Rig(tmp_path, manages_certs=False)

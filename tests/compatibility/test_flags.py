@@ -1,0 +1,61 @@
+"""Flags of the Go manager whose effect no other test shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.controllers.app_world import NAMESPACE, SANDBOX, AppWorld, virtual
+
+from warmclaim.cli.goflags import parse_settings
+from warmclaim.kube.lease_record import LEASE_NAME
+from warmclaim.settings import LeaseSettings
+from warmclaim.testing.builders import a_pool, a_template
+
+EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+LEASES = "leases.coordination.k8s.io"
+
+
+def given(*argv: str) -> dict[str, Any]:
+    """The settings of a manager that runs one controller, started with these flags."""
+    settings = parse_settings(["--leader-elect=false", *argv], dropin=False).settings
+    names = ("controllers", "lease", "pools", "claims", "sandboxes")
+    return {name: getattr(settings, name) for name in names}
+
+
+def test_the_lease_has_the_apis_name_and_times() -> None:
+    times = LeaseSettings()
+    assert (times.duration_s, times.renew_deadline_s, times.retry_period_s) == (15, 10, 2)
+
+    async def scenario(world: AppWorld) -> None:
+        await world.run_for(1)
+        lease = world.server.cluster.store.get(LEASES, f"{NAMESPACE}/{LEASE_NAME}")
+        assert lease is not None
+        assert LEASE_NAME == "a3317529.agent-sandbox.x-k8s.io"
+        assert lease.object["spec"]["leaseDurationSeconds"] == 15
+
+    virtual(scenario, lease=times, controllers=frozenset({"claim", "pool", "sandbox"}))
+
+
+@pytest.mark.parametrize(("flag", "mark"), [("true", "true"), ("false", None)])
+def test_eviction_of_waiting_pods_can_be_switched_off(flag: str, mark: str | None) -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template(), a_pool())
+        await world.run_for(5)
+        (made,) = world.server.cluster.store.scan(str(SANDBOX))
+        metadata = made.object["spec"]["podTemplate"]["metadata"]
+        assert metadata.get("annotations", {}).get(EVICT) == mark
+
+    virtual(scenario, **given("--controllers=pool", f"--enable-warm-pool-eviction={flag}"))
+
+
+@pytest.mark.parametrize("size", [3, 100])
+def test_a_batch_is_as_large_as_the_flag_allows(size: int) -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template(), a_pool(replicas=10))
+        await world.run_for(10)
+        batches = [w for w in world.writes() if w.startswith("patch sandboxwarmpools ")]
+        assert len(batches) == -(-10 // size)
+        assert world.writes().count("create sandboxes 201") == 10
+
+    virtual(scenario, **given("--controllers=pool", f"--sandbox-warm-pool-max-batch-size={size}"))
