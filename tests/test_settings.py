@@ -30,6 +30,7 @@ def test_the_defaults_are_within_their_limits() -> None:
         ("sandbox-concurrent-workers", "sandboxes.workers", 0),
         ("sandbox-claim-concurrent-workers", "claims.workers", -1),
         ("sandbox-warm-pool-concurrent-workers", "pools.workers", 0),
+        ("sandbox-template-concurrent-workers", "templates.workers", 0),
         ("sandbox-warm-pool-max-batch-size", "pools.batch_items_max", 0),
         ("sandbox-warm-pool-max-refill-rate", "pools.refill_per_s_max", float("nan")),
         ("sandbox-warm-pool-max-refill-rate", "pools.refill_per_s_max", float("inf")),

@@ -197,7 +197,7 @@ async def test_probes_and_metrics_are_served_while_it_runs(kubeconfig: Path) -> 
     async with started("--leader-elect=false", *serving, kubeconfig=kubeconfig) as program:
         await program.logs("leading")
         async with asyncio.timeout(20):
-            while not (answer := await _asked(port, "/readyz?verbose")).startswith("HTTP/1.1 200"):
+            while not (answer := await _asked(port, "/readyz?verbose")).startswith("HTTP/1.1 200"):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert "[+]sandboxclaims.extensions.agents.x-k8s.io ok" in answer
 
