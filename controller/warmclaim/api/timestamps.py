@@ -13,6 +13,13 @@ def rfc3339(seconds: float) -> str:
     return _written(int(min(max(seconds, 0.0), _SECONDS_MAX)))
 
 
+def rfc3339_nano(seconds: float) -> str:
+    """With the fraction that there is, at most six digits, as Go's RFC3339Nano. Saturates alike."""
+    moment = datetime.fromtimestamp(min(max(seconds, 0.0), _SECONDS_MAX), UTC)
+    fraction = f".{moment.microsecond:06d}".rstrip("0").rstrip(".")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
 @lru_cache(maxsize=16)
 def _written(second: int) -> str:
     # Asked for many times within a second, and 8 us each time.

@@ -20,6 +20,8 @@ from warmclaim.app.permission_events import PermissionEvents
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
+from warmclaim.controllers.claim_marks import ClaimMarksReconciler, wake_for_marks
+from warmclaim.controllers.claim_records import ClaimRecords
 from warmclaim.controllers.claim_sight import ClaimCaches
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
@@ -55,11 +57,15 @@ from warmqueue import Backoff, Lane, WaitingLine, WarmDirectory, Workqueue
 # Names that dashboards know (the label `controller`).
 CLAIM, POOL, SANDBOX = "sandboxclaim", "sandboxwarmpool", "sandbox"
 TEMPLATE = "sandboxtemplate"
-LEGACY_POLICY = "legacy-networkpolicy"  # ours alone
+LEGACY_POLICY = "legacy-networkpolicy"  # ours alone, as the next one
+CLAIM_MARKS = "claim-marks"
 
 QUIET_S = 0.25
 """Refill's turn comes when no claim was served for that long (or its bound has passed): claims at
 50 a second leave gaps of 20 ms, and what is created in them is still in their way."""
+
+MARKS_WORKERS, MARKS_WAIT_S_MAX = 2, 5.0
+"""What is noted on served claims: that few at once, and so long after Ready if claims come on."""
 
 RETRY_BASE_S, RETRY_CAP_S = 0.005, 30.0
 
@@ -206,9 +212,27 @@ class App:
             on_refused=telemetry.refused_member,
         )
         self.metrics.pool_sandboxes.read_from(partial(tier_rows, self.warm))
+        self._add_claim_marks(caches, reconciler.records)
         self._kept["claim records"] = lambda: len(reconciler.records)
         self._kept["waiting claims"] = lambda: len(waiting)
         self._kept["warm sandboxes"] = lambda: len(self.warm)
+
+    def _add_claim_marks(self, caches: ClaimCaches, records: ClaimRecords) -> None:
+        clock, claims = self._outside.clock, caches.claims
+        gate = RefillGate(clock, self._is_serving_claims, wait_s_max=MARKS_WAIT_S_MAX)
+        reconciler = ClaimMarksReconciler(
+            self.client,
+            claims,
+            caches.sandboxes,
+            records,
+            gate.turn,
+            clock,
+            notes_times=not self.settings.claims.observability_disabled,
+        )
+        queue = self._add_controller(
+            CLAIM_MARKS, reconciler, MARKS_WORKERS, lambda key: key not in claims.store
+        )
+        wake_for_marks(claims, queue)
 
     def _add_pools(self) -> None:
         settings = self.settings.pools

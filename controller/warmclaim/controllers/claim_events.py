@@ -51,10 +51,10 @@ class ClaimEvents:
             if change.old is not None:
                 self._queue.add(change.old.metadata.key, lane=Lane.LIFECYCLE)
             return
+        self._records.saw(claim)
         if change.is_own:
             return  # the pass that wrote it goes on by itself
         if not claim.published and not claim.metadata.is_deleting:
-            self._records.of(claim.metadata.key, claim.metadata.uid)  # first sight
             self._queue.add(claim.metadata.key, lane=Lane.ADOPTION)
         else:
             self._queue.add(claim.metadata.key, lane=Lane.STATUS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from warmclaim.api.claim import Claim
 from warmclaim.api.meta import ObjectKey
 from warmclaim.seams import Clock
 from warmqueue import Taken
@@ -15,7 +16,11 @@ from warmqueue import Taken
 @dataclass(slots=True)
 class ClaimRecord:
     """One living claim. Times are monotonic seconds; `pending` is a reservation whose outcome
-    is unknown, to be read back before anything else is done for the claim."""
+    is unknown, to be read back before anything else is done for the claim.
+
+    `ready_s`: when it was first seen Ready, by whoever's write; None too where it `was_ready` at
+    first sight. `marked`: the sandbox that it had when all that is noted on it was.
+    """
 
     uid: str
     seen_s: float
@@ -24,6 +29,10 @@ class ClaimRecord:
     attempts: int = 0
     pending: Taken | None = None
     is_measured: bool = False
+    was_ready: bool = False
+    ready_s: float | None = None
+    marked: str = ""
+    trace_context: str = ""
 
 
 class ClaimRecords:
@@ -45,6 +54,18 @@ class ClaimRecords:
             record = ClaimRecord(uid, self._clock.monotonic(), pending=pending)
             self._records[key] = record
         return record
+
+    def saw(self, claim: Claim) -> None:
+        """The claim came or changed: note its first sight, and when it is first Ready."""
+        key, uid = claim.metadata.key, claim.metadata.uid
+        known = self._records.get(key)
+        record = self.of(key, uid)
+        if not claim.is_ready or record.was_ready or record.ready_s is not None:
+            return
+        if record is known:
+            record.ready_s = self._clock.monotonic()
+        else:
+            record.was_ready = True
 
     def find(self, key: ObjectKey) -> ClaimRecord | None:
         """The record, whatever the uid; None for an unknown claim."""

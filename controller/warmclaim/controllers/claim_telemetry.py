@@ -13,6 +13,7 @@ from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.timestamps import seconds_of
 from warmclaim.controllers.claim_records import ClaimRecord
 from warmclaim.domain import adoption
+from warmclaim.domain.claim_marks import observed_since_s
 from warmclaim.domain.eligibility import Refusal, pool_owner
 from warmclaim.domain.outcome import Outcome
 from warmclaim.domain.sandbox_marks import launch_type_of
@@ -144,16 +145,20 @@ class ClaimTelemetry:
             self._events.normal(CLAIM, claim, "SandboxAdopted", "Adoption", note)
 
     def _became_ready(self, claim: Claim, sandbox: Sandbox, record: ClaimRecord) -> None:
-        if record.is_measured:
+        annotations = claim.metadata.annotations
+        # Once in its life: another process may have measured it, or was to and did not.
+        if record.is_measured or record.ready_s is None:
+            return
+        if names.ANNOTATION_FIRST_READY in annotations:
             return
         record.is_measured = True
-        wall = self._clock.wall()
-        annotations = claim.metadata.annotations
+        ahead_s = self._clock.wall() - self._clock.monotonic()
+        ready_s, seen_s = record.ready_s + ahead_s, record.seen_s + ahead_s
         ready = sandbox.ready
         latencies = ReadyLatencies(
-            from_webhook_s=_since(annotations.get(names.ANNOTATION_WEBHOOK_OBSERVED), wall),
-            from_controller_s=self._clock.monotonic() - record.seen_s,
-            from_client_s=_since(annotations.get(names.ANNOTATION_CLIENT_REQUESTED), wall),
+            from_webhook_s=_since(annotations.get(names.ANNOTATION_WEBHOOK_OBSERVED), ready_s),
+            from_controller_s=ready_s - observed_since_s(claim, seen_s),
+            from_client_s=_since(annotations.get(names.ANNOTATION_CLIENT_REQUESTED), ready_s),
             sandbox_creation_s=_since(
                 sandbox.metadata.creation_timestamp,
                 seconds_of(ready.last_transition_time if ready else None),

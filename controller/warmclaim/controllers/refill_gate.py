@@ -1,4 +1,4 @@
-"""Claims first: creation for pools waits while claims are being served, but never for long."""
+"""Claims first: what nobody waits for waits while claims are being served, but never for long."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ class RefillGate:
         self._wait_s_max = wait_s_max
         self._look_every_s = look_every_s
 
-    async def turn(self) -> None:
-        """Wait for the caller's turn to create something for a pool."""
-        deadline = self._clock.monotonic() + self._wait_s_max
+    async def turn(self, since_s: float | None = None) -> None:
+        """Wait for the caller's turn. The bound counts from `since_s`, else from now: what has
+        waited elsewhere must not wait once more."""
+        began_s = self._clock.monotonic() if since_s is None else since_s
+        deadline = began_s + self._wait_s_max
         while self._is_busy() and self._clock.monotonic() < deadline:
             await self._clock.sleep(self._look_every_s)

@@ -95,6 +95,10 @@ def _status_lost(_: Arena) -> Script:
     return Script(nothing, _once(_lost, "PATCH", "/status"))
 
 
+def _note_lost(_: Arena) -> Script:
+    return Script(nothing, _once(_lost, "PATCH", "/sandboxclaims/"))
+
+
 def _squatted(arena: Arena) -> Script:
     """Somebody else takes the first member's name first."""
 
@@ -126,6 +130,21 @@ def _annotation_missing(store: ObjectStore) -> list[str]:
         for commit in store.scan(str(SANDBOX))
     ]
     return claim_problems(store) + ([] if found == ["blue"] else [f"the pod's note is {found}"])
+
+
+def _unmarked(store: ObjectStore) -> list[str]:
+    """What is not noted on a served claim and its sandbox, and what should not be any more."""
+    problems: list[str] = []
+    for commit in store.scan(str(CLAIM)):
+        metadata = commit.object["metadata"]
+        if names.ANNOTATION_FIRST_READY not in metadata["annotations"]:
+            problems.append(f"{commit.key} does not say when it was Ready")
+        if names.ASSIGNED_SANDBOX in metadata["annotations"] | metadata.get("labels", {}):
+            problems.append(f"{commit.key} still names what it did not get")
+    for commit in store.scan(str(SANDBOX)):
+        if commit.object["metadata"]["labels"].get(names.LABEL_LAUNCH_TYPE) != names.WARM:
+            problems.append(f"{commit.key} was launched warm and does not say so")
+    return problems
 
 
 def _claim_gone(store: ObjectStore) -> list[str]:
@@ -207,6 +226,14 @@ def _expired(policy: str, problems: Problems) -> Case:
     return Case(f"claim-expired-{policy.lower()}", "claim", objects, problems)
 
 
+def _marks(name: str, **more: Any) -> Case:
+    """A claim that another controller served, having chosen another sandbox before."""
+    chosen = {names.ASSIGNED_SANDBOX: "chosen"}
+    claim = a_claim("c0", sandbox="w0", merge={"metadata": {"annotations": chosen}})
+    bound = a_sandbox("w0", claim="c0")
+    return Case(f"marks-{name}", "marks", (bound, claim), _unmarked, **more)
+
+
 def _pools(name: str, *objects: Json, **more: Any) -> Case:
     return Case(f"pool-{name}", "pool", (a_template(), *objects), _pool_problems, **more)
 
@@ -247,6 +274,9 @@ CASES: Final = (
     _asks_for_more(),
     _expired("Delete", _claim_gone),
     _expired("Retain", _sandbox_gone),
+    _marks("upgraded"),
+    _marks("yields", turn=_while_claims_are_served),
+    _marks("answer-lost", script=_note_lost),
     _pools("fill", a_pool(replicas=3)),
     _pools("yields", a_pool(replicas=3), turn=_while_claims_are_served),
     _pools("answer-lost", a_pool(replicas=2), script=_pool_reservation_lost),

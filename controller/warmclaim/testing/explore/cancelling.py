@@ -46,6 +46,7 @@ _LEFT_ON_PURPOSE: Final = "sandbox-turns"
 
 _WORKED: Final[dict[Part, str]] = {
     "claim": str(CLAIM),
+    "marks": str(CLAIM),
     "pool": str(POOL),
     "sandbox": str(SANDBOX),
 }

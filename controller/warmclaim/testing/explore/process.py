@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry
 
+from warmclaim.api.claim import Claim
 from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.names import LABEL_NAME_HASH
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, TEMPLATE, Resource
@@ -21,6 +22,8 @@ from warmclaim.app.muted_events import MutedEvents
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
+from warmclaim.controllers.claim_marks import ClaimMarksReconciler, wake_for_marks
+from warmclaim.controllers.claim_records import ClaimRecords
 from warmclaim.controllers.claim_sight import ClaimCaches
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
@@ -45,7 +48,7 @@ from warmclaim.domain.eligibility import pool_owner, why_not_adoptable
 from warmclaim.errors import InvariantError
 from warmclaim.kube.answers import decoder_for
 from warmclaim.kube.client import ApiClient
-from warmclaim.kube.informer import Informer
+from warmclaim.kube.informer import Change, Informer
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
 from warmclaim.runtime.controller import Controller, EndedPass
 from warmclaim.runtime.reconciler import Reconciler
@@ -57,12 +60,13 @@ from warmclaim.testing.virtual_loop import SeededRng
 from warmqueue import Backoff, Lane, WaitingLine, WarmDirectory, Workqueue
 
 T = TypeVar("T", bound=Object)
-Part: TypeAlias = Literal["claim", "pool", "sandbox"]
+Part: TypeAlias = Literal["claim", "marks", "pool", "sandbox"]
 Turn: TypeAlias = Callable[[], Awaitable[None]]
 
 _KINDS: Final[dict[Part, tuple[Resource[Any], ...]]] = {
     # in the order in which they are listed
     "claim": (TEMPLATE, POOL, SANDBOX, CLAIM),
+    "marks": (SANDBOX, CLAIM),
     "pool": (TEMPLATE, SANDBOX, POOL),
     "sandbox": (POD, SERVICE, SANDBOX),
 }
@@ -129,7 +133,12 @@ class Process:
             backoff=Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S),
         )
         self.queue = AsyncWorkqueue(core, clock)
-        build = {"claim": self._claims, "pool": self._pools, "sandbox": self._sandboxes}
+        build = {
+            "claim": self._claims,
+            "marks": self._marks,
+            "pool": self._pools,
+            "sandbox": self._sandboxes,
+        }
         self.controller = Controller(
             part, build[part](), self.queue, workers=workers, clock=clock, observer=self
         )
@@ -224,6 +233,23 @@ class Process:
             on_refused=telemetry.refused_member,
         )
         return reconciler
+
+    def _marks(self) -> Reconciler[ObjectKey]:
+        claims, sandboxes = self.informers[str(CLAIM)], self.informers[str(SANDBOX)]
+        records = ClaimRecords(self._clock)
+
+        def saw(change: Change[Claim]) -> None:
+            if change.new is not None:
+                records.saw(change.new)
+
+        async def turn(_: float) -> None:
+            await self._turn()
+
+        claims.subscribe(saw)
+        wake_for_marks(claims, self.queue)
+        return ClaimMarksReconciler(
+            self.client, claims, sandboxes, records, turn, self._clock, notes_times=True
+        )
 
     def _pools(self) -> Reconciler[ObjectKey]:
         inform = self.informers

@@ -13,6 +13,7 @@ from typing import Final
 
 from warmclaim.api.resources import CLAIM, NETWORK_POLICY, POOL, SANDBOX, TEMPLATE, Resource
 from warmclaim.app import App
+from warmclaim.app.build import MARKS_WORKERS
 from warmclaim.app.election import LeaseElection
 from warmclaim.testing.sim.wire import Report
 from warmclaim.testing.store import ObjectStore
@@ -34,6 +35,8 @@ _KINDS: Final[Mapping[str, tuple[Resource[object], ...]]] = {
     _SERIES: (CLAIM, POOL),
     "sandboxclaim keys": (CLAIM,),
     "sandboxclaim back-offs": (CLAIM,),
+    "claim-marks keys": (CLAIM,),
+    "claim-marks back-offs": (CLAIM,),
     "sandboxwarmpool keys": (POOL,),
     "sandboxwarmpool back-offs": (POOL,),
     "sandbox keys": (SANDBOX,),
@@ -67,7 +70,7 @@ def tasks_max(app: App) -> int:
     """How many of them one manager may have when all is quiet."""
     settings = app.settings
     workers = settings.claims.workers + settings.pools.workers + settings.sandboxes.workers
-    workers += 2 * settings.templates.workers
+    workers += 2 * settings.templates.workers + MARKS_WORKERS
     return workers + TASKS_OF_A_WATCH * len(app.caches.informers) + TASKS_OF_AN_APP
 
 
