@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 from tests.controllers.app_world import AppWorld, virtual
 from tests.upgrade.go_objects import ASSIGNED, FIRST_READY, Marks, go_bound, go_claim, go_member
@@ -24,7 +22,7 @@ def stock(world: AppWorld, *objects: Json) -> None:
     world.put(a_template("python"), a_pool("pool", template="python", replicas=0), *objects)
 
 
-async def marks_of(world: AppWorld) -> tuple[Mapping[str, str], Mapping[str, str]]:
+async def marks_of(world: AppWorld) -> tuple[dict[str, str], dict[str, str]]:
     metadata = (await world.claim("c")).metadata
     return metadata.annotations, metadata.labels
 

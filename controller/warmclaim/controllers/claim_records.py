@@ -20,6 +20,7 @@ class ClaimRecord:
 
     `ready_s`: when it was first seen Ready, by whoever's write; None too where it `was_ready` at
     first sight. `marked`: the sandbox that it had when all that is noted on it was.
+    `trace_context` is that of the pass that gave it a sandbox, None where nothing is traced.
     """
 
     uid: str
@@ -32,7 +33,7 @@ class ClaimRecord:
     was_ready: bool = False
     ready_s: float | None = None
     marked: str = ""
-    trace_context: str = ""
+    trace_context: str | None = None
 
 
 class ClaimRecords:

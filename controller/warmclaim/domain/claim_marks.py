@@ -25,7 +25,7 @@ class FirstTimes:
 
     seen_s: float | None = None
     ready_s: float | None = None
-    trace_context: str = ""
+    trace_context: str | None = None
 
 
 def claim_marks(claim: Claim, times: FirstTimes | None) -> dict[str, dict[str, str | None]]:
