@@ -230,7 +230,7 @@ class App:
             notes_times=not self.settings.claims.observability_disabled,
         )
         queue = self._add_controller(
-            CLAIM_MARKS, reconciler, MARKS_WORKERS, lambda key: key not in claims.store
+            CLAIM_MARKS, caches, reconciler, MARKS_WORKERS, lambda key: key not in claims.store
         )
         wake_for_marks(claims, queue)
 
