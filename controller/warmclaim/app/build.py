@@ -17,6 +17,7 @@ from warmclaim.app.gauges import sample_controllers, tier_rows
 from warmclaim.app.muted_events import MutedEvents
 from warmclaim.app.outside import Outside
 from warmclaim.app.permission_events import PermissionEvents
+from warmclaim.app.subjects import finder
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
@@ -51,7 +52,7 @@ from warmclaim.runtime.reconciler import Reconciler
 from warmclaim.settings import Settings
 from warmclaim.telemetry.metrics import BuildInfo, Metrics
 from warmclaim.telemetry.observers import PassMetrics, RequestMetrics
-from warmclaim.telemetry.tracing import Span, no_spans
+from warmclaim.telemetry.tracing import NO_TRACE, Spans, Trace, no_spans
 from warmqueue import Backoff, Lane, WaitingLine, WarmDirectory, Workqueue
 
 # Names that dashboards know (the label `controller`).
@@ -81,11 +82,13 @@ class App:
         settings: Settings,
         outside: Outside,
         registry: CollectorRegistry | None = None,
-        spans: Callable[[str], Span] = no_spans,
+        spans: Spans = no_spans,
+        trace: Trace = NO_TRACE,
     ) -> None:
         self.settings = settings
         self._outside = outside
         self._spans = spans
+        self._trace = trace
         self.metrics = Metrics(registry or CollectorRegistry(), outside.clock)
         self.metrics.set_build_info(BuildInfo(__version__))
         self.outage = Outage(outside.clock)
@@ -95,7 +98,7 @@ class App:
         self.client = ApiClient(
             outside.transport,
             clock=outside.clock,
-            observer=RequestMetrics(self.metrics, outside.server),
+            observer=trace.requests(RequestMetrics(self.metrics, outside.server)),
             timeout_s=settings.api.request_timeout_s,
             outage=self.outage,
             permissions=self.permissions,
@@ -185,10 +188,10 @@ class App:
             self.caches.claims, self.caches.sandboxes, self.caches.pools, self.caches.templates
         )
         waiting = self._waiting
-        hand_over = HandOver(self.client, caches.claims, caches.sandboxes)
+        hand_over = HandOver(self.client, caches.claims, caches.sandboxes, self._trace)
         reporter = self._events.of("sandboxclaim-controller")
         events = MutedEvents() if settings.events_disabled else reporter
-        telemetry = ClaimTelemetry(self.metrics, events, clock)
+        telemetry = ClaimTelemetry(self.metrics, events, clock, self._trace)
         reconciler = ClaimReconciler(
             caches,
             self._blueprints,
@@ -307,7 +310,7 @@ class App:
             workers=workers,
             clock=clock,
             observer=self._passes,
-            span=self._spans(name),
+            span=self._spans(name, finder(self.caches, name)),
             has_recovered_since=self.outage.has_ended_since,
         )
         self._controllers[name] = controller

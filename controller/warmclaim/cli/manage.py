@@ -19,7 +19,7 @@ from warmclaim.settings import ApiSettings, Settings
 from warmclaim.telemetry.exposition import exposition
 from warmclaim.telemetry.logs import LogHandler
 from warmclaim.telemetry.observers import WebhookMetrics
-from warmclaim.telemetry.tracing import Tracing, no_spans, otlp_exporter
+from warmclaim.telemetry.tracing import NO_TRACE, Tracing, no_spans, otlp_exporter
 from warmclaim.webhook.definitions import PATH
 from warmclaim.webhook.keeper import WebhookKeeper
 from warmclaim.webhook.server import ConversionServer
@@ -44,8 +44,9 @@ async def manage(
     transport = HttpTransport(connection, settings=_connections(settings.api))
     server = connection.server_url
     outside = Outside(transport, clock, rng, identity(rng), namespace, server, domains)
-    tracing = Tracing(otlp_exporter()) if settings.serving.traces else None
-    app = App(settings, outside, spans=tracing.spans if tracing else no_spans)
+    tracing = Tracing(otlp_exporter(), clock) if settings.serving.traces else None
+    spans, trace = (tracing.spans, tracing) if tracing else (no_spans, NO_TRACE)
+    app = App(settings, outside, spans=spans, trace=trace)
     logs.on_drop = app.metrics.log_records_dropped.inc
     heartbeat = Heartbeat(clock, on_lag=app.metrics.loop_lag_s.observe)
     webhook = _webhook(settings, app, clock)

@@ -20,6 +20,7 @@ from warmclaim.domain.sandbox_marks import launch_type_of
 from warmclaim.domain.sandbox_pod import normalised_created_by
 from warmclaim.seams import Clock
 from warmclaim.telemetry.metrics import Metrics, ReadyLatencies, Stage
+from warmclaim.telemetry.tracing import NO_TRACE, Trace
 
 _log = logging.getLogger("warmclaim.claim")
 
@@ -43,10 +44,13 @@ class Events(Protocol):
 class ClaimTelemetry:
     """One method for each thing worth telling; no decision is made here."""
 
-    def __init__(self, metrics: Metrics, events: Events, clock: Clock) -> None:
+    def __init__(
+        self, metrics: Metrics, events: Events, clock: Clock, trace: Trace = NO_TRACE
+    ) -> None:
         self._metrics = metrics
         self._events = events
         self._clock = clock
+        self._trace = trace
 
     def outcome(self, outcome: Outcome) -> None:
         """Count how a step ended."""
@@ -69,6 +73,9 @@ class ClaimTelemetry:
         if picked_s is not None and reserved_s is not None:
             self._metrics.stages[Stage.SEEN_TO_PICKED].observe(picked_s - record.seen_s)
             self._metrics.stages[Stage.PICKED_TO_RESERVED].observe(reserved_s - picked_s)
+            name, node = sandbox.metadata.name, sandbox.node or ""
+            self._trace.span("pick", record.seen_s, picked_s, sandbox=name, node=node)
+            self._trace.span("reserve", picked_s, reserved_s, sandbox=name)
         pool = pool_owner(sandbox)
         self._count_created(claim, sandbox, names.WARM, pool.name if pool else "")
 
@@ -128,7 +135,12 @@ class ClaimTelemetry:
         name, now_s = sandbox.metadata.name, self._clock.monotonic()
         if record.reserved_s is not None:
             self._metrics.stages[Stage.RESERVED_TO_PUBLISHED].observe(now_s - record.reserved_s)
+            self._trace.span("publish", record.reserved_s, now_s, sandbox=name)
         self._metrics.stages[Stage.SEEN_TO_PUBLISHED].observe(now_s - record.seen_s)
+        if context := self._trace.context():
+            # An earlier pass may have reserved it: the claim's is the one that its sandbox carries.
+            carried = sandbox.metadata.annotations.get(names.ANNOTATION_TRACE_CONTEXT)
+            record.trace_context = carried or context
         is_warm = launch_type_of(sandbox) == names.WARM
         _log.info(
             "published",

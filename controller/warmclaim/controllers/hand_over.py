@@ -8,9 +8,11 @@ the cache, and the claim is decided anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from warmclaim.api.claim import Claim
 from warmclaim.api.meta import ObjectKey
+from warmclaim.api.names import ANNOTATION_TRACE_CONTEXT
 from warmclaim.api.resources import CLAIM, SANDBOX
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.controllers.keys import object_key
@@ -30,6 +32,7 @@ from warmclaim.errors import (
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Informer
 from warmclaim.seams import Channel
+from warmclaim.telemetry.tracing import NO_TRACE, Trace
 from warmqueue import Taken
 
 
@@ -38,11 +41,16 @@ class HandOver:
     the write's answer does not tell what happened."""
 
     def __init__(
-        self, client: ApiClient, claims: Informer[Claim], sandboxes: Informer[Sandbox]
+        self,
+        client: ApiClient,
+        claims: Informer[Claim],
+        sandboxes: Informer[Sandbox],
+        trace: Trace = NO_TRACE,
     ) -> None:
         self._client = client
         self._claims = claims
         self._sandboxes = sandboxes
+        self._trace = trace
 
     async def read_claim(self, claim: Claim) -> None:
         """Put the API server's own word on the claim into the cache. Raises if it can't be had."""
@@ -71,7 +79,12 @@ class HandOver:
         Raises what prevented an answer; then the entry stays in flight, to be read back
         (`read_back`), unless surely nothing was applied.
         """
-        operations = reservation_patch(sandbox, claim, keeps_eviction_mark=keeps_eviction_mark)
+        operations = reservation_patch(
+            sandbox,
+            claim,
+            keeps_eviction_mark=keeps_eviction_mark,
+            trace_context=self._trace.context(),
+        )
         try:
             # From here on the answer may be lost, also by cancellation: only reading back ends it.
             taken.carry_over()
@@ -155,12 +168,16 @@ class HandOver:
         self._claims.observe(written)
         return True
 
-    async def create(self, namespace: str, body: dict[str, object], name: str) -> Sandbox | None:
-        """Create a sandbox under a given name; None if somebody else holds the name.
+    async def create(self, namespace: str, body: dict[str, Any], name: str) -> Sandbox | None:
+        """Create a sandbox under a given name; None if somebody else holds the name. It carries the
+        context of the trace, where there is one and `body` has none.
 
         Idempotent: a taken name or an unknown outcome is read back. Raises TransientError if the
         outcome stayed unknown and nothing is there (yet).
         """
+        if context := self._trace.context():
+            annotations = body["metadata"].setdefault("annotations", {})
+            annotations.setdefault(ANNOTATION_TRACE_CONTEXT, context)
         try:
             created = await self._client.create(SANDBOX, namespace, body, channel=Channel.CLAIMS)
         except ThrottledError:

@@ -33,12 +33,17 @@ _POOL_LABELS = (names.LABEL_WARM_POOL, names.LABEL_POD_TEMPLATE_HASH, names.LABE
 
 
 def reservation_patch(
-    sandbox: Sandbox, claim: Claim, *, keeps_eviction_mark: bool = False
+    sandbox: Sandbox,
+    claim: Claim,
+    *,
+    keeps_eviction_mark: bool = False,
+    trace_context: str | None = None,
 ) -> list[Operation]:
     """`sandbox` changes owner from its pool to `claim`, if it is still what the view shows.
 
     Its pod template loses the pool's marks and gets the claim's additional metadata.
-    `keeps_eviction_mark`: the template itself says that its pods may be evicted.
+    `keeps_eviction_mark`: the template itself says that its pods may be evicted. `trace_context`:
+    what the sandbox is to carry where the claim carries none.
     Raises ValueError if the view has no controlling owner (such a sandbox is no candidate).
     """
     meta = sandbox.metadata
@@ -67,7 +72,9 @@ def reservation_patch(
         *({"op": "remove", "path": _member("/metadata/labels", label)} for label in dropped),
         *_set_members("/metadata/labels", labels, exists=bool(meta.labels)),
         *_set_members(
-            "/metadata/annotations", _annotations(sandbox, claim), exists=bool(meta.annotations)
+            "/metadata/annotations",
+            _annotations(sandbox, claim, trace_context),
+            exists=bool(meta.annotations),
         ),
         *change_operations(sandbox, _pod_change(claim, keeps_eviction_mark)),
     ]
@@ -161,11 +168,11 @@ def _unpublished(claim: Claim, status: ClaimStatus) -> Iterable[Operation]:
     )
 
 
-def _annotations(sandbox: Sandbox, claim: Claim) -> dict[str, str]:
+def _annotations(sandbox: Sandbox, claim: Claim, trace_context: str | None) -> dict[str, str]:
     wanted = {names.ANNOTATION_POD_NAME: sandbox.metadata.name}
     if note := keys_note(claim.spec.additional_pod_metadata):
         wanted[names.ANNOTATION_CLAIM_METADATA] = note
-    if trace := claim.metadata.annotations.get(names.ANNOTATION_TRACE_CONTEXT):
+    if trace := claim.metadata.annotations.get(names.ANNOTATION_TRACE_CONTEXT) or trace_context:
         wanted[names.ANNOTATION_TRACE_CONTEXT] = trace
     stored = sandbox.metadata.annotations
     return {key: value for key, value in wanted.items() if stored.get(key) != value}

@@ -60,7 +60,7 @@ class Controller(Generic[K]):
     the request can never succeed, else with the key's exponential back-off. Only in a namespace
     that terminates it is not: all that is there will be deleted, which is an event. No exception
     of a pass ends a worker: one poison object must not stop its kind. `span` is entered around
-    each pass, with its key.
+    each pass, with its work.
 
     `has_recovered_since(moment)` tells whether an outage of the API server has ended since then: a
     pass that began before, and failed for it, is repeated at once.
@@ -75,7 +75,7 @@ class Controller(Generic[K]):
         workers: int,
         clock: Clock,
         observer: PassObserver,
-        span: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext(),
+        span: Callable[[Work[K]], AbstractContextManager[object]] = lambda _: nullcontext(),
         has_recovered_since: Callable[[float], bool] = lambda _: False,
     ) -> None:
         self.name = name
@@ -142,7 +142,7 @@ class Controller(Generic[K]):
         self._unserved.pop(work.key, None)
         failure: Exception | None = None
         try:
-            with self._span(str(work.key)):
+            with self._span(work):
                 result = await self._reconciler.reconcile(work.key)
         except Exception as error:
             self._failed(work, error, started)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from warmclaim.app import App
 from warmclaim.seams import Clock, Transport
-from warmclaim.telemetry.tracing import Span
+from warmclaim.telemetry.tracing import Find, Span
 from warmclaim.testing.cluster import Cluster
 from warmclaim.testing.sim.barrier import Barrier
 from warmclaim.testing.sim.borders import Borders
@@ -57,9 +57,9 @@ class Observers:
         """The transport to give to a process; `clock` is its own."""
         return self._wire.tap(self._flights.tap(inner, process), process, clock, is_out)
 
-    def spans(self, controller: str) -> Span:
+    def spans(self, controller: str, find: Find) -> Span:
         """The spans to give to it."""
-        return self._wire.spans(controller)
+        return self._wire.spans(controller, find)
 
     def attach(self, process: str, app: App) -> None:
         """Watch the caches of a process that is about to run."""

@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from warmclaim.api.meta import ObjectKey
 from warmclaim.seams import ByteStream, Clock, Request, Response, Transport
-from warmclaim.telemetry.tracing import Span
+from warmclaim.telemetry.tracing import Find, Span
 
 Report: TypeAlias = Callable[[str, str], None]
 """Takes a promise that did not hold, and what was seen."""
@@ -165,9 +166,9 @@ class Wire:
         """The transport to give to that process; `clock` is its own."""
         return _Tapped(self, inner, process, clock, is_out)
 
-    def spans(self, controller: str) -> Span:
+    def spans(self, controller: str, _: Find) -> Span:
         """For App: each pass is entered and left through here."""
-        return lambda key: _Passage(self._work, self._begun(controller, key))
+        return lambda work: _Passage(self._work, self._begun(controller, work.key))
 
     def send(self, request: Request, process: str, now_s: float, is_out: bool) -> Exchange:
         """Tell of a request."""
@@ -185,10 +186,9 @@ class Wire:
         for listener in self._audience.answers:
             listener.answered(exchange, answer)
 
-    def _begun(self, controller: str, key: str) -> Pass:
+    def _begun(self, controller: str, key: ObjectKey) -> Pass:
         self._passes += 1
-        namespace, _, name = key.partition("/")
-        return Pass(self._passes, controller, namespace, name)
+        return Pass(self._passes, controller, key.namespace, key.name)
 
 
 class _Passage:
