@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 
 from warmclaim.errors import UsageError
-from warmclaim.runtime.health import CONNECTIONS_MAX, NOTES_MAX, Probes, Serving
+from warmclaim.runtime.endpoint import CONNECTIONS_MAX
+from warmclaim.runtime.health import NOTES_MAX, Probes, Serving
 from warmclaim.runtime.watchdog import LIVE_S_MAX, Heartbeat, StallWatchdog
 from warmclaim.settings import ServingSettings
 

@@ -1,23 +1,22 @@
 """Our HTTP endpoints: /healthz, /livez and /readyz on one address, /metrics on another.
 
-Anyone in the cluster may connect, so a connection costs little: 64 at once, one request each,
-5 s to send it, small heads, bodies are never read.
+A connection costs little (`endpoint`): one request each, 5 s to send it, bodies are never read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from aiohttp import web
 
 from warmclaim.errors import UsageError
-from warmclaim.settings import BindAddress, ServingSettings, bind_address
+from warmclaim.runtime.endpoint import Endpoint, Handler
+from warmclaim.settings import ServingSettings, bind_address
 
 READY_PATH = "/readyz"
-CONNECTIONS_MAX = 64
 HEAD_S_MAX = 5.0
 REASON_CHARS_MAX = 200
 NOTES_MAX = 50
@@ -28,12 +27,7 @@ Check: TypeAlias = Callable[[], str | None]
 Notes: TypeAlias = Callable[[], Sequence[str]]
 """One line for each thing that somebody should mend. Must neither block nor raise."""
 
-_Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
 _log = logging.getLogger(__name__)
-# aiohttp logs each malformed request with its stack; clients must not be able to fill the log.
-_silent = logging.Logger("http-parser")
-_silent.disabled = True
 
 
 class Probes:
@@ -90,36 +84,40 @@ class Serving:
     def __init__(
         self, settings: ServingSettings, probes: Probes, scrape: Callable[[], bytes]
     ) -> None:
-        self._probes = _Endpoint(
+        self._probes = _endpoint(
             "health-probe-bind-address", settings.probe_address, _probe_handler(probes)
         )
-        self._metrics = _Endpoint(
+        self._metrics = _endpoint(
             "metrics-bind-address", settings.metrics_address, _metrics_handler(scrape)
         )
 
     @property
     def probe_port(self) -> int | None:
         """The port that answers probes, None while off. The real one where 0 was asked for."""
-        return self._probes.port
+        return self._probes.port if self._probes else None
 
     @property
     def metrics_port(self) -> int | None:
         """The port that answers /metrics, None while off."""
-        return self._metrics.port
+        return self._metrics.port if self._metrics else None
 
     async def start(self) -> None:
         """Listen. Raises UsageError, which names the flag, where an address cannot be had."""
-        await self._probes.start()
         try:
-            await self._metrics.start()
+            for endpoint in self._endpoints:
+                await endpoint.start()
         except UsageError:
-            await self._probes.close()
+            await self.close()
             raise
 
     async def close(self) -> None:
         """Stop listening and end what is open. May be called twice."""
-        await self._probes.close()
-        await self._metrics.close()
+        for endpoint in self._endpoints:
+            await endpoint.close()
+
+    @property
+    def _endpoints(self) -> list[Endpoint]:
+        return [endpoint for endpoint in (self._probes, self._metrics) if endpoint is not None]
 
     async def run(self) -> None:
         """Serve until cancelled; starts what is not started."""
@@ -130,76 +128,12 @@ class Serving:
             await self.close()
 
 
-class _Refused(asyncio.Protocol):
-    """Ends a connection that is one too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
-
-
-class _Endpoint:
-    """One listening address."""
-
-    def __init__(self, flag: str, address: str, handler: _Handler) -> None:
-        self._flag = flag
-        self._address = bind_address(address)
-        self._handler = handler
-        self._server: asyncio.Server | None = None
-        self._http: web.Server | None = None
-
-    @property
-    def port(self) -> int | None:
-        if self._server is None:
-            return None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    async def start(self) -> None:
-        if self._address is None or self._server is not None:
-            return
-        self._http = http = _http_server(self._handler)
-
-        def accept() -> asyncio.BaseProtocol:
-            return http() if len(http.connections) < CONNECTIONS_MAX else _Refused()
-
-        try:
-            self._server = await asyncio.get_running_loop().create_server(
-                accept, _host(self._address), self._address.port, reuse_address=True
-            )
-        except OSError as error:
-            problem = error.strerror or type(error).__name__
-            raise UsageError(
-                f"--{self._flag} {self._address}: cannot listen there: {problem}"
-            ) from None
-
-    async def close(self) -> None:
-        server, self._server = self._server, None
-        if server is None or self._http is None:
-            return
-        server.close()
-        await self._http.shutdown(timeout=1.0)
-        await server.wait_closed()
-
-
-def _http_server(handler: _Handler) -> web.Server:
-    return web.Server(
-        handler,
-        access_log=None,
-        logger=_silent,
-        keepalive_timeout=HEAD_S_MAX,  # aiohttp counts it from the start of the connection
-        lingering_time=0.0,
-        max_line_size=2048,
-        max_field_size=4096,
-        max_headers=64,
-    )
-
-
-def _host(address: BindAddress) -> str | None:
-    if address.host:
-        return address.host
-    # Two sockets (IPv4 and IPv6) would get two different free ports.
-    return "0.0.0.0" if address.port == 0 else None
+def _endpoint(flag: str, address: str, handler: Handler) -> Endpoint | None:
+    """None where the address is off."""
+    where = bind_address(address)
+    if where is None:
+        return None
+    return Endpoint(f"--{flag} {where}", where, handler, connection_s_max=HEAD_S_MAX)
 
 
 def _answer(status: int, body: bytes, content_type: str = "text/plain") -> web.Response:
@@ -208,7 +142,7 @@ def _answer(status: int, body: bytes, content_type: str = "text/plain") -> web.R
     return response
 
 
-def _probe_handler(probes: Probes) -> _Handler:
+def _probe_handler(probes: Probes) -> Handler:
     checks = {"/healthz": probes.live, "/livez": probes.live, READY_PATH: probes.ready}
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -236,7 +170,7 @@ def _verdict(
     return _answer(200 if is_well else 503, body.encode())
 
 
-def _metrics_handler(scrape: Callable[[], bytes]) -> _Handler:
+def _metrics_handler(scrape: Callable[[], bytes]) -> Handler:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.path != "/metrics":
             return _answer(404, b"not found\n")

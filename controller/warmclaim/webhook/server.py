@@ -12,11 +12,15 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from warmclaim.errors import UsageError
+from warmclaim.runtime.endpoint import Endpoint
+from warmclaim.settings import BindAddress
 from warmclaim.webhook.certificates import Pair
 from warmclaim.webhook.definitions import PATH
 from warmclaim.webhook.review import MalformedReview, answer
 
-CONNECTIONS_MAX: Final = 64
+CONNECTION_S_MAX: Final = 3600.0
+"""API servers keep their connections; they close idle ones sooner than this."""
+
 BODY_BYTES_MAX: Final = 128 * 1024 * 1024
 """The API server sends the objects of one list together: 500 of 0.2 MB fit."""
 
@@ -45,26 +49,28 @@ class Observer(Protocol):
 
 
 _log = logging.getLogger(__name__)
-_silent = logging.Logger("http-parser")
-_silent.disabled = True
 
 
 class ConversionServer:
     """Listens as soon as it has a certificate; a later certificate serves new connections."""
 
-    def __init__(self, port: int, *, host: str | None = None, observe: Observer | None = None):
-        self._host, self._port = host, port
+    def __init__(self, port: int, *, host: str = "", observe: Observer | None = None):
         self._observer = observe or _Unobserved()
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._server: asyncio.Server | None = None
-        self._http: web.Server | None = None
+        self._endpoint = Endpoint(
+            f"--webhook-port {port}",
+            BindAddress(host, port),
+            self._handle,
+            connection_s_max=CONNECTION_S_MAX,
+            tls=self._tls,
+        )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="conversion")
 
     @property
     def port(self) -> int | None:
         """The port that is listened on, None before `start`."""
-        return self._server.sockets[0].getsockname()[1] if self._server else None
+        return self._endpoint.port
 
     def use(self, certificate: Path, key: Path) -> None:
         """Serve this certificate. Raises OSError or ssl.SSLError, and then keeps the one before."""
@@ -78,32 +84,11 @@ class ConversionServer:
 
     async def start(self) -> None:
         """Listen, if not yet. Raises UsageError where the port cannot be had."""
-        if self._server is not None:
-            return
-        self._http = http = web.Server(
-            self._handle, access_log=None, logger=_silent, lingering_time=0.0, max_headers=64
-        )
-
-        def accept() -> asyncio.BaseProtocol:
-            return http() if len(http.connections) < CONNECTIONS_MAX else _Refused()
-
-        try:
-            self._server = await asyncio.get_running_loop().create_server(
-                accept, self._host, self._port, ssl=self._tls, reuse_address=True
-            )
-        except OSError as error:
-            problem = error.strerror or type(error).__name__
-            raise UsageError(
-                f"--webhook-port {self._port}: cannot listen there: {problem}"
-            ) from None
+        await self._endpoint.start()
 
     async def close(self) -> None:
         """Stop listening. May be called twice."""
-        server, self._server = self._server, None
-        if server is not None and self._http is not None:
-            server.close()
-            await self._http.shutdown(timeout=1.0)
-            await server.wait_closed()
+        await self._endpoint.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -176,12 +161,6 @@ class _Unobserved:
 
     def certificate_read(self, *, is_good: bool) -> None:
         pass
-
-
-class _Refused(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:
