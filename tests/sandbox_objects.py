@@ -8,6 +8,7 @@ import msgspec
 
 from warmclaim.api.pod import Pod, Service
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.volume_claim import VolumeClaim
 
 V = TypeVar("V")
 
@@ -16,6 +17,7 @@ UID = "5b0f0a6c-0000-4000-8000-000000000001"
 CREATED = "2024-05-01T10:00:00Z"
 NOW = "2024-05-01T10:00:30Z"
 NAME_HASH = "3551ffa0"  # of "sb"
+TRACKING = {"agents.x-k8s.io/sandbox-name-hash": NAME_HASH}
 POOL = ("SandboxWarmPool", "extensions.agents.x-k8s.io/v1beta1")
 CLAIM = ("SandboxClaim", "extensions.agents.x-k8s.io/v1beta1")
 DEPLOYMENT = ("Deployment", "apps/v1")
@@ -93,8 +95,12 @@ def a_pod(
     node: str = "",
     owned_by: Any = "sandbox",
     namespace: str = NAMESPACE,
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+    deleting: bool = False,
 ) -> Pod:
-    """A Pod of the sandbox "sb", unless `owned_by` says whose (None: nobody's)."""
+    """A Pod of the sandbox "sb", unless `owned_by` says whose (None: nobody's); it has the label of
+    that sandbox unless `labels` says otherwise."""
     references = [sandbox_owner()] if owned_by == "sandbox" else [owned_by] if owned_by else []
     conditions: list[dict[str, Any]] = [scheduled] if scheduled else []
     if ready is not None:
@@ -107,6 +113,9 @@ def a_pod(
                 "uid": f"{name}-pod",
                 "resourceVersion": "20",
                 "ownerReferences": references,
+                "labels": TRACKING if labels is None else labels,
+                "annotations": annotations or {},
+                "deletionTimestamp": CREATED if deleting else None,
             },
             "spec": {"nodeName": node},
             "status": {
@@ -131,11 +140,42 @@ def a_ready_pod() -> Pod:
     return a_pod(ready=True, scheduled=SCHEDULED, ips=("10.0.0.7",), node="n1")
 
 
-def a_service(owned_by: Any = "sandbox") -> Service:
+def a_service(
+    owned_by: Any = "sandbox",
+    *,
+    labels: dict[str, str] | None = None,
+    deleting: bool = False,
+    **spec: Any,
+) -> Service:
     """The Service "sb", of the sandbox unless `owned_by` says whose (None: nobody's)."""
     references = [sandbox_owner()] if owned_by == "sandbox" else [owned_by] if owned_by else []
-    meta = {"name": "sb", "namespace": NAMESPACE, "uid": "svc", "ownerReferences": references}
-    return decoded({"metadata": meta}, Service)
+    meta = {
+        "name": "sb",
+        "namespace": NAMESPACE,
+        "uid": "svc",
+        "resourceVersion": "30",
+        "ownerReferences": references,
+        "labels": TRACKING if labels is None else labels,
+        "deletionTimestamp": CREATED if deleting else None,
+    }
+    full = {"clusterIP": "None", "selector": TRACKING, **spec}
+    return decoded({"metadata": meta, "spec": full}, Service)
+
+
+def a_volume_claim(
+    name: str = "data-sb", owned_by: Any = "sandbox", *, labels: dict[str, str] | None = None
+) -> VolumeClaim:
+    """A volume claim of the sandbox "sb", unless `owned_by` says whose (None: nobody's)."""
+    references = [sandbox_owner()] if owned_by == "sandbox" else [owned_by] if owned_by else []
+    meta = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "uid": f"{name}-uid",
+        "resourceVersion": "40",
+        "ownerReferences": references,
+        "labels": TRACKING if labels is None else labels,
+    }
+    return decoded({"metadata": meta}, VolumeClaim)
 
 
 def decoded(body: dict[str, Any], view: type[V]) -> V:

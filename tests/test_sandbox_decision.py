@@ -21,20 +21,23 @@ from tests.sandbox_objects import (
 from warmclaim.api.conditions import find
 from warmclaim.api.pod import Pod, Service
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
+from warmclaim.domain.sandbox_children import Child, CreateChild, Problem
 from warmclaim.domain.sandbox_decision import (
     AnnotatePodName,
-    CreateChildren,
+    ChangeChildren,
     Nothing,
     SandboxDecision,
-    SandboxFacts,
+    TakeTurn,
     Wait,
     WriteStatus,
     decide_sandbox,
 )
-from warmclaim.domain.sandbox_status import Problem, status_for
+from warmclaim.domain.sandbox_facts import SandboxFacts
+from warmclaim.domain.sandbox_status import status_for
 
 STRANGER = a_pod(owned_by=sandbox_owner(name="other", uid="u2"))
-VOLUMES = [{"metadata": {"name": "data"}, "spec": {}}]
+POD_CHILD, SERVICE_CHILD = Child("pods", "sb"), Child("services", "sb")
+NOW_S = 1714557630.0
 
 
 def decide(
@@ -43,10 +46,29 @@ def decide(
     namesake: Pod | None = None,
     service: Service | None = None,
     refusals: tuple[Problem, ...] = (),
+    has_turn: bool = False,
     quiet_s: float = 0.0,
-    now: str = NOW,
 ) -> SandboxDecision:
-    return decide_sandbox(SandboxFacts(sandbox, pods, namesake, service, refusals, quiet_s, now))
+    children = (POD_CHILD, SERVICE_CHILD)
+    facts = SandboxFacts(
+        sandbox,
+        NOW_S,
+        pods,
+        namesake,
+        service,
+        tried=dict(zip(children, refusals, strict=False)),
+        has_turn=has_turn,
+        quiet_s=quiet_s,
+    )
+    assert facts.now == NOW
+    return decide_sandbox(facts)
+
+
+def created(decision: SandboxDecision) -> set[str]:
+    """The kinds that are to be created, and nothing else is to be done."""
+    assert isinstance(decision, ChangeChildren)
+    assert all(isinstance(step, CreateChild) for step in decision.steps)
+    return {step.resource.plural for step in decision.steps}
 
 
 def showing(pod: Pod | None, problem: Problem | None = None, **body: Any) -> Sandbox:
@@ -69,24 +91,28 @@ def ready_words(decision: SandboxDecision) -> tuple[str, str, str]:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({}, CreateChildren(pod=True, service=False)),
-        ({"service": True}, CreateChildren(pod=True, service=True)),
-        ({"service": False}, CreateChildren(pod=True, service=False)),
-        ({"service": True, "operatingMode": "Suspended"}, CreateChildren(pod=False, service=True)),
-        ({"shutdownTime": "2024-05-01T10:00:31Z"}, CreateChildren(pod=True, service=False)),
-        ({"shutdownTime": "2024-05-01T12:00:30+02:00"}, Nothing()),
-        ({"shutdownTime": "2024-05-01T10:00:30Z"}, Nothing()),
-        ({"shutdownTime": "no time"}, CreateChildren(pod=True, service=False)),
+        ({}, {"pods"}),
+        ({"service": True}, {"pods", "services"}),
+        ({"service": False}, {"pods"}),
+        ({"service": True, "operatingMode": "Suspended"}, {"services"}),
+        ({"shutdownTime": "2024-05-01T10:00:31Z"}, {"pods"}),
+        ({"shutdownTime": "no time"}, {"pods"}),
     ],
 )
-def test_what_is_missing_is_created_at_once(spec: Any, expected: SandboxDecision) -> None:
-    assert decide(a_sandbox(**spec)) == expected
+def test_what_is_missing_is_created_at_once(spec: Any, expected: set[str]) -> None:
+    assert created(decide(a_sandbox(**spec, annotations={}))) == expected
 
 
 def test_only_the_missing_child_is_created() -> None:
     sandbox = a_sandbox(service=True)
-    assert decide(sandbox, a_pod()) == CreateChildren(pod=False, service=True)
-    assert decide(sandbox, service=a_service()) == CreateChildren(pod=True, service=False)
+    assert created(decide(sandbox, a_pod())) == {"services"}
+    assert created(decide(sandbox, service=a_service())) == {"pods"}
+
+
+def test_a_pool_s_member_waits_for_its_turn_to_get_a_pod_and_not_for_its_service() -> None:
+    assert decide(a_sandbox(owned_by=POOL)) == TakeTurn()
+    assert created(decide(a_sandbox(owned_by=POOL), has_turn=True)) == {"pods"}
+    assert created(decide(a_sandbox(owned_by=POOL, service=True))) == {"services"}
 
 
 def test_a_deleting_sandbox_is_left_alone() -> None:
@@ -95,13 +121,12 @@ def test_a_deleting_sandbox_is_left_alone() -> None:
 
 
 def test_a_suspended_sandbox_never_gets_a_pod() -> None:
-    assert ready_words(decide(a_sandbox(operatingMode="Suspended")))[1] == "SandboxSuspended"
+    sandbox = a_sandbox(operatingMode="Suspended", annotations={})
+    assert ready_words(decide(sandbox))[1] == "SandboxSuspended"
 
 
 def test_a_terminating_pod_is_not_replaced() -> None:
-    pod = a_pod()
-    meta = msgspec.structs.replace(pod.metadata, deletion_timestamp=NOW)
-    assert isinstance(decide(a_sandbox(), msgspec.structs.replace(pod, metadata=meta)), Wait)
+    assert isinstance(decide(a_sandbox(), a_pod(deleting=True)), Wait)
 
 
 @pytest.mark.parametrize(
@@ -124,19 +149,6 @@ def test_a_pod_that_is_there_is_kept_whatever_becomes_of_the_spec() -> None:
     assert written(decide(a_sandbox(podTemplate="x"), a_ready_pod())).pod_ips
 
 
-def test_a_sandbox_with_volumes_gets_neither_pod_nor_service() -> None:
-    decision = decide(a_sandbox(volumeClaimTemplates=VOLUMES, service=True))
-    status, reason, message = ready_words(decision)
-    assert (status, reason) == ("False", "ReconcilerError")
-    assert message.startswith("Error seen: this version does not create volumes")
-    assert find(written(decision).conditions, "PodScheduled") is None
-
-
-def test_a_sandbox_with_volumes_whose_pod_is_there_is_served_like_any_other() -> None:
-    decision = decide(a_sandbox(volumeClaimTemplates=VOLUMES), a_ready_pod())
-    assert ready_words(decision)[0] == "True"
-
-
 @pytest.mark.parametrize(
     ("owned_by", "message"),
     [
@@ -152,25 +164,26 @@ def test_a_sandbox_with_volumes_whose_pod_is_there_is_served_like_any_other() ->
         ),
         pytest.param(
             None,
-            'pod "sb" has no owner, and this version adopts none; delete it',
+            'pod "sb" has no owner; labelled agents.x-k8s.io/adoptable: "true", it is taken over',
             id="nobody",
         ),
     ],
 )
 def test_a_pod_of_somebody_else_is_reported_and_waited_out(owned_by: Any, message: str) -> None:
-    pod = a_pod(ready=True, ips=("10.6.6.6",), owned_by=owned_by)
-    decision = decide(a_sandbox(), namesake=pod)
+    pod = a_pod(ready=True, ips=("10.6.6.6",), owned_by=owned_by, labels={})
+    unnamed = a_sandbox(annotations={})
+    decision = decide(unnamed, namesake=pod)
     assert ready_words(decision) == ("False", "ReconcilerError", f"Error seen: {message}")
     status = written(decision)
     assert status.pod_ips == ()
-    stored = msgspec.structs.replace(a_sandbox(), status=status)
+    stored = msgspec.structs.replace(unnamed, status=status)
     assert decide(stored, namesake=pod) == Nothing()
-    assert decide(stored) == CreateChildren(pod=True, service=False)
+    assert created(decide(stored)) == {"pods"}
 
 
 def test_a_pod_of_somebody_else_does_not_keep_the_service_away() -> None:
     decision = decide(a_sandbox(service=True), namesake=STRANGER)
-    assert decision == CreateChildren(pod=False, service=True)
+    assert created(decision) == {"services"}
 
 
 def test_several_pods_are_reported_and_nothing_else_is_done() -> None:
@@ -192,12 +205,12 @@ def test_a_long_list_of_pods_is_cut() -> None:
         pytest.param(True, "sandbox", "Pod is Ready; Service Exists", id="own"),
         pytest.param(None, "sandbox", "Pod is Ready; Service Exists", id="own-kept"),
         pytest.param(None, None, "Pod is Ready", id="nobody's-ignored"),
-        pytest.param(False, "sandbox", "Pod is Ready", id="own-unwanted"),
         pytest.param(False, sandbox_owner(name="o", uid="u2"), "Pod is Ready", id="alien-unwanted"),
         pytest.param(
             True,
             None,
-            'Error seen: service "sb" has no owner, and this version adopts none; delete it',
+            'Error seen: service "sb" has no owner; labelled agents.x-k8s.io/adoptable: "true", '
+            "it is taken over",
             id="nobody's-in-the-way",
         ),
         pytest.param(
@@ -216,7 +229,8 @@ def test_a_long_list_of_pods_is_cut() -> None:
 )
 def test_which_service_is_accepted(wanted: bool | None, owned_by: Any, expected: str) -> None:
     spec: dict[str, Any] = {} if wanted is None else {"service": wanted}
-    decision = decide(a_sandbox(**spec), a_ready_pod(), service=a_service(owned_by))
+    service = a_service(owned_by, labels={} if owned_by is None else None)
+    decision = decide(a_sandbox(**spec), a_ready_pod(), service=service)
     assert ready_words(decision)[2] == expected
     is_accepted = expected.endswith("Service Exists")
     assert written(decision).service == ("sb" if is_accepted else "")
@@ -226,13 +240,12 @@ def test_which_service_is_accepted(wanted: bool | None, owned_by: Any, expected:
 def test_the_pod_is_named_where_its_creator_did_not(annotations: dict[str, str]) -> None:
     sandbox = a_sandbox(annotations=annotations)
     assert decide(sandbox, a_pod(name="sb")) == AnnotatePodName("sb")
-    assert decide(sandbox) == CreateChildren(pod=True, service=False)
-    assert isinstance(decide(sandbox, namesake=STRANGER), WriteStatus)
+    assert created(decide(sandbox)) == {"pods"}
 
 
-def test_another_name_on_the_sandbox_is_left_alone() -> None:
+def test_an_own_pod_wins_over_another_name_on_the_sandbox() -> None:
     sandbox = a_sandbox(annotations={"agents.x-k8s.io/pod-name": "stale"})
-    assert isinstance(decide(sandbox, a_ready_pod()), WriteStatus)
+    assert decide(sandbox, a_ready_pod()) == AnnotatePodName("sb")
 
 
 class TestFewWrites:
@@ -272,7 +285,7 @@ class TestFewWrites:
         decision = decide(showing(a_ready_pod()))
         assert ready_words(decision) == ("False", "DependenciesNotReady", "Pod does not exist")
         stored = msgspec.structs.replace(a_sandbox(), status=written(decision))
-        assert decide(stored) == CreateChildren(pod=True, service=False)
+        assert created(decide(stored)) == {"pods"}
 
     @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
     def test_the_end_of_a_pod_is_written_at_once(self, phase: str) -> None:

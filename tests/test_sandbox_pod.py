@@ -18,7 +18,8 @@ from tests.sandbox_objects import (
 )
 
 from warmclaim.api.names import name_hash
-from warmclaim.domain.sandbox_pod import is_controlled_by, normalised_created_by, pod_for
+from warmclaim.domain.sandbox_children import is_controlled_by
+from warmclaim.domain.sandbox_pod import normalised_created_by, pod_for
 
 TRACKING = {"agents.x-k8s.io/sandbox-name-hash": NAME_HASH}
 EXTENSION_LABELS = {

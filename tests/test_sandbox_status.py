@@ -21,7 +21,8 @@ from tests.sandbox_objects import (
 from warmclaim.api.conditions import Condition, find
 from warmclaim.api.pod import Pod
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
-from warmclaim.domain.sandbox_status import Problem, status_for, status_patch
+from warmclaim.domain.sandbox_children import Problem
+from warmclaim.domain.sandbox_status import status_for, status_patch
 
 RUNNING = a_sandbox()
 SUSPENDED = a_sandbox(operatingMode="Suspended")

@@ -13,9 +13,9 @@ from tests.kube.fakes import FakeClock, settle
 
 from warmclaim.api import names
 from warmclaim.api.conditions import Condition
-from warmclaim.api.meta import ObjectKey
+from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.pod import Pod
-from warmclaim.api.resources import POD, SANDBOX, SERVICE, Resource
+from warmclaim.api.resources import POD, SANDBOX, SERVICE, VOLUME_CLAIM, Resource
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.controllers.indexes import BY_OWNER_UID, owner_uid_of
 from warmclaim.controllers.sandbox import SandboxReconciler
@@ -107,10 +107,32 @@ class FaultyTransport:
         await self._inner.close()
 
 
+class ToldEvents:
+    """Events that the controller has told of: "type reason action note"."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def normal(
+        self, resource: Resource[Object], regarding: Object, reason: str, action: str, note: str
+    ) -> None:
+        self.told.append(f"Normal {reason} {action} {note}")
+
+    def warning(
+        self, resource: Resource[Object], regarding: Object, reason: str, action: str, note: str
+    ) -> None:
+        self.told.append(f"Warning {reason} {action} {note}")
+
+
 class World:
     """Server, controller and time. Nothing moves but in `run_for`."""
 
-    def __init__(self, server: FakeApiServer | None = None, clock: FakeClock | None = None) -> None:
+    def __init__(
+        self,
+        server: FakeApiServer | None = None,
+        clock: FakeClock | None = None,
+        settings: SandboxSettings | None = None,
+    ) -> None:
         self.clock = clock or FakeClock()
         rng = SeededRng()
         self.server = server or FakeApiServer(Cluster(clock=self.clock, rng=rng, crds=CRDS))
@@ -124,6 +146,7 @@ class World:
             sandboxes=Informer(self.client, SANDBOX, clock=self.clock, rng=rng),
             pods=Informer(self.client, POD, indexes=owned, **tracked),
             services=Informer(self.client, SERVICE, **tracked),
+            volumes=Informer(self.client, VOLUME_CLAIM, **tracked),
         )
         self.queue: Workqueue[ObjectKey] = Workqueue(
             namespace_of=lambda key: key.namespace, backoff=Backoff(cap_s=1000.0)
@@ -131,10 +154,17 @@ class World:
         self.lanes: list[Lane] = []
         self.errors: list[Exception] = []
         self.passes = 0
+        self.events = ToldEvents()
         self.gate = asyncio.Event()
         self.gate.set()
         self.reconciler = SandboxReconciler(
-            self.client, self.caches, self._enqueue, self._turn, self.clock, SandboxSettings()
+            self.client,
+            self.caches,
+            self.events,
+            self._enqueue,
+            self._turn,
+            self.clock,
+            settings or SandboxSettings(),
         )
         self.wakeups = SandboxWakeups(self.caches, self._enqueue)
 
@@ -232,11 +262,19 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(before: World | None = None) -> AsyncGenerator[World]:
+async def a_world(
+    before: World | None = None, settings: SandboxSettings | None = None
+) -> AsyncGenerator[World]:
     """A world whose caches are synced. Its server is empty, or the one of the world `before`."""
-    world = World(before.server, before.clock) if before else World()
+    server, clock = (before.server, before.clock) if before else (None, None)
+    world = World(server, clock, settings)
     caches = world.caches
-    informers: list[Informer[Any]] = [caches.sandboxes, caches.pods, caches.services]
+    informers: list[Informer[Any]] = [
+        caches.sandboxes,
+        caches.pods,
+        caches.services,
+        caches.volumes,
+    ]
     tasks = [asyncio.create_task(informer.run()) for informer in informers]
     try:
         while not all(informer.is_synced for informer in informers):

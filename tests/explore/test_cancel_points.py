@@ -61,7 +61,8 @@ def requests_in(module: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("module", "least"), [("claim_marks", 2), ("hand_over", 3), ("pool", 3), ("sandbox", 3)]
+    ("module", "least"),
+    [("claim_marks", 2), ("hand_over", 3), ("pool", 3), ("sandbox", 2), ("sandbox_children", 2)],
 )
 def test_no_request_of_a_controller_is_left_out(module: str, least: int) -> None:
     places = {place for case in CASES for place in found_in(case.name).places}

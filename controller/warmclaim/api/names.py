@@ -15,6 +15,7 @@ LABEL_POD_TEMPLATE_HASH = _PREFIX + "sandbox-pod-template-hash"
 LABEL_LAUNCH_TYPE = _PREFIX + "launch-type"
 LABEL_CREATED_BY = _PREFIX + "created-by"
 LABEL_CLAIM_UID = _PREFIX + "claim-uid"
+LABEL_ADOPTABLE = _PREFIX + "adoptable"
 
 # On a claim: an annotation, and in older versions a label (domain.assignment).
 ASSIGNED_SANDBOX = _PREFIX + "sandbox-name"

@@ -54,5 +54,19 @@ class Pod(View, frozen=True, gc=False):
         return self.condition(POD_SCHEDULED)
 
 
+class ServicePort(View, frozen=True, gc=False):
+    name: str = ""
+    protocol: str = "TCP"
+    port: int = 0
+    target_port: int | str = 0
+
+
+class ServiceSpec(View, frozen=True, gc=False):
+    selector: dict[str, str] = {}
+    ports: tuple[ServicePort, ...] = ()
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
+
+
 class Service(View, frozen=True, gc=False):
     metadata: ObjectMeta
+    spec: ServiceSpec = ServiceSpec()

@@ -16,6 +16,7 @@ from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.secret import Secret
 from warmclaim.api.template import Template
+from warmclaim.api.volume_claim import VolumeClaim
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -66,6 +67,7 @@ TEMPLATE = Resource(
 )
 POD = Resource("", "v1", "pods", "Pod", Pod)
 SERVICE = Resource("", "v1", "services", "Service", Service)
+VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", VolumeClaim)
 NETWORK_POLICY = Resource(
     "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", NetworkPolicy
 )

@@ -257,13 +257,15 @@ class App:
 
     def _add_sandboxes(self) -> None:
         settings = self.settings.sandboxes
-        caches = SandboxCaches(self.caches.sandboxes, self.caches.pods, self.caches.services)
+        read = self.caches
+        caches = SandboxCaches(read.sandboxes, read.pods, read.services, read.volumes)
+        events = self._events.of("sandbox-controller")
 
         def enqueue(key: ObjectKey, lane: Lane, after_s: float) -> None:
             self._controllers[SANDBOX].queue.add(key, lane=lane, after_s=after_s)
 
         reconciler = SandboxReconciler(
-            self.client, caches, enqueue, self._gate.turn, self._outside.clock, settings
+            self.client, caches, events, enqueue, self._gate.turn, self._outside.clock, settings
         )
         queue = self._add_controller(
             SANDBOX, caches, reconciler, settings.workers, reconciler.forget_gone

@@ -20,10 +20,12 @@ from warmclaim.api.resources import (
     SANDBOX,
     SERVICE,
     TEMPLATE,
+    VOLUME_CLAIM,
     Resource,
 )
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
+from warmclaim.api.volume_claim import VolumeClaim
 from warmclaim.controllers.indexes import (
     BY_ASKED_POOL,
     BY_OWNER_UID,
@@ -89,6 +91,11 @@ class Caches:
     @property
     def services(self) -> Informer[Service]:
         return self._informer(SERVICE, {BY_OWNER_UID: owner_uid_of}, LABEL_NAME_HASH)
+
+    @property
+    def volumes(self) -> Informer[VolumeClaim]:
+        """Those of sandboxes: most have none, and then this is an empty list and a quiet watch."""
+        return self._informer(VOLUME_CLAIM, {}, LABEL_NAME_HASH)
 
     def _informer(
         self,

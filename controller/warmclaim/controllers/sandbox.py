@@ -7,88 +7,69 @@ own writes are entered at once.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, assert_never
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar, assert_never
 
 from warmclaim.api import names
+from warmclaim.api.conditions import READY, find
 from warmclaim.api.meta import Object, ObjectKey
-from warmclaim.api.resources import POD, SANDBOX, SERVICE, Resource
+from warmclaim.api.pod import Pod, Service
+from warmclaim.api.resources import POD, SANDBOX, SERVICE, VOLUME_CLAIM
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
-from warmclaim.api.timestamps import rfc3339
+from warmclaim.api.volume_claim import VolumeClaim
+from warmclaim.controllers.claim_telemetry import Events
 from warmclaim.controllers.indexes import BY_OWNER_UID
-from warmclaim.controllers.sandbox_wakeups import (
-    Enqueue,
-    SandboxCaches,
-    lane_of,
-)
+from warmclaim.controllers.sandbox_children import Children, Pass, channel_of
+from warmclaim.controllers.sandbox_turns import Turns
+from warmclaim.controllers.sandbox_wakeups import Enqueue, SandboxCaches, lane_of
+from warmclaim.domain.sandbox_children import Child, Step, child_of, is_controlled_by
 from warmclaim.domain.sandbox_decision import (
     AnnotatePodName,
-    CreateChildren,
+    ChangeChildren,
+    DeleteSandbox,
     Nothing,
-    SandboxFacts,
+    SandboxDecision,
+    TakeTurn,
     Wait,
     WriteStatus,
     decide_sandbox,
-    not_owned,
 )
-from warmclaim.domain.sandbox_pod import is_controlled_by, is_pool_member, pod_for
-from warmclaim.domain.sandbox_service import service_for
-from warmclaim.domain.sandbox_status import Problem, status_patch
-from warmclaim.errors import (
-    AlreadyExistsError,
-    ApiError,
-    ConflictError,
-    ForbiddenError,
-    NotFoundError,
-    PermanentError,
-    UnknownOutcomeError,
-    WarmclaimError,
-)
+from warmclaim.domain.sandbox_facts import SandboxFacts, tracked_pod_name
+from warmclaim.domain.sandbox_pod import pod_change
+from warmclaim.domain.sandbox_status import MULTIPLE_PODS, status_patch
+from warmclaim.domain.sandbox_volumes import volume_names
+from warmclaim.errors import ConflictError, NotFoundError
 from warmclaim.kube.client import ApiClient
-from warmclaim.kube.informer import Informer
 from warmclaim.runtime.reconciler import DONE, Result, again
-from warmclaim.seams import Channel, Clock
+from warmclaim.seams import Clock
 from warmclaim.settings import SandboxSettings
 from warmqueue import Lane
 
 T = TypeVar("T", bound=Object)
 
-FIELD_MANAGER = "sandbox-controller"
-
 INTERIM_DELAY_S = 1.0
 """How long news on the way to Ready may wait for the next news, to be written together."""
 
-NAMESAKE_RECHECK_S = 60.0
-"""A namesake without the tracking label is not watched: its going is looked for this often."""
+UNWATCHED_RECHECK_S = 60.0
+"""What lacks the tracking label is not watched: its going is looked for this often."""
 
-# Four are usual at most: status, children, name, status.
-_STEPS_MAX = 8
-_SERVER_TEXT_CHARS_MAX = 256
-
-
-@dataclass(slots=True)
-class _Pass:
-    """What one pass met: `problems` for the status, `error` for the back-off of the key."""
-
-    problems: list[Problem] = field(default_factory=list[Problem])
-    error: WarmclaimError | None = None
-    has_unwatched: bool = False
-    has_read_back: bool = False
+# Nine are usual at most: Ready back, volumes, theirs, pod, its, name, status, metadata, look.
+_STEPS_MAX = 12
 
 
 class SandboxReconciler:
-    """Creates a sandbox's Pod and Service, mirrors their state.
+    """Creates a sandbox's volumes, Pod and Service, mirrors their state, ends them in time.
 
-    `turn` is awaited before the pod of a pool's member is created, outside of the pass: it keeps
-    neither a worker nor a sandbox that is adopted meanwhile. `enqueue(key, lane, after_s)`.
+    `turn` is awaited before anything is created for a pool's member and before a pod's metadata is
+    changed, outside of the pass: it keeps neither a worker nor a sandbox that is adopted meanwhile.
+    `enqueue(key, lane, after_s)`.
     """
 
     def __init__(
         self,
         client: ApiClient,
         caches: SandboxCaches,
+        events: Events,
         enqueue: Enqueue,
         turn: Callable[[], Awaitable[None]],
         clock: Clock,
@@ -98,46 +79,68 @@ class SandboxReconciler:
     ) -> None:
         self._client = client
         self._caches = caches
-        self._turns = _Turns(turn, enqueue)
+        self._children = Children(client, caches)
+        self._events = events
+        self._turns = Turns(turn, enqueue)
         self._clock = clock
         self._settings = settings
         self._interim_delay_s = interim_delay_s
         # Since when there is no news, for sandboxes that have a pod and are not Ready.
         self._quiet_since: dict[ObjectKey, float] = {}
+        # Since when a pod's metadata differs from what it should be; only with a write-behind.
+        self._drifting_since: dict[ObjectKey, float] = {}
 
     @property
     def remembered(self) -> int:
-        """Sandboxes of which something is kept here: bounded by those that are not Ready."""
-        return len(self._quiet_since) + len(self._turns)
+        """Sandboxes of which something is kept here: bounded by those that are not Ready, and
+        those whose pod is about to be changed."""
+        return len(self._quiet_since) + len(self._drifting_since) + len(self._turns)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one sandbox as far as it goes.
 
         Raises what the API server said where a child was refused, after it stands in the status.
         """
-        this = _Pass()
+        this = Pass()
         for _ in range(_STEPS_MAX):
             sandbox = self._caches.sandboxes.store.get(key)
             if sandbox is None:
                 self._forget(key)
                 return DONE
             decision = decide_sandbox(self._facts(sandbox, this))
-            match decision:
-                case Nothing():
-                    return self._ended(key, this)
-                case Wait(after_s):
-                    return self._ended(key, this, again(after_s, lane_of(sandbox)))
-                case CreateChildren():
-                    if not await self._create(sandbox, decision, this):
-                        return DONE
-                case AnnotatePodName(pod_name):
-                    await self._annotate(sandbox, pod_name, this)
-                case WriteStatus(status):
-                    await self._write_status(sandbox, status, this)
-                case _:
-                    assert_never(decision)
+            result = await self._act(sandbox, decision, this)
+            if result is not None:
+                return result
         # Own writes do not show: with a back-off, or it would write for ever.
         raise ConflictError(409, "Conflict", f"sandbox {key} does not settle")
+
+    async def _act(self, sandbox: Sandbox, decision: SandboxDecision, this: Pass) -> Result | None:
+        """Carry a decision out; None if the sandbox is to be looked at again."""
+        match decision:
+            case Nothing():
+                return self._ended(sandbox, this)
+            case Wait(after_s):
+                return self._ended(sandbox, this, again(after_s, lane_of(sandbox)))
+            case TakeTurn():
+                self._turns.ask(sandbox.metadata.key)
+                return DONE
+            case ChangeChildren(steps):
+                return await self._change(sandbox, steps, this)
+            case AnnotatePodName(pod_name):
+                await self._annotate(sandbox, pod_name, this)
+            case WriteStatus(status):
+                await self._write_status(sandbox, status, this)
+            case DeleteSandbox():
+                return await self._delete(sandbox, this)
+            case _:
+                assert_never(decision)
+        return None
+
+    async def _change(self, sandbox: Sandbox, steps: Sequence[Step], this: Pass) -> Result | None:
+        await self._children.carry_out(sandbox, steps, this)
+        if this.error is not None and not this.problems:
+            raise this.error
+        return None
 
     def forget_gone(self, key: ObjectKey) -> bool:
         """Whether the sandbox is gone; then nothing is kept of it any more."""
@@ -146,23 +149,45 @@ class SandboxReconciler:
             self._forget(key)
         return is_gone
 
-    def _facts(self, sandbox: Sandbox, this: _Pass) -> SandboxFacts:
-        key = sandbox.metadata.key
-        owned = self._caches.pods.store.by_index(BY_OWNER_UID, sandbox.metadata.uid)
-        pods = [pod for pod in owned if is_controlled_by(sandbox, pod)]
-        namesake = self._caches.pods.store.get(key)
-        is_alien = namesake is not None and not is_controlled_by(sandbox, namesake)
+    def _facts(self, sandbox: Sandbox, this: Pass) -> SandboxFacts:
+        meta = sandbox.metadata
+        pods = self._pods(sandbox, this)
+        named = (tracked_pod_name(sandbox), meta.name)
+        namesakes = [self._found(Pod, sandbox, child_of(POD, name), this) for name in named]
+        volumes = {
+            name: found
+            for name in volume_names(sandbox)
+            if (found := self._found(VolumeClaim, sandbox, child_of(VOLUME_CLAIM, name), this))
+        }
         return SandboxFacts(
             sandbox=sandbox,
+            wall_s=self._clock.wall(),
             pods=pods,
-            namesake=namesake if is_alien else None,
-            service=self._caches.services.store.get(key),
-            refusals=this.problems,
+            namesake=next(
+                (pod for pod in namesakes if pod and not is_controlled_by(sandbox, pod)), None
+            ),
+            service=self._found(Service, sandbox, child_of(SERVICE, meta.name), this),
+            volumes=volumes,
+            tried=this.tried,
+            asked=frozenset(this.asked),
+            has_turn=self._turns.has_come(meta.key),
             quiet_s=self._quiet_s(sandbox, has_pod=bool(pods)),
-            now=rfc3339(self._clock.wall()),
+            drift_s=self._drift_s(sandbox, pods),
             interim_delay_s=self._interim_delay_s,
+            write_behind_s=self._settings.write_behind_s,
             cluster_domain=self._settings.cluster_domain,
         )
+
+    def _pods(self, sandbox: Sandbox, this: Pass) -> list[Pod]:
+        """Its own, with those that were found without their label."""
+        cached = self._caches.pods.store.by_index(BY_OWNER_UID, sandbox.metadata.uid)
+        found = [pod for pod in this.found.values() if isinstance(pod, Pod)]
+        pods = {pod.metadata.name: pod for pod in (*cached, *found)}
+        return [pod for pod in pods.values() if is_controlled_by(sandbox, pod)]
+
+    def _found(self, view: type[T], sandbox: Sandbox, child: Child, this: Pass) -> T | None:
+        found = self._children.find(sandbox, child, this)
+        return found if isinstance(found, view) else None
 
     def _quiet_s(self, sandbox: Sandbox, *, has_pod: bool) -> float:
         if sandbox.is_ready or not has_pod:
@@ -171,89 +196,29 @@ class SandboxReconciler:
         now = self._clock.monotonic()
         return now - self._quiet_since.setdefault(sandbox.metadata.key, now)
 
-    def _ended(self, key: ObjectKey, this: _Pass, result: Result = DONE) -> Result:
+    def _drift_s(self, sandbox: Sandbox, pods: list[Pod]) -> float:
+        if not self._settings.write_behind_s:
+            return 0.0
+        if not any(pod_change(sandbox, pod) for pod in pods):
+            self._drifting_since.pop(sandbox.metadata.key, None)
+            return 0.0
+        now = self._clock.monotonic()
+        return now - self._drifting_since.setdefault(sandbox.metadata.key, now)
+
+    def _ended(self, sandbox: Sandbox, this: Pass, result: Result = DONE) -> Result:
         if this.error is not None:
             raise this.error
-        self._turns.forget(key)
-        if this.has_unwatched:
-            return again(NAMESAKE_RECHECK_S, Lane.HOUSEKEEPING)
+        self._turns.forget(sandbox.metadata.key)
+        if this.found and (result.after_s is None or result.after_s > UNWATCHED_RECHECK_S):
+            return again(UNWATCHED_RECHECK_S, Lane.HOUSEKEEPING)
         return result
 
     def _forget(self, key: ObjectKey) -> None:
         self._quiet_since.pop(key, None)
+        self._drifting_since.pop(key, None)
         self._turns.forget(key)
 
-    async def _create(self, sandbox: Sandbox, wanted: CreateChildren, this: _Pass) -> bool:
-        """Create what is wanted at the same time; False if the pod has to wait for its turn."""
-        has_turn = not is_pool_member(sandbox) or self._turns.has_come(sandbox.metadata.key)
-        async with asyncio.TaskGroup() as children:
-            if wanted.pod and has_turn:
-                create = self._create_child(POD, pod_for(sandbox), sandbox, self._caches.pods, this)
-                children.create_task(create)
-            if wanted.service:
-                create = self._create_child(
-                    SERVICE, service_for(sandbox), sandbox, self._caches.services, this
-                )
-                children.create_task(create)
-        if this.error is not None and not this.problems:
-            raise this.error
-        if wanted.pod and not has_turn:
-            self._turns.ask(sandbox.metadata.key)
-            return False
-        return True
-
-    async def _create_child(
-        self,
-        resource: Resource[T],
-        body: dict[str, Any],
-        sandbox: Sandbox,
-        informer: Informer[T],
-        this: _Pass,
-    ) -> None:
-        """Errors are kept, not raised: one child's must not cancel the other's request."""
-        kind, key = resource.kind.lower(), sandbox.metadata.key
-        channel = _channel_of(sandbox)
-        try:
-            child = await self._client.create(
-                resource, key.namespace, body, channel=channel, field_manager=FIELD_MANAGER
-            )
-        except (AlreadyExistsError, UnknownOutcomeError) as error:
-            found = await self._read_child(resource, key, channel, error, this)
-            if found is None:
-                return
-            child = found
-        except (ForbiddenError, PermanentError) as error:
-            text = _refusal_text(kind, key.name, error)
-            this.problems.append(Problem(text, hides_pod=resource is POD))
-            this.error = this.error or error
-            return
-        except WarmclaimError as error:
-            this.error = this.error or error
-            return
-        if is_controlled_by(sandbox, child) and names.LABEL_NAME_HASH in child.metadata.labels:
-            informer.observe(child)
-            return
-        this.problems.append(not_owned(kind, child, sandbox))
-        this.has_unwatched = True
-
-    async def _read_child(
-        self,
-        resource: Resource[T],
-        key: ObjectKey,
-        channel: Channel,
-        cause: WarmclaimError,
-        this: _Pass,
-    ) -> T | None:
-        """The API server's own word on a child whose create gave no clear answer."""
-        try:
-            return await self._client.get(resource, key, channel=channel)
-        except NotFoundError:
-            this.error = this.error or cause  # it was never applied, or is gone again: once more
-        except WarmclaimError as error:
-            this.error = this.error or error
-        return None
-
-    async def _annotate(self, sandbox: Sandbox, pod_name: str, this: _Pass) -> None:
+    async def _annotate(self, sandbox: Sandbox, pod_name: str | None, this: Pass) -> None:
         patch = {
             "metadata": {
                 "uid": sandbox.metadata.uid,
@@ -261,97 +226,74 @@ class SandboxReconciler:
             }
         }
         write = self._client.merge_patch(
-            SANDBOX, sandbox.metadata.key, patch, channel=_channel_of(sandbox)
+            SANDBOX, sandbox.metadata.key, patch, channel=channel_of(sandbox)
         )
         await self._observe(sandbox, write, this)
 
-    async def _write_status(self, sandbox: Sandbox, status: SandboxStatus, this: _Pass) -> None:
+    async def _write_status(self, sandbox: Sandbox, status: SandboxStatus, this: Pass) -> None:
         key = sandbox.metadata.key
         write = self._client.json_patch(
             SANDBOX,
             key,
             status_patch(sandbox, status),
             subresource="status",
-            channel=_channel_of(sandbox),
+            channel=channel_of(sandbox),
         )
-        await self._observe(sandbox, write, this)
+        if await self._observe(sandbox, write, this):
+            self._tell(sandbox, status)
         if key in self._quiet_since:
             self._quiet_since[key] = self._clock.monotonic()
 
-    async def _observe(self, sandbox: Sandbox, write: Awaitable[Sandbox], this: _Pass) -> None:
-        """Enter the answer of a write; where an old view was refused, the present object."""
-        key = sandbox.metadata.key
+    def _tell(self, sandbox: Sandbox, status: SandboxStatus) -> None:
+        """One event for each time that a sandbox comes to have several pods."""
+        old, new = sandbox.ready, find(status.conditions, READY)
+        if new is None or new.reason != MULTIPLE_PODS:
+            return
+        if old is None or old.reason != MULTIPLE_PODS:
+            self._events.warning(SANDBOX, sandbox, MULTIPLE_PODS, "Reconciling", new.message)
+
+    async def _delete(self, sandbox: Sandbox, this: Pass) -> Result | None:
+        """Delete this very version: whoever has just moved its time keeps it."""
+        meta = sandbox.metadata
+        try:
+            await self._client.delete(
+                SANDBOX,
+                meta.key,
+                uid=meta.uid,
+                resource_version=meta.resource_version,
+                channel=channel_of(sandbox),
+            )
+        except NotFoundError:
+            self._caches.sandboxes.observe_absent(meta.key, meta.uid)
+        except ConflictError as error:
+            await self._look_again(sandbox, error, this)
+            return None
+        return self._ended(sandbox, this)
+
+    async def _observe(self, sandbox: Sandbox, write: Awaitable[Sandbox], this: Pass) -> bool:
+        """Enter the answer of a write; where an old view was refused, the present object. True if
+        it was written."""
+        meta = sandbox.metadata
         try:
             written = await write
         except NotFoundError:
-            self._caches.sandboxes.observe_absent(key, sandbox.metadata.uid)
-            return
-        except ConflictError:
-            if this.has_read_back:
-                raise
-            this.has_read_back = True
-            await self._read_back(sandbox)
-            return
+            self._caches.sandboxes.observe_absent(meta.key, meta.uid)
+            return False
+        except ConflictError as error:
+            await self._look_again(sandbox, error, this)
+            return False
         self._caches.sandboxes.observe(written)
+        return True
 
-    async def _read_back(self, sandbox: Sandbox) -> None:
+    async def _look_again(self, sandbox: Sandbox, refusal: ConflictError, this: Pass) -> None:
+        """Read the sandbox that was not as it was thought to be; only once in a pass."""
+        if this.has_read_back:
+            raise refusal
+        this.has_read_back = True
         key = sandbox.metadata.key
         try:
-            view = await self._client.get(SANDBOX, key, channel=_channel_of(sandbox))
+            view = await self._client.get(SANDBOX, key, channel=channel_of(sandbox))
         except NotFoundError:
             self._caches.sandboxes.observe_absent(key, sandbox.metadata.uid)
         else:
             self._caches.sandboxes.observe(view)
-
-
-class _Turns:
-    """Who waits to create something for a pool, and whose turn has come.
-
-    One task waits for all: when the gate opens, everybody who asked until then goes through. A
-    turn stays until `forget`, so a create that fails is tried again by the back-off of its key: to
-    ask for another turn ends a pass without an error, and each back-off would be a first one.
-    """
-
-    def __init__(self, turn: Callable[[], Awaitable[None]], enqueue: Enqueue) -> None:
-        self._turn = turn
-        self._enqueue = enqueue
-        self._asked: dict[ObjectKey, None] = {}
-        self._granted: set[ObjectKey] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    def __len__(self) -> int:
-        return len(self._asked) + len(self._granted)
-
-    def has_come(self, key: ObjectKey) -> bool:
-        """Has its turn come?"""
-        return key in self._granted
-
-    def ask(self, key: ObjectKey) -> None:
-        """Have the key worked again when its turn has come."""
-        self._asked[key] = None
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._wait(), name="sandbox-turns")
-
-    def forget(self, key: ObjectKey) -> None:
-        """Nothing is to be created for it."""
-        self._asked.pop(key, None)
-        self._granted.discard(key)
-
-    async def _wait(self) -> None:
-        try:
-            await self._turn()
-        finally:
-            # Also after a failure: to yield is a courtesy, a pod never created is a fault.
-            asked, self._asked = self._asked, {}
-            for key in asked:
-                self._granted.add(key)
-                self._enqueue(key, Lane.REFILL, 0.0)
-
-
-def _channel_of(sandbox: Sandbox) -> Channel:
-    return Channel.REFILL if is_pool_member(sandbox) else Channel.CLAIMS
-
-
-def _refusal_text(kind: str, name: str, error: ApiError) -> str:
-    text = error.message[:_SERVER_TEXT_CHARS_MAX]
-    return f'{kind} "{name}" was refused ({error.status} {error.reason}): {text}'

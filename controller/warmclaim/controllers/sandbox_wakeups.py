@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,7 +10,8 @@ from warmclaim.api import names
 from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.pod import Pod, Service
 from warmclaim.api.sandbox import Sandbox
-from warmclaim.domain.sandbox_pod import is_pool_member
+from warmclaim.api.volume_claim import VolumeClaim
+from warmclaim.domain.sandbox_pod import MIRRORED_LABELS, is_pool_member
 from warmclaim.kube.informer import Change, Informer
 from warmqueue import Lane
 
@@ -24,12 +25,13 @@ def lane_of(sandbox: Sandbox) -> Lane:
 
 @dataclass(frozen=True, slots=True)
 class SandboxCaches:
-    """What the sandbox controller reads. Pods need the index `BY_OWNER_UID`; Pods and Services
-    are those with the tracking label."""
+    """What the sandbox controller reads. Pods need the index `BY_OWNER_UID`; Pods, Services and
+    volume claims are those with the tracking label."""
 
     sandboxes: Informer[Sandbox]
     pods: Informer[Pod]
     services: Informer[Service]
+    volumes: Informer[VolumeClaim]
 
 
 class SandboxWakeups:
@@ -52,21 +54,23 @@ class SandboxWakeups:
         caches.sandboxes.subscribe(self._sandbox_changed)
         caches.pods.subscribe(self._pod_changed)
         caches.services.subscribe(self._service_changed)
+        caches.volumes.subscribe(self._volume_changed)
 
     def _sandbox_changed(self, change: Change[Sandbox]) -> None:
         old, new = change.old, change.new
         if new is None:
             if old is not None:
                 self._enqueue(old.metadata.key, Lane.HOUSEKEEPING, 0.0)
-        elif old is None or _is_news(old, new) or self._is_foreign_status(change, old, new):
+        elif old is None or _is_news(old, new) or self._is_foreign_write(change, old, new):
             # After a restart those that look settled yield to the ones that do not.
             is_settled = change.is_initial and new.is_ready
             lane = Lane.HOUSEKEEPING if is_settled else lane_of(new)
             self._enqueue(new.metadata.key, lane, 0.0)
 
-    def _is_foreign_status(self, change: Change[Sandbox], old: Sandbox, new: Sandbox) -> bool:
+    def _is_foreign_write(self, change: Change[Sandbox], old: Sandbox, new: Sandbox) -> bool:
+        """Did somebody else change what the passes write themselves?"""
         is_answer = change.is_own and self._is_worked(new.metadata.key)
-        return old.status != new.status and not is_answer
+        return (old.status != new.status or _pod_name(old) != _pod_name(new)) and not is_answer
 
     def _pod_changed(self, change: Change[Pod]) -> None:
         if change.is_own or change.is_initial:
@@ -80,6 +84,13 @@ class SandboxWakeups:
         if change.is_own or change.is_initial:
             return
         old, new = change.old, change.new
+        if old is None or new is None or old.spec != new.spec or not _is_same_child(old, new):
+            self._wake(old, new, is_urgent=False)
+
+    def _volume_changed(self, change: Change[VolumeClaim]) -> None:
+        old, new = change.old, change.new
+        if change.is_own or change.is_initial:
+            return
         if old is None or new is None or not _is_same_child(old, new):
             self._wake(old, new, is_urgent=False)
 
@@ -89,7 +100,7 @@ class SandboxWakeups:
         for child in (old, new):
             if child is None:
                 continue
-            keys[child.metadata.key] = None
+            keys |= dict.fromkeys(_namesakes(child.metadata.key))
             owner = child.metadata.controller_owner()
             if owner and owner.kind == "Sandbox" and owner.group == names.SANDBOX_GROUP:
                 keys[ObjectKey(child.metadata.namespace, owner.name)] = None
@@ -102,17 +113,22 @@ class SandboxWakeups:
 def _is_news(old: Sandbox, new: Sandbox) -> bool:
     """Did something change that `decide_sandbox` reads, other than by an own write?"""
     before, after = old.metadata, new.metadata
-    has_lost_name = (
-        names.ANNOTATION_POD_NAME in before.annotations
-        and names.ANNOTATION_POD_NAME not in after.annotations
-    )
-    # An adoption matters only to a sandbox that may still wait for the creation of its pod.
-    is_adopted = before.owner_references != after.owner_references and not new.is_ready
     return (
-        (before.uid, before.generation, before.is_deleting)
-        != (after.uid, after.generation, after.is_deleting)
-        or has_lost_name
-        or is_adopted
+        (before.uid, before.generation, before.is_deleting, before.owner_references)
+        != (after.uid, after.generation, after.is_deleting, after.owner_references)
+    ) or any(before.labels.get(key) != after.labels.get(key) for key in MIRRORED_LABELS)
+
+
+def _pod_name(sandbox: Sandbox) -> str | None:
+    return sandbox.metadata.annotations.get(names.ANNOTATION_POD_NAME)
+
+
+def _namesakes(child: ObjectKey) -> Iterator[ObjectKey]:
+    """Sandboxes whose child might have this name: it is theirs, or ends with it after a dash."""
+    name = child.name
+    yield child
+    yield from (
+        ObjectKey(child.namespace, name[at + 1 :]) for at, sign in enumerate(name) if sign == "-"
     )
 
 
@@ -122,4 +138,10 @@ def _is_same_pod(old: Pod, new: Pod) -> bool:
 
 def _is_same_child(old: Object, new: Object) -> bool:
     before, after = old.metadata, new.metadata
-    return before.uid == after.uid and before.owner_references == after.owner_references
+    return (
+        before.uid == after.uid
+        and before.is_deleting == after.is_deleting
+        and before.owner_references == after.owner_references
+        and before.labels == after.labels
+        and before.annotations == after.annotations
+    )

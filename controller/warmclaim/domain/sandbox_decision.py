@@ -3,7 +3,7 @@
 The controller carries a decision out, looks again and asks again, until there is nothing to do
 or only to wait. So what one pass does in which order stands here alone:
 
-    take Ready back if it is no longer true -> create what is missing -> name the pod -> status
+    take Ready back if it is no longer true -> volumes and Service -> pod -> name the pod -> status
 
 A sandbox that becomes Ready soon after its pod was made costs one status write in its life: news
 of the way there (Pending, scheduled, running) is held back until it is `interim_delay_s` old.
@@ -13,46 +13,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from warmclaim.api import names
 from warmclaim.api.conditions import FINISHED, READY, Condition, SandboxReason, find
-from warmclaim.api.meta import Object
-from warmclaim.api.pod import Pod, Service
-from warmclaim.api.sandbox import Sandbox, SandboxStatus
-from warmclaim.api.timestamps import seconds_of
-from warmclaim.domain.sandbox_pod import check_shape, is_controlled_by, volume_names
-from warmclaim.domain.sandbox_service import service_ports
-from warmclaim.domain.sandbox_status import MULTIPLE_PODS, Problem, is_suspended, status_for
+from warmclaim.api.pod import Pod
+from warmclaim.api.resources import POD
+from warmclaim.api.sandbox import SandboxStatus
+from warmclaim.domain.sandbox_children import Hold, Step, child_of, hold_of
+from warmclaim.domain.sandbox_expiry import (
+    ended_status,
+    expired_steps,
+    is_marked_expired,
+    left_s,
+)
+from warmclaim.domain.sandbox_facts import SandboxFacts, tracked_pod_name
+from warmclaim.domain.sandbox_parts import Parts, judge_parts
+from warmclaim.domain.sandbox_status import (
+    MULTIPLE_PODS,
+    expired_status,
+    is_suspended,
+    status_for,
+)
 
-_NAMES_SHOWN_MAX = 5
+EXPIRY_LOOK_S_MAX: Final = 3600.0
+"""The wall clock may be set in between."""
+
 # Timers may fire a hair early; without this a wait of nothing would be asked for again.
-_TIMER_SLACK_S = 0.001
-_ERRORS = frozenset({SandboxReason.RECONCILER_ERROR.value, MULTIPLE_PODS})
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxFacts:
-    """What `decide_sandbox` looks at.
-
-    `pods`: those that the sandbox controls, terminating ones too. `namesake`: a pod of the
-    sandbox's name that it does not control. `service`: the Service of its name, whoever owns it.
-    `refusals`: what went wrong in this pass when children were created; creates are not repeated.
-    `quiet_s`: seconds since the pod was made or first seen, or since the last status write.
-    `now`: wall time as the API writes it.
-    """
-
-    sandbox: Sandbox
-    pods: Sequence[Pod]
-    namesake: Pod | None
-    service: Service | None
-    refusals: Sequence[Problem]
-    quiet_s: float
-    now: str
-    interim_delay_s: float = 1.0
-    cluster_domain: str = "cluster.local"
+_TIMER_SLACK_S: Final = 0.001
+_ERRORS: Final = frozenset({SandboxReason.RECONCILER_ERROR.value, MULTIPLE_PODS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +52,22 @@ class Nothing:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateChildren:
-    """Create those that are wanted, at the same time; at least one is."""
+class ChangeChildren:
+    """Carry these out, all at the same time; there is at least one."""
 
-    pod: bool
-    service: bool
+    steps: Sequence[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """There is something to do that others come before: look again when its turn has come."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatePodName:
-    """Name the pod on the sandbox, where clients look for it."""
+    """Name the pod on the sandbox, where clients look for it; None: name none."""
 
-    pod_name: str
+    pod_name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,149 +78,106 @@ class WriteStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteSandbox:
+    """Its time is over, and so is its user's interest in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
-    """There is news, not worth a write yet: look again after that long, or at the next event."""
+    """Nothing is to be done yet: look again after that long, or at the next event."""
 
     after_s: float
 
 
-SandboxDecision: TypeAlias = Nothing | CreateChildren | AnnotatePodName | WriteStatus | Wait
-
-
-@dataclass(frozen=True, slots=True)
-class _Children:
-    """What stands for the sandbox now, what is missing, and what is wrong."""
-
-    pod: Pod | None = None
-    service: Service | None = None
-    missing: CreateChildren | None = None
-    problem: Problem | None = None
+SandboxDecision: TypeAlias = (
+    Nothing | ChangeChildren | TakeTurn | AnnotatePodName | WriteStatus | DeleteSandbox | Wait
+)
 
 
 def decide_sandbox(facts: SandboxFacts) -> SandboxDecision:
-    """The next step for one sandbox. Pure; cost O(its pods + its conditions)."""
+    """The next step for one sandbox. Pure; cost O(its pods + volumes + labels + conditions)."""
     sandbox = facts.sandbox
-    if not is_served(sandbox, facts.now):
+    if sandbox.metadata.is_deleting:
         return Nothing()
-    children = _judge(facts)
+    ends_in_s = left_s(facts)
+    if ends_in_s is not None and ends_in_s <= 0:
+        return _decide_expired(facts)
+    parts = judge_parts(facts)
     status = status_for(
         sandbox,
-        children.pod,
-        children.service,
-        children.problem,
+        parts.pod,
+        parts.service,
+        parts.problem,
         facts.now,
         cluster_domain=facts.cluster_domain,
     )
     if sandbox.is_ready and not _is_ready(status):
         return WriteStatus(status)  # first: nobody may be given a sandbox that has lost its pod
-    if children.missing is not None:
-        return children.missing
-    is_named = bool(sandbox.metadata.annotations.get(names.ANNOTATION_POD_NAME))
-    if children.pod is not None and not is_named and is_controlled_by(sandbox, children.pod):
-        return AnnotatePodName(children.pod.metadata.name)
-    return _decide_status(facts, children.pod, status)
+    if parts.steps:
+        return ChangeChildren(parts.steps)
+    if parts.is_made_later:
+        return TakeTurn()
+    pod_name = _pod_name(facts)
+    if pod_name != sandbox.metadata.annotations.get(names.ANNOTATION_POD_NAME):
+        return AnnotatePodName(pod_name)
+    return _decide_status(facts, parts, status, ends_in_s)
 
 
-def is_served(sandbox: Sandbox, now: str) -> bool:
-    """Is there anything to do for it? Not while it is deleted, nor after its shutdown time.
-
-    What expiry asks for is not carried out yet, but an expired sandbox gets no new pod.
-    """
-    if sandbox.metadata.is_deleting:
-        return False
-    # A time that the server admitted and that is none all the same counts as no time.
-    ends_s, now_s = seconds_of(sandbox.spec.shutdown_time), seconds_of(now)
-    return ends_s is None or now_s is None or now_s < ends_s
-
-
-def not_owned(kind: str, child: Object, sandbox: Sandbox) -> Problem:
-    """`child` has the name that the sandbox's own needs, and belongs to somebody else."""
-    meta, owner = child.metadata, child.metadata.controller_owner()
-    if owner is None:
-        text = f'{kind} "{meta.name}" has no owner, and this version adopts none; delete it'
-    elif is_controlled_by(sandbox, child):
-        # Only what carries the label is watched, so it cannot be followed.
-        text = f'{kind} "{meta.name}" has lost its label {names.LABEL_NAME_HASH}'
-    else:
-        by = f"{owner.kind}/{owner.name} (UID: {owner.uid})"
-        text = f'{kind} "{meta.name}" is owned by {by}, not by sandbox "{sandbox.metadata.name}"'
-    return Problem(text, hides_pod=kind == "pod")
-
-
-def _judge(facts: SandboxFacts) -> _Children:
+def _decide_expired(facts: SandboxFacts) -> SandboxDecision:
     sandbox = facts.sandbox
-    if len(facts.pods) > 1:
-        return _Children(problem=_multiple_pods(facts))
-    own = facts.pods[0] if facts.pods else None
-    service, service_problem = _accepted(sandbox, facts.service)
-    needs_service = sandbox.spec.service is True and service is None
-    shape_problem = _misshapen(sandbox) if own is None or needs_service else None
-    if shape_problem is not None:
-        return _Children(pod=own, service=service, problem=shape_problem)
+    if not is_marked_expired(sandbox):
+        return WriteStatus(expired_status(sandbox, facts.now, is_ended=False))
+    steps = [step for step in expired_steps(facts) if step.child not in facts.tried]
+    if steps:
+        return ChangeChildren(steps)
+    if facts.refusals:
+        return Nothing()  # what could not be deleted is tried again; until then it is not done
+    if sandbox.spec.shutdown_policy == "Delete":
+        return DeleteSandbox()
+    ended, old = ended_status(facts), sandbox.status or SandboxStatus()
+    return Nothing() if _differ_by_generation_only(old, ended) else WriteStatus(ended)
+
+
+def _pod_name(facts: SandboxFacts) -> str | None:
+    """What the sandbox should say its pod's name is; None for nothing at all."""
+    sandbox = facts.sandbox
+    noted = sandbox.metadata.annotations.get(names.ANNOTATION_POD_NAME)
+    if len(facts.pods) > 1 or facts.tried.get(child_of(POD, tracked_pod_name(sandbox))):
+        return noted
+    if facts.pods:
+        return facts.pods[0].metadata.name
     if is_suspended(sandbox):
-        pod, pod_problem = own or facts.namesake, None
-    elif own is None and volume_names(sandbox):
-        text = "this version does not create volumes (spec.volumeClaimTemplates), so no pod either"
-        return _Children(service=service, problem=Problem(text))
-    else:
-        pod, pod_problem = own, None
-        if own is None and facts.namesake is not None:
-            pod_problem = not_owned("pod", facts.namesake, sandbox)
-    problems = [p for p in (pod_problem, *facts.refusals, service_problem) if p is not None]
-    wanted = CreateChildren(
-        pod=pod is None and pod_problem is None and not is_suspended(sandbox),
-        service=needs_service and service_problem is None,
-    )
-    is_missing = (wanted.pod or wanted.service) and not facts.refusals
-    return _Children(pod, service, wanted if is_missing else None, _joined(problems))
+        return None
+    if facts.namesake is not None:
+        # One that may still be authorised must be found again by its name.
+        return None if hold_of(sandbox, facts.namesake) is Hold.ALIEN else noted
+    return noted if noted == sandbox.metadata.name else None
 
 
-def _misshapen(sandbox: Sandbox) -> Problem | None:
-    """Children cannot be made from it; another spec is an event, so nothing is tried again."""
-    try:
-        check_shape(sandbox)
-        if sandbox.spec.service is True:
-            service_ports(sandbox.spec.pod_template)
-    except msgspec.ValidationError as error:
-        return Problem(f"the spec has a shape that its schema forbids: {error}")
-    return None
+def _decide_status(
+    facts: SandboxFacts, parts: Parts, status: SandboxStatus, ends_in_s: float | None
+) -> SandboxDecision:
+    news_in_s = _news_in_s(facts, parts.pod, status)
+    if news_in_s is not None and news_in_s <= _TIMER_SLACK_S:
+        return WriteStatus(status)
+    change_in_s = parts.change_after_s
+    if change_in_s == 0:
+        return TakeTurn()
+    ends_in_s = None if ends_in_s is None else min(ends_in_s, EXPIRY_LOOK_S_MAX)
+    waits_s = [s for s in (news_in_s, change_in_s, ends_in_s) if s is not None]
+    return Wait(min(waits_s)) if waits_s else Nothing()
 
 
-def _accepted(sandbox: Sandbox, service: Service | None) -> tuple[Service | None, Problem | None]:
-    if service is None or sandbox.spec.service is False:
-        return None, None
-    if is_controlled_by(sandbox, service):
-        return service, None
-    if service.metadata.controller_owner() is None and sandbox.spec.service is None:
-        return None, None
-    return None, not_owned("service", service, sandbox)
-
-
-def _multiple_pods(facts: SandboxFacts) -> Problem:
-    found = sorted(pod.metadata.name for pod in facts.pods)
-    shown = ", ".join(found[:_NAMES_SHOWN_MAX])
-    more = ", ..." if len(found) > _NAMES_SHOWN_MAX else ""
-    text = f'sandbox "{facts.sandbox.metadata.name}" owns {len(found)} pods: {shown}{more}'
-    return Problem(text, hides_pod=True, reason=MULTIPLE_PODS)
-
-
-def _joined(problems: Sequence[Problem]) -> Problem | None:
-    if len(problems) <= 1:
-        return problems[0] if problems else None
-    text = "\n".join(problem.message for problem in problems)
-    return Problem(text, hides_pod=any(problem.hides_pod for problem in problems))
-
-
-def _decide_status(facts: SandboxFacts, pod: Pod | None, status: SandboxStatus) -> SandboxDecision:
+def _news_in_s(facts: SandboxFacts, pod: Pod | None, status: SandboxStatus) -> float | None:
+    """After how long the status is to be written; None if it says all there is to say."""
     old = facts.sandbox.status or SandboxStatus()
     if status == old or _differ_by_generation_only(old, status):
-        return Nothing()
+        return None
     if not _is_ready(status) and _differ_by_node_only(old, status):
-        return Nothing()
-    left_s = facts.interim_delay_s - facts.quiet_s
-    if pod is None or left_s <= _TIMER_SLACK_S or _is_urgent(old, status):
-        return WriteStatus(status)
-    return Wait(left_s)
+        return None
+    if pod is None or _is_urgent(old, status):
+        return 0.0
+    return max(facts.interim_delay_s - facts.quiet_s, 0.0)
 
 
 def _differ_by_generation_only(old: SandboxStatus, new: SandboxStatus) -> bool:

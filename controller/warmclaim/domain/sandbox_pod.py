@@ -1,4 +1,4 @@
-"""The Pod that a Sandbox asks for, and whether an object belongs to a Sandbox.
+"""The Pod that a Sandbox asks for, and what its metadata must become later.
 
 Pod metadata comes from the template, except keys under the API's own prefixes: those the
 controller alone sets, so a template cannot make its pod look like another sandbox's.
@@ -6,20 +6,29 @@ controller alone sets, so a template cannot make its pod look like another sandb
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from warmclaim.api import names
-from warmclaim.api.meta import Object
+from warmclaim.api.pod import Pod
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.pod_template import is_malformed, pod_metadata_of
+from warmclaim.domain.sandbox_children import metadata_patch, owner_reference, tracking
+from warmclaim.domain.sandbox_volumes import volume_templates
 
 CREATED_BY_KNOWN = frozenset({"go-client", "python-client", "controller"})
+MIRRORED_LABELS: Final = (
+    names.LABEL_WARM_POOL,
+    names.LABEL_TEMPLATE_REF,
+    names.LABEL_CREATED_BY,
+)
+"""Of the sandbox: what its pod gets of them is `own_labels`."""
+_LISTS: Final = (names.ANNOTATION_PROPAGATED_LABELS, names.ANNOTATION_PROPAGATED_ANNOTATIONS)
 
 
 class _Metadata(msgspec.Struct, frozen=True):
-    name: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
@@ -29,31 +38,9 @@ class _Template(msgspec.Struct, frozen=True):
     spec: dict[str, Any] = {}
 
 
-class _Volume(msgspec.Struct, frozen=True):
-    metadata: _Metadata = _Metadata()
-
-
 # Decoded anew for every pod: the result is the caller's own, and a shared one would be one
 # careless change away from a template that differs between the members of a pool.
 _template = msgspec.json.Decoder(_Template)
-_volumes: msgspec.json.Decoder[list[_Volume] | None] = msgspec.json.Decoder(list[_Volume] | None)
-
-
-def is_controlled_by(sandbox: Sandbox, child: Object) -> bool:
-    """Is this very sandbox, by uid, the controlling owner of `child`?
-
-    The namespace counts too: anybody may write an owner reference with a foreign uid in a
-    namespace of their own.
-    """
-    owner = child.metadata.controller_owner()
-    return (
-        owner is not None
-        and bool(owner.uid)
-        and owner.uid == sandbox.metadata.uid
-        and owner.kind == "Sandbox"
-        and owner.group == names.SANDBOX_GROUP
-        and child.metadata.namespace == sandbox.metadata.namespace
-    )
 
 
 def is_pool_member(sandbox: Sandbox) -> bool:
@@ -84,14 +71,15 @@ def pod_for(sandbox: Sandbox) -> dict[str, Any]:
     """
     meta = sandbox.metadata
     template = _template.decode(sandbox.spec.pod_template)
-    labels, annotations = _propagated(template.metadata)
+    labels, annotations = _propagated(template.metadata.labels, template.metadata.annotations)
     pod_meta: dict[str, Any] = {
         "name": meta.name,
         "namespace": meta.namespace,
         "labels": {**labels, **own_labels(sandbox)},
         "ownerReferences": [owner_reference(sandbox)],
     }
-    if annotations := {**annotations, **_records(labels, annotations)}:
+    records = {key: text for key, text in _records(labels, annotations).items() if text}
+    if annotations := {**annotations, **records}:
         pod_meta["annotations"] = annotations
     return {
         "apiVersion": "v1",
@@ -101,10 +89,41 @@ def pod_for(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
+def pod_change(sandbox: Sandbox, pod: Pod) -> dict[str, Any]:
+    """The `metadata` of a merge patch that makes an own or free pod the sandbox's and its metadata
+    what the template and the sandbox's marks say; {} where nothing differs.
+
+    Whatever others have put there stays; what was taken from the template goes when it leaves it.
+    Cost: O(labels + annotations); the template is decoded once for all pods that share it.
+    """
+    own = own_labels(sandbox)
+    if is_malformed(sandbox):
+        return metadata_patch(sandbox, pod, labels=own)
+    template = pod_metadata_of(sandbox)
+    labels, annotations = _propagated(template["labels"], template["annotations"])
+    records = _records(labels, annotations)
+    there = pod.metadata.annotations
+    return metadata_patch(
+        sandbox,
+        pod,
+        labels={
+            **dict.fromkeys(_listed(pod, names.ANNOTATION_PROPAGATED_LABELS)),
+            **dict.fromkeys(MIRRORED_LABELS),
+            **labels,
+            **own,
+        },
+        annotations={
+            **dict.fromkeys(_listed(pod, names.ANNOTATION_PROPAGATED_ANNOTATIONS)),
+            **annotations,
+            # A missing list says as much as an empty one.
+            **{key: text for key, text in records.items() if there.get(key, "") != text},
+        },
+    )
+
+
 def own_labels(sandbox: Sandbox) -> dict[str, str]:
     """The labels of the pod that do not come from its template."""
-    meta = sandbox.metadata
-    labels = {names.LABEL_NAME_HASH: names.name_hash(meta.name)}
+    meta, labels = sandbox.metadata, tracking(sandbox)
     owner = meta.controller_owner()
     if owner is not None and owner.group == names.EXTENSIONS_GROUP:
         pool = meta.labels.get(names.LABEL_WARM_POOL)
@@ -118,40 +137,14 @@ def own_labels(sandbox: Sandbox) -> dict[str, str]:
     return labels
 
 
-def owner_reference(sandbox: Sandbox) -> dict[str, Any]:
-    """`sandbox` as the controlling owner of a child."""
-    return {
-        "apiVersion": f"{names.SANDBOX_GROUP}/{names.VERSION}",
-        "kind": "Sandbox",
-        "name": sandbox.metadata.name,
-        "uid": sandbox.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-
-
-def volume_names(sandbox: Sandbox) -> list[str]:
-    """Names of the volume claim templates, in order; empty for almost every sandbox.
-
-    Raises msgspec.ValidationError where they have a shape that their schema forbids.
-    """
-    volumes: list[_Volume] = _volumes.decode(sandbox.spec.volume_claim_templates) or []
-    return [volume.metadata.name for volume in volumes]
-
-
-def check_shape(sandbox: Sandbox) -> None:
-    """Raise msgspec.ValidationError where no pod could be made from the sandbox: it was stored
-    under an older schema, or past it. Cost: O(template), two JSON decodings."""
-    volume_names(sandbox)
-    _template.decode(sandbox.spec.pod_template)
-
-
-def _propagated(template: _Metadata) -> tuple[dict[str, str], dict[str, str]]:
+def _propagated(
+    labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
     return (
-        {key: value for key, value in template.labels.items() if not is_reserved(key)},
+        {key: value for key, value in labels.items() if not is_reserved(key)},
         {
             key: value
-            for key, value in template.annotations.items()
+            for key, value in annotations.items()
             if not is_reserved(key) and key != names.ANNOTATION_TRACE_CONTEXT
         },
     )
@@ -159,21 +152,25 @@ def _propagated(template: _Metadata) -> tuple[dict[str, str], dict[str, str]]:
 
 def _records(labels: Iterable[str], annotations: Iterable[str]) -> dict[str, str]:
     """What was taken from the template, so that a key that leaves it can leave the pod too."""
-    lists = {
+    return {
         names.ANNOTATION_PROPAGATED_LABELS: ",".join(sorted(labels)),
         names.ANNOTATION_PROPAGATED_ANNOTATIONS: ",".join(sorted(annotations)),
     }
-    return {key: value for key, value in lists.items() if value}
+
+
+def _listed(pod: Pod, record: str) -> Iterable[str]:
+    """The keys in one of the pod's lists; the lists themselves are never taken for one."""
+    keys = pod.metadata.annotations.get(record, "").split(",")
+    return (key for key in keys if key and key not in _LISTS)
 
 
 def _with_volumes(sandbox: Sandbox, spec: dict[str, Any]) -> dict[str, Any]:
-    own = volume_names(sandbox)
+    own = {one.metadata.name: claim for claim, one in volume_templates(sandbox).items()}
     if not own:
         return spec
-    template: list[dict[str, Any]] = spec.get("volumes", [])
+    template: list[dict[str, Any]] = spec.get("volumes") or []
     kept = [volume for volume in template if volume.get("name") not in own]
     added = [
-        {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-{sandbox.metadata.name}"}}
-        for name in own
+        {"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, claim in own.items()
     ]
     return {**spec, "volumes": [*kept, *added]}

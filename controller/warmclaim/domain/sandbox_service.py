@@ -1,15 +1,34 @@
-"""The headless Service that a Sandbox with `service: true` asks for."""
+"""The headless Service of a Sandbox: what it must be, and what is to be done about the one there.
+
+`spec.service` has three values: true, one is made and kept as it must be; false, the own one is
+deleted; unset, the own one is kept and none is made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from warmclaim.api import names
+from warmclaim.api.pod import Service
+from warmclaim.api.resources import SERVICE
 from warmclaim.api.sandbox import Sandbox
-from warmclaim.domain.sandbox_pod import owner_reference
+from warmclaim.domain.sandbox_children import (
+    CreateChild,
+    Hold,
+    PatchChild,
+    Problem,
+    Step,
+    child_of,
+    delete_step,
+    hold_of,
+    metadata_patch,
+    not_owned,
+    owner_reference,
+    tracking,
+)
 
 
 class _Port(msgspec.Struct, frozen=True, rename="camel"):
@@ -33,6 +52,80 @@ class _Template(msgspec.Struct, frozen=True):
 
 
 _template = msgspec.json.Decoder(_Template)
+_HEADLESS = "None"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """`accepted`: the Service that stands for the sandbox. `step`: what is to be done about it.
+    `problem`: why the sandbox cannot have the one that it needs."""
+
+    accepted: Service | None = None
+    step: Step | None = None
+    problem: Problem | None = None
+
+
+def judge_service(sandbox: Sandbox, found: Service | None) -> ServiceView:
+    """What becomes of the Service that has the sandbox's name.
+
+    Raises msgspec.ValidationError where the template has a shape that its schema forbids.
+    """
+    is_wanted = sandbox.spec.service
+    if found is None:
+        child = child_of(SERVICE, sandbox.metadata.name)
+        step = CreateChild(SERVICE, child, service_for(sandbox)) if is_wanted else None
+        return ServiceView(step=step)
+    hold = hold_of(sandbox, found)
+    if is_wanted is False:
+        is_ours = hold is Hold.OWN and not found.metadata.is_deleting
+        return ServiceView(step=delete_step(SERVICE, found) if is_ours else None)
+    if hold is Hold.OWN:
+        return ServiceView(found, _change(sandbox, found))
+    if hold is not Hold.ALIEN and is_wanted is None:
+        return ServiceView()
+    if hold is Hold.FREE:
+        if found.spec.cluster_ip in ("", _HEADLESS):
+            return ServiceView(step=_change(sandbox, found))
+        return ServiceView(problem=_not_headless(found))
+    return ServiceView(problem=not_owned(SERVICE, found, sandbox))
+
+
+def _change(sandbox: Sandbox, found: Service) -> PatchChild | None:
+    """A merge patch for what differs. Ports are kept as they are where no Service is asked for."""
+    selector, labels = found.spec.selector, tracking(sandbox)
+    spec: dict[str, Any] = {}
+    if selector != labels:
+        spec["selector"] = {**dict.fromkeys(selector), **labels}
+    if sandbox.spec.service:
+        ports = service_ports(sandbox.spec.pod_template)
+        if ports != _ports_of(found):
+            spec["ports"] = ports or None
+    metadata = metadata_patch(sandbox, found, labels=labels)
+    if not (metadata or spec):
+        return None
+    patch = {"metadata": metadata or {"uid": found.metadata.uid}}
+    child = child_of(SERVICE, found.metadata.name)
+    return PatchChild(SERVICE, child, patch | ({"spec": spec} if spec else {}))
+
+
+def _ports_of(service: Service) -> Sequence[dict[str, Any]]:
+    return [
+        {
+            "name": port.name,
+            "protocol": port.protocol,
+            "port": port.port,
+            "targetPort": port.target_port,
+        }
+        for port in service.spec.ports
+    ]
+
+
+def _not_headless(found: Service) -> Problem:
+    child = child_of(SERVICE, found.metadata.name)
+    return Problem(
+        f'{child} has the ClusterIP "{found.spec.cluster_ip}", which nobody can change; the one of '
+        f'a sandbox has "{_HEADLESS}"'
+    )
 
 
 def service_for(sandbox: Sandbox) -> dict[str, Any]:
@@ -42,8 +135,7 @@ def service_for(sandbox: Sandbox) -> dict[str, Any]:
     Cost: O(template), one JSON decoding.
     """
     meta = sandbox.metadata
-    tracking = {names.LABEL_NAME_HASH: names.name_hash(meta.name)}
-    spec: dict[str, Any] = {"clusterIP": "None", "selector": dict(tracking)}
+    spec: dict[str, Any] = {"clusterIP": _HEADLESS, "selector": tracking(sandbox)}
     if ports := service_ports(sandbox.spec.pod_template):
         spec["ports"] = ports
     return {
@@ -52,7 +144,7 @@ def service_for(sandbox: Sandbox) -> dict[str, Any]:
         "metadata": {
             "name": meta.name,
             "namespace": meta.namespace,
-            "labels": tracking,
+            "labels": tracking(sandbox),
             "ownerReferences": [owner_reference(sandbox)],
         },
         "spec": spec,

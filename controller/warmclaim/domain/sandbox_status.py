@@ -6,12 +6,10 @@ Reasons and the fixed messages are words of the API: clients compare them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
 
-from warmclaim.api import names
 from warmclaim.api.conditions import (
     FINISHED,
     MESSAGE_CHARS_MAX,
@@ -27,30 +25,19 @@ from warmclaim.api.conditions import (
 )
 from warmclaim.api.pod import Pod, Service
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
-from warmclaim.domain.sandbox_pod import is_controlled_by
+from warmclaim.domain.sandbox_children import Problem, is_controlled_by, tracking
 
 Operation: TypeAlias = Mapping[str, Any]
 
 MULTIPLE_PODS = "MultiplePods"
 SANDBOX_SUSPENDED = "SandboxSuspended"
+SANDBOX_EXPIRED = "SandboxExpired"
 POD_SCHEDULING_UNKNOWN = "PodSchedulingUnknown"
 
 _PHASES_FINAL = {
     "Succeeded": (SandboxReason.POD_SUCCEEDED, "Pod completed successfully"),
     "Failed": (SandboxReason.POD_FAILED, "Pod failed"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a sandbox's children are not as they should be, in words for its user.
-
-    `hides_pod`: the trouble is with the pod itself, so nothing can be said about its scheduling.
-    """
-
-    message: str
-    hides_pod: bool = False
-    reason: str = SandboxReason.RECONCILER_ERROR
 
 
 def is_suspended(sandbox: Sandbox) -> bool:
@@ -90,15 +77,26 @@ def status_for(
         )
         conditions = upsert(conditions, condition, now=now)
     service_name, service_fqdn = _service_names(sandbox, service, problem, cluster_domain)
-    tracking = f"{names.LABEL_NAME_HASH}={names.name_hash(sandbox.metadata.name)}"
+    selector = ",".join(f"{key}={value}" for key, value in tracking(sandbox).items())
     return SandboxStatus(
         conditions=conditions,
         pod_ips=own.ips if own else (),
         node_name=own.spec.node_name if own else "",
-        selector=tracking if pod else old.selector,
+        selector=selector if pod else old.selector,
         service=service_name,
         service_fqdn=service_fqdn,
     )
+
+
+def expired_status(sandbox: Sandbox, now: str, *, is_ended: bool) -> SandboxStatus:
+    """The status of a sandbox whose time is over; with `is_ended`, once nothing is left of it but
+    its conditions. How its pod ended and whether it was suspended stay told."""
+    old = sandbox.status or SandboxStatus()
+    ready = _of(READY, Status.FALSE, SANDBOX_EXPIRED, "Sandbox has expired")
+    ready = msgspec.structs.replace(ready, observed_generation=sandbox.metadata.generation)
+    conditions = upsert(without(old.conditions, POD_SCHEDULED), ready, now=now)
+    kept = SandboxStatus() if is_ended else old
+    return msgspec.structs.replace(kept, conditions=conditions)
 
 
 def status_patch(sandbox: Sandbox, status: SandboxStatus) -> list[Operation]:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any, Final
 
 from warmclaim.api import names
-from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, Resource
+from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, VOLUME_CLAIM, Resource
 from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.domain.reservation import Reservation, member_name
 from warmclaim.errors import UnknownOutcomeError
 from warmclaim.seams import Request, Response
 from warmclaim.testing import refusals
-from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
+from warmclaim.testing.builders import (
+    a_claim,
+    a_pod_spec,
+    a_pool,
+    a_sandbox,
+    a_template,
+    an_object,
+)
 from warmclaim.testing.explore.arena import Arena
 from warmclaim.testing.explore.cancelling import Case, Problems, Script, Strike, nothing
 from warmclaim.testing.explore.process import Turn
@@ -177,9 +184,29 @@ def _sandbox_problems(store: ObjectStore) -> list[str]:
         problems += _child_problems(store, sandbox, POD)
         if sandbox["spec"].get("service"):
             problems += _child_problems(store, sandbox, SERVICE)
+        if sandbox["spec"].get("volumeClaimTemplates"):
+            problems += _child_problems(store, sandbox, VOLUME_CLAIM)
         if not part(sandbox, "status", "conditions"):
             problems.append(f"{commit.key} has no status")
     return problems
+
+
+def _at_rest(store: ObjectStore) -> list[str]:
+    """Nothing runs for the sandbox, its volume is kept, and its status tells of both."""
+    left = [f"{kind.plural} {c.key}" for kind in (POD, SERVICE) for c in store.scan(str(kind))]
+    said = [ready_of(commit.object).reason for commit in store.scan(str(SANDBOX))]
+    kept = sum(1 for _ in store.scan(str(VOLUME_CLAIM)))
+    is_well = said in (["SandboxSuspended"], ["SandboxExpired"]) and kept == 1
+    return left + ([] if is_well else [f"the sandbox says {said}, {kept} volume claims"])
+
+
+def _sandbox_deleted(store: ObjectStore) -> list[str]:
+    return [f"{commit.key} outlives its time" for commit in store.scan(str(SANDBOX))]
+
+
+def _label_missing(store: ObjectStore) -> list[str]:
+    labels = [part(commit.object, "metadata", "labels", "tier") for commit in store.scan(str(POD))]
+    return [] if labels == ["gold"] else [f"the pod's labels are {labels}"]
 
 
 def _child_problems(store: ObjectStore, sandbox: Json, kind: Resource[Any]) -> list[str]:
@@ -242,6 +269,31 @@ def _sandboxes(name: str, *objects: Json, **more: Any) -> Case:
     return Case(f"sandbox-{name}", "sandbox", objects, _sandbox_problems, **more)
 
 
+def _own(kind: Resource[Any], name: str) -> Json:
+    """A child that the sandbox s0 has already; a pod ends at once when it is deleted."""
+    labels = {names.LABEL_NAME_HASH: names.name_hash("s0")}
+    reference = {
+        "apiVersion": SANDBOX.api_version,
+        "kind": SANDBOX.kind,
+        "name": "s0",
+        "uid": "s0-uid",
+        "controller": True,
+    }
+    metadata = {"labels": labels, "ownerReferences": [reference]}
+    spec: Json = {"terminationGracePeriodSeconds": 0} if kind is POD else {}
+    return an_object(kind, name, merge={"metadata": metadata, "spec": spec})
+
+
+def _with_children(name: str, problems: Problems, **spec: Any) -> Case:
+    """A sandbox with a pod, a Service and a volume claim, and what its spec has become."""
+    volumes = [{"metadata": {"name": "data"}, "spec": {}}]
+    sandbox = _fresh_sandbox("s0", pool=None, merge={"spec": {"volumeClaimTemplates": volumes}})
+    sandbox["spec"] |= spec
+    children = (_own(POD, "s0"), _own(SERVICE, "s0"), _own(VOLUME_CLAIM, "data-s0"))
+    return Case(f"sandbox-{name}", "sandbox", (sandbox, *children), problems)
+
+
+_OVER: Final = {"shutdownTime": "2025-12-31T00:00:00Z"}
 _TWO: Final = (a_sandbox("w0"), a_sandbox("w1"))
 _WITH_SERVICE: Final = {"spec": {"service": True}}
 
@@ -293,6 +345,22 @@ CASES: Final = (
         "create-answer-lost",
         _fresh_sandbox("s0", pool=None, merge=_WITH_SERVICE),
         script=_create_lost,
+    ),
+    _sandboxes(
+        "with-a-volume",
+        _fresh_sandbox(
+            "s0",
+            pool=None,
+            merge={"spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}]}},
+        ),
+    ),
+    _with_children("suspended", _at_rest, operatingMode="Suspended", service=False),
+    _with_children("expired-retain", _at_rest, **_OVER, shutdownPolicy="Retain"),
+    _with_children("expired-delete", _sandbox_deleted, **_OVER, shutdownPolicy="Delete"),
+    _with_children(
+        "pod-relabelled",
+        _label_missing,
+        podTemplate={"metadata": {"labels": {"tier": "gold"}}, "spec": a_pod_spec()},
     ),
     _sandboxes("status-refused", _fresh_sandbox("s0", pool=None), script=_status_refused),
     _sandboxes("status-answer-lost", _fresh_sandbox("s0", pool=None), script=_status_lost),

@@ -16,7 +16,16 @@ from prometheus_client import CollectorRegistry
 from warmclaim.api.claim import Claim
 from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.names import LABEL_NAME_HASH
-from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, TEMPLATE, Resource
+from warmclaim.api.resources import (
+    CLAIM,
+    POD,
+    POOL,
+    SANDBOX,
+    SERVICE,
+    TEMPLATE,
+    VOLUME_CLAIM,
+    Resource,
+)
 from warmclaim.app.build import RETRY_BASE_S, RETRY_CAP_S
 from warmclaim.app.muted_events import MutedEvents
 from warmclaim.controllers.blueprints import Blueprints
@@ -68,7 +77,7 @@ _KINDS: Final[dict[Part, tuple[Resource[Any], ...]]] = {
     "claim": (TEMPLATE, POOL, SANDBOX, CLAIM),
     "marks": (SANDBOX, CLAIM),
     "pool": (TEMPLATE, SANDBOX, POOL),
-    "sandbox": (POD, SERVICE, SANDBOX),
+    "sandbox": (VOLUME_CLAIM, POD, SERVICE, SANDBOX),
 }
 _INDEXES: Final[dict[str, dict[str, Any]]] = {
     str(CLAIM): {BY_ASKED_POOL: asked_pool_of},
@@ -268,13 +277,24 @@ class Process:
 
     def _sandboxes(self) -> Reconciler[ObjectKey]:
         inform = self.informers
-        caches = SandboxCaches(inform[str(SANDBOX)], inform[str(POD)], inform[str(SERVICE)])
+        caches = SandboxCaches(
+            inform[str(SANDBOX)],
+            inform[str(POD)],
+            inform[str(SERVICE)],
+            inform[str(VOLUME_CLAIM)],
+        )
 
         def enqueue(key: ObjectKey, lane: Lane, after_s: float) -> None:
             self.queue.add(key, lane=lane, after_s=after_s)
 
         reconciler = SandboxReconciler(
-            self.client, caches, enqueue, self._turn, self._clock, SandboxSettings()
+            self.client,
+            caches,
+            MutedEvents(),
+            enqueue,
+            self._turn,
+            self._clock,
+            SandboxSettings(),
         )
         SandboxWakeups(caches, enqueue, self.queue.core.is_worked)
         return reconciler
@@ -286,8 +306,8 @@ def view_of(commit: Commit) -> Any:
 
 
 def is_tracked(commit: Commit) -> bool:
-    """Pods and Services are watched by label."""
-    if commit.resource not in (str(POD), str(SERVICE)):
+    """What belongs to sandboxes is watched by label."""
+    if commit.resource not in (str(POD), str(SERVICE), str(VOLUME_CLAIM)):
         return True
     return LABEL_NAME_HASH in commit.object["metadata"].get("labels", {})
 

@@ -32,7 +32,7 @@ _KINDS: Final[Mapping[str, tuple[Resource[object], ...]]] = {
     "pool memories": (POOL,),
     "blueprints": (TEMPLATE,),
     "sandbox memories": (SANDBOX,),
-    _SERIES: (CLAIM, POOL),
+    _SERIES: (CLAIM, POOL, SANDBOX),
     "sandboxclaim keys": (CLAIM,),
     "sandboxclaim back-offs": (CLAIM,),
     "claim-marks keys": (CLAIM,),
