@@ -131,12 +131,21 @@ class Barrier:
         elif method == "PATCH" and not place.subresource:
             batch = parse_reservation(found.metadata.annotations.get(ANNOTATION_RESERVATION))
             if batch is not None:
-                known.batches[found.metadata.uid] = batch, stamp
+                self._learn_batch(found.metadata.uid, batch, stamp, known)
 
     # ------------------------------------------------------------- what is told
 
     def _of(self, exchange: Exchange) -> _Knowledge:
         return self._known.setdefault(exchange.process, _Knowledge())
+
+    def _learn_batch(self, uid: str, batch: Reservation, stamp: _Stamp, known: _Knowledge) -> None:
+        before, _ = known.batches.get(uid, (None, None))
+        known.batches[uid] = batch, stamp
+        if before is None or batch.turn == before.turn:
+            return
+        # It was in other hands, which may make any of it again: so must its new holder.
+        for key in [key for key in known.made if key[0] == uid]:
+            del known.made[key]
 
     def _learn_sandbox(self, exchange: Exchange, found: Told, known: _Knowledge) -> None:
         owner, metadata = found.owner, found.metadata
