@@ -60,7 +60,7 @@ def test_ready_is_the_sandboxs_with_the_claims_generation(
 
 
 def test_finished_is_the_sandboxs_word_for_word_and_goes_with_it() -> None:
-    ready, finished = shown(condition_view(), ENDED)
+    finished, ready = shown(condition_view(), ENDED)
     assert finished == ENDED
     assert find(shown(condition_view(), before=(ready, finished)), FINISHED) is None
 

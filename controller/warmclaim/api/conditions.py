@@ -43,6 +43,7 @@ class ClaimReason(StrEnum):
 
     TEMPLATE_NOT_FOUND = "TemplateNotFound"
     WARM_POOL_NOT_FOUND = "WarmPoolNotFound"
+    ADOPTION_CONFLICT = "AdoptionConflict"
     ADOPTION_PENDING = "AdoptionPending"
     SANDBOX_CREATE_PENDING = "SandboxCreatePending"
     INVALID_METADATA = "InvalidMetadata"

@@ -29,7 +29,6 @@ from warmclaim.domain.pod_metadata import DEFAULT_LABEL_DOMAINS
 from warmclaim.domain.pod_template import is_malformed
 from warmclaim.domain.staleness import is_stale
 from warmclaim.errors import (
-    ApiError,
     ConflictError,
     ForbiddenError,
     PermanentError,
@@ -98,7 +97,8 @@ class ClaimReconciler:
             try:
                 result = await self._act(claim, record, decision, reads)
             except (PermanentError, ForbiddenError) as error:
-                await self._say_refused(claim, error)
+                self._telemetry.outcome(Outcome.FAILED)
+                await self._say(claim, ClaimReason.RECONCILER_ERROR, f"Error seen: {error}")
                 raise
             if result is not None:
                 return result
@@ -114,15 +114,12 @@ class ClaimReconciler:
         self.records.drop(key)
         return True
 
-    async def _say_refused(self, claim: Claim, error: ApiError) -> None:
+    async def _say(self, claim: Claim, reason: ClaimReason, text: str) -> None:
         """Show why the claim does not get on, where it can still be shown."""
-        text = f"Error seen: {error}"
-        now = rfc3339(self._clock.wall())
-        status = failed_status(claim, ClaimReason.RECONCILER_ERROR, text, now)
-        self._telemetry.outcome(Outcome.FAILED)
+        status = failed_status(claim, reason, text, rfc3339(self._clock.wall()))
         if claim.published or status == claim.status:
             return
-        with contextlib.suppress(WarmclaimError):  # the error to be raised is the first one
+        with contextlib.suppress(WarmclaimError):  # the error to be raised is another one
             await self._hand_over.write_status(claim, patches.failure_patch(claim, status))
 
     async def _read_back_pending(self, key: ObjectKey) -> None:
@@ -203,7 +200,7 @@ class ClaimReconciler:
         record.pending = None
         record.reserved_s = self._clock.monotonic()
         self._telemetry.reserved(claim, sandbox, record, outcome)
-        self._count_attempt(record, outcome)
+        await self._count_attempt(claim, record, outcome)
 
     def _why_not(self, sandbox: Sandbox, pool: Pool | None) -> str | None:
         if refusal := why_not_adoptable(sandbox, pool):
@@ -218,14 +215,17 @@ class ClaimReconciler:
             return Ineligible.STALE
         return None
 
-    def _count_attempt(self, record: ClaimRecord, outcome: Outcome) -> None:
+    async def _count_attempt(self, claim: Claim, record: ClaimRecord, outcome: Outcome) -> None:
         if outcome is Outcome.ADOPTED:
             record.attempts = 0
             return
         record.attempts += 1
         if record.attempts >= self._settings.adoption_attempts_max:
-            record.attempts = 0
-            raise ConflictError(409, "Conflict", f"no sandbox won; the last one: {outcome}")
+            tries, record.attempts = record.attempts, 0
+            text = f"none of {tries} warm sandboxes could be won"
+            message = f"{text}; the next pass retries from a converged view"
+            await self._say(claim, ClaimReason.ADOPTION_CONFLICT, message)
+            raise ConflictError(409, "Conflict", f"{text}; the last one: {outcome}")
 
     async def _start_cold(self, claim: Claim) -> None:
         pool = self._sight.pool_of(claim)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from warmclaim.api import names
 from warmclaim.api.claim import Claim
+from warmclaim.api.conditions import READY, find
 from warmclaim.api.meta import Object
 from warmclaim.api.resources import CLAIM, Resource
 from warmclaim.api.sandbox import Sandbox
@@ -116,12 +117,9 @@ class ClaimTelemetry:
                 self._events.normal(CLAIM, claim, "ClaimExpired", "Claim Expired", "Claim expired")
             case adoption.ReportFailure(status):
                 self.outcome(Outcome.REFUSED)
-                ready = status.conditions[-1]
-                _log.info(
-                    "claim refused: %s",
-                    ready.message,
-                    extra={**_fields(claim), "reason": ready.reason},
-                )
+                ready = find(status.conditions, READY)
+                text, reason = (ready.message, ready.reason) if ready else ("", "")
+                _log.info("claim refused: %s", text, extra={**_fields(claim), "reason": reason})
         if sandbox is not None and not claim.is_ready and sandbox.is_ready:
             self._became_ready(claim, sandbox, record)
 
