@@ -9,23 +9,18 @@ import pytest
 
 from warmclaim.webhook.certificates import (
     LIFETIME_S,
-    Pair,
     bundle,
     issue,
     span_of,
     why_unfit,
 )
+from warmclaim.webhook.pair import AUTHORITIES, CERTIFICATE, KEY, Data, Pair, pair_of
 from warmclaim.webhook.rotation import (
     ANNOUNCE_S,
-    AUTHORITIES,
-    CERTIFICATE,
-    KEY,
     NEXT_CERTIFICATE,
-    Data,
     Keep,
     Store,
     next_step,
-    pair_of,
 )
 
 NAMES = ("hook.team.svc", "hook.team.svc.cluster.local")

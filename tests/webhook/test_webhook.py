@@ -6,6 +6,8 @@ import asyncio
 import base64
 import json
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,8 +30,8 @@ from warmclaim.testing.transport import InProcessTransport
 from warmclaim.testing.virtual_loop import SeededRng
 from warmclaim.webhook.certificates import issue
 from warmclaim.webhook.keeper import WebhookKeeper
+from warmclaim.webhook.pair import SECRET_NAME
 from warmclaim.webhook.rotation import ANNOUNCE_S
-from warmclaim.webhook.secret import SECRET_NAME
 from warmclaim.webhook.server import BODY_BYTES_MAX, INLINE_BYTES_MAX, ConversionServer
 
 HOST = "agent-sandbox-webhook-service.agent-sandbox-system.svc"
@@ -120,6 +122,18 @@ async def running(keeper: WebhookKeeper) -> AsyncGenerator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def test_a_manager_that_converts_nothing_does_not_load_cryptography() -> None:
+    """It would be 10 MiB of its memory."""
+    program = (
+        "import sys, warmclaim.cli.manage; "
+        "print([name for name in sys.modules if name.startswith('cryptography')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True
+    )
+    assert done.stdout == "[]\n"
 
 
 def review(*objects: Any, wanted: str = f"{GROUP}/v1beta1") -> bytes:
@@ -297,7 +311,8 @@ class TestCertificates:
                 crd = await rig.client.get(CUSTOM_RESOURCE, ObjectKey("", name))
                 webhook = crd.spec.conversion.webhook
                 assert webhook is not None
-                service = webhook.client_config and webhook.client_config.service
+                assert webhook.client_config is not None
+                service = webhook.client_config.service
                 assert service is not None
                 assert (service.namespace, service.name) == ("team", "hook")
             for host in ("hook.team.svc", "hook.team.svc.cluster.local"):

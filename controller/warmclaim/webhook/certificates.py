@@ -8,7 +8,7 @@ trusted (webhook.rotation).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -23,20 +23,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from warmclaim.webhook.pair import Pair
+
 LIFETIME_S: Final = 365 * 86_400.0
 BACKDATED_S: Final = 300.0
 """Certificates begin that long before they are made: clocks of API servers differ a little."""
 
 _AUTHORITY_NAME: Final = "agent-sandbox-conversion-webhook-ca"
 _NAME_CHARS_MAX: Final = 64  # of a common name; the alternative names hold longer ones
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate and its private key, both PEM."""
-
-    certificate: bytes
-    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,8 @@ from warmclaim.errors import ApiError, UsageError, WarmclaimError
 from warmclaim.kube.client import ApiClient
 from warmclaim.seams import Clock
 from warmclaim.settings import WebhookSettings
-from warmclaim.webhook.certificates import Pair
 from warmclaim.webhook.definitions import Definitions
-from warmclaim.webhook.rotation import AUTHORITIES, pair_of
-from warmclaim.webhook.secret import SECRET_NAME, CertificateSecret
+from warmclaim.webhook.pair import AUTHORITIES, SECRET_NAME, Data, Pair, pair_of
 from warmclaim.webhook.server import CertificateFiles, ConversionServer
 
 CHECK_S: Final = 300.0
@@ -43,13 +41,13 @@ class WebhookKeeper:
         cluster_domain: str,
         server: ConversionServer,
     ) -> None:
+        self._client = client
         self._clock = clock
         self._settings = settings
         self._server = server
         self._definitions = Definitions(client, settings)
         service = f"{settings.service_name}.{settings.namespace}.svc"
-        names = (service, f"{service}.{cluster_domain}")
-        self._secret = CertificateSecret(client, clock, settings.namespace, names)
+        self._names = (service, f"{service}.{cluster_domain}")
         self._files = CertificateFiles(Path(settings.cert_dir))
         self._served: object = None
         self._first = asyncio.Event()
@@ -97,7 +95,7 @@ class WebhookKeeper:
         asking = await self._definitions.asking()
         if not asking:
             return CHECK_S
-        data = await self._secret.current()
+        data = await self._certificate()
         pair = pair_of(data)
         if pair != self._served:
             self._use(pair)
@@ -106,6 +104,13 @@ class WebhookKeeper:
         if changed := await self._definitions.tell(asking, data[AUTHORITIES]):
             _log.info("webhook told to CRDs", extra={"definitions": changed})
         return CHECK_S
+
+    async def _certificate(self) -> Data:
+        # Here, for its price: 10 MiB of memory that only a cluster with older objects needs.
+        from warmclaim.webhook.secret import CertificateSecret
+
+        namespace = self._settings.namespace
+        return await CertificateSecret(self._client, self._clock, namespace, self._names).current()
 
     def _use(self, pair: Pair) -> None:
         self._files.write(pair)

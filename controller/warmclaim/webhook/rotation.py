@@ -7,13 +7,13 @@ after `ANNOUNCE_S` the new one takes its place. Any replica may do either step, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from warmclaim.webhook.certificates import BACKDATED_S, Pair, bundle, issue, span_of, why_unfit
+from warmclaim.webhook.certificates import BACKDATED_S, bundle, issue, span_of, why_unfit
+from warmclaim.webhook.pair import AUTHORITIES, CERTIFICATE, KEY, Data, Pair, pair_of
 
-AUTHORITIES, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
 NEXT_CERTIFICATE, NEXT_KEY = "next-tls.crt", "next-tls.key"
 
 RENEW_SHARE: Final = 1 / 3
@@ -21,8 +21,6 @@ RENEW_SHARE: Final = 1 / 3
 
 ANNOUNCE_S: Final = 600.0
 """So long both authorities are told before the new certificate is served."""
-
-Data: TypeAlias = Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +37,6 @@ class Store:
 
 
 Step: TypeAlias = Keep | Store
-
-
-def pair_of(data: Data) -> Pair:
-    """The pair to serve; empty where there is none."""
-    return Pair(data.get(CERTIFICATE, b""), data.get(KEY, b""))
 
 
 def next_step(data: Data, names: Sequence[str], now_s: float) -> Step:

@@ -14,9 +14,9 @@ from warmclaim.api.secret import Secret, encoded
 from warmclaim.errors import AlreadyExistsError, ConflictError, NotFoundError, UnknownOutcomeError
 from warmclaim.kube.client import ApiClient
 from warmclaim.seams import Channel, Clock
-from warmclaim.webhook.rotation import Data, Keep, Store, next_step
+from warmclaim.webhook.pair import SECRET_NAME, Data
+from warmclaim.webhook.rotation import Keep, Store, next_step
 
-SECRET_NAME: Final = "agent-sandbox-webhook-certs"
 _TRIES_MAX: Final = 4
 # What a renewal leaves behind is removed with it; what others keep in the Secret stays.
 _OURS: Final[tuple[str, ...]] = ("ca.crt", "tls.crt", "tls.key", "next-tls.crt", "next-tls.key")

@@ -14,8 +14,8 @@ from aiohttp import web
 from warmclaim.errors import UsageError
 from warmclaim.runtime.endpoint import Endpoint
 from warmclaim.settings import BindAddress
-from warmclaim.webhook.certificates import Pair
 from warmclaim.webhook.definitions import PATH
+from warmclaim.webhook.pair import Pair
 from warmclaim.webhook.review import MalformedReview, answer
 
 CONNECTION_S_MAX: Final = 3600.0
