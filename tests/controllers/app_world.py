@@ -20,6 +20,7 @@ from warmclaim.kube.client import ApiClient
 from warmclaim.kube.outage import PROBE_NAME
 from warmclaim.seams import ByteStream, Request, Response
 from warmclaim.settings import LeaseSettings, Settings
+from warmclaim.telemetry.tracing import NO_TRACE, Spans, Trace, Tracing, no_spans
 from warmclaim.testing.api import Answer, FakeApiServer
 from warmclaim.testing.cluster import Cluster
 from warmclaim.testing.crds import agent_sandbox_crds
@@ -104,9 +105,13 @@ def refusal(code: int, reason: str, message: str = "no", **headers: str) -> Resp
 class AppWorld:
     """One server, one manager, and hands that play the tenants and the admin."""
 
-    def __init__(self, world: World, *, server_url: str = "", **settings: Any) -> None:
+    def __init__(
+        self, world: World, *, server_url: str = "", trace: Tracing | None = None, **settings: Any
+    ) -> None:
         self.world = world
         self._server_url = server_url
+        self._spans: Spans = trace.spans if trace else no_spans
+        self._trace: Trace = trace or NO_TRACE
         self.clock = world.clock
         self.server = FakeApiServer(Cluster(clock=world.clock, rng=world.rng, crds=CRDS))
         self.hand = ApiClient(InProcessTransport(self.server, user_agent="hand"), clock=self.clock)
@@ -120,7 +125,8 @@ class AppWorld:
         }
         faults = Faults(InProcessTransport(self.server, user_agent=name))
         outside = Outside(faults, self.clock, self.world.rng, name, NAMESPACE, self._server_url)
-        return faults, App(Settings(**{**defaults, **settings}), outside)
+        made = Settings(**{**defaults, **settings})
+        return faults, App(made, outside, spans=self._spans, trace=self._trace)
 
     def put(self, *objects: dict[str, Any]) -> None:
         """Store objects as they are, status and all."""
