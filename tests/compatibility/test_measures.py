@@ -10,6 +10,7 @@ from tests.controllers.app_world import NAMESPACE, SANDBOX, AppWorld, virtual
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.domain.sandbox_marks import gauge_labels
+from warmclaim.telemetry.exposition import exposition
 from warmclaim.testing.builders import a_claim, a_condition, a_pool, a_sandbox, a_template, as_view
 from warmclaim.testing.json_values import Json
 
@@ -140,5 +141,15 @@ def test_a_reservation_that_is_only_finished_is_not_counted_as_made() -> None:
             if sample.name == CREATED
         ]
         assert counted == []
+
+    virtual(scenario)
+
+
+def test_the_process_is_measured_and_nothing_of_go_is_claimed() -> None:
+    async def scenario(world: AppWorld) -> None:
+        text = exposition(world.app.metrics.registry).decode()
+        families = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+        assert {"process_resident_memory_bytes", "process_cpu_seconds_total"} <= families
+        assert not any(family.startswith("go_") for family in families)
 
     virtual(scenario)
