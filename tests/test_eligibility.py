@@ -11,16 +11,19 @@ from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.domain.eligibility import Refusal, why_not_adoptable
 
+IN_POOL = {names.LABEL_WARM_POOL: names.name_hash("pool")}
+MEMBER = {**IN_POOL, names.LABEL_TEMPLATE_REF: names.name_hash("template")}
+
 
 def test_a_member_of_the_live_pool_may_be_handed_out() -> None:
-    assert why_not_adoptable(a_sandbox(), a_pool()) is None
+    assert why_not_adoptable(a_sandbox(labels=MEMBER), a_pool()) is None
 
 
 def test_an_owner_reference_of_another_version_is_the_same_owner() -> None:
     owner = msgspec.structs.replace(
         owned_by_pool(), api_version="extensions.agents.x-k8s.io/v1alpha1"
     )
-    assert why_not_adoptable(a_sandbox(owner=owner), a_pool()) is None
+    assert why_not_adoptable(a_sandbox(owner=owner, labels=MEMBER), a_pool()) is None
 
 
 @pytest.mark.parametrize(
@@ -43,8 +46,9 @@ def test_an_owner_reference_of_another_version_is_the_same_owner() -> None:
         (a_sandbox(owner=owned_by_pool(uid="older")), a_pool(), Refusal.OTHER_POOL_UID),
         (a_sandbox(owner=owned_by_pool("b", "uid-pool")), a_pool(), Refusal.OTHER_POOL_UID),
         (a_sandbox(labels={}), a_pool(), Refusal.LABEL_MISMATCH),
+        (a_sandbox(labels=IN_POOL), a_pool(), Refusal.LABEL_MISMATCH),
         (
-            a_sandbox(labels={names.LABEL_WARM_POOL: names.name_hash("b")}),
+            a_sandbox(labels={**MEMBER, names.LABEL_WARM_POOL: names.name_hash("b")}),
             a_pool(),
             Refusal.LABEL_MISMATCH,
         ),

@@ -5,7 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 
 from warmclaim.api.meta import OwnerReference
-from warmclaim.api.names import EXTENSIONS_GROUP, LABEL_WARM_POOL, name_hash
+from warmclaim.api.names import (
+    EXTENSIONS_GROUP,
+    LABEL_TEMPLATE_REF,
+    LABEL_WARM_POOL,
+    name_hash,
+)
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 
@@ -50,8 +55,11 @@ def why_not_adoptable(sandbox: Sandbox, pool: Pool | None) -> Refusal | None:
         return Refusal.POOL_GONE
     if owner.uid != pool.metadata.uid or owner.name != pool.metadata.name:
         return Refusal.OTHER_POOL_UID
-    if sandbox.metadata.labels.get(LABEL_WARM_POOL) != name_hash(pool.metadata.name):
+    labels = sandbox.metadata.labels
+    if labels.get(LABEL_WARM_POOL) != name_hash(pool.metadata.name):
         return Refusal.LABEL_MISMATCH
+    if LABEL_TEMPLATE_REF not in labels:
+        return Refusal.LABEL_MISMATCH  # its pod would be outside of the template's NetworkPolicy
     return None
 
 
