@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.controllers.app_world import CLAIM, NAMESPACE, AppWorld, virtual
 
+from warmclaim.api.conditions import READY, find
 from warmclaim.api.meta import ObjectKey
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
 
@@ -21,5 +22,28 @@ def test_a_claim_that_is_bound_is_bound_to_no_other() -> None:
         assert (await world.claim("c")).published == "w1"
         assert await world.owned("c") == ["w1"]
         assert [w for w in world.writes()[before:] if "sandboxes" in w] == []
+
+    virtual(scenario)
+
+
+def test_a_pool_that_recreates_gives_nothing_while_its_template_is_missing() -> None:
+    async def scenario(world: AppWorld) -> None:
+        recreate = {"spec": {"updateStrategy": {"type": "Recreate"}}}
+        world.put(a_pool(merge=recreate), a_sandbox("w1"), a_claim("c"))
+        await world.run_for(60)
+        ready = find((await world.claim("c")).conditions, READY)
+        assert ready is not None
+        assert ready.reason == "TemplateNotFound"
+        assert await world.owned("c") == []
+        world.put(a_template())
+        await world.served("c", within_s=1)
+
+    virtual(scenario)
+
+
+def test_another_pool_gives_its_members_without_one() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_pool(), a_sandbox("w1"), a_claim("c"))
+        assert (await world.served("c")).published == "w1"
 
     virtual(scenario)

@@ -283,7 +283,9 @@ def _find_sandbox(facts: ClaimFacts) -> ClaimDecision:
     if facts.pool is None:
         text = f'SandboxWarmPool "{pool_name[:_NAME_CHARS_MAX]}" not found'
         return _report(facts, ClaimReason.WARM_POOL_NOT_FOUND, text)
-    if asks_for_more(facts.claim) and not facts.has_template:
+    # A pool that recreates gives no member whose blueprint cannot be compared.
+    needs_template = asks_for_more(facts.claim) or facts.pool.spec.recreates
+    if needs_template and not facts.has_template:
         return _no_template(facts, facts.pool)
     if not facts.is_fresh and Read.CLAIM not in facts.reads:
         return ReadClaim()
