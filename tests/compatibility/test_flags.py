@@ -10,7 +10,7 @@ from tests.controllers.app_world import NAMESPACE, SANDBOX, AppWorld, virtual
 from warmclaim.cli.goflags import parse_settings
 from warmclaim.kube.lease_record import LEASE_NAME
 from warmclaim.settings import LeaseSettings
-from warmclaim.testing.builders import a_pool, a_template
+from warmclaim.testing.builders import a_condition, a_pool, a_sandbox, a_template
 
 EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 LEASES = "leases.coordination.k8s.io"
@@ -59,3 +59,17 @@ def test_a_batch_is_as_large_as_the_flag_allows(size: int) -> None:
         assert world.writes().count("create sandboxes 201") == 10
 
     virtual(scenario, **given("--controllers=pool", f"--sandbox-warm-pool-max-batch-size={size}"))
+
+
+def test_the_grace_is_as_long_as_the_flag_says() -> None:
+    async def scenario(world: AppWorld) -> None:
+        slow = a_sandbox("slow", ready=False)
+        slow["status"] = {"conditions": [a_condition("Ready", "False")]}
+        world.put(a_template(), a_pool(), slow)
+        await world.run_for(8)
+        assert await world.exists(SANDBOX, "slow")
+        await world.run_for(6)
+        assert not await world.exists(SANDBOX, "slow")
+
+    flag = "--sandbox-warm-pool-readiness-grace-period=10s"
+    virtual(scenario, **given("--controllers=pool", flag))
