@@ -57,6 +57,7 @@ def test_no_rule_is_listed_twice() -> None:
     assert sorted(rules) == sorted(set(rules))
 
 
+@pytest.mark.timeout(300)  # it collects half of the tests
 def test_every_named_test_exists_and_runs(tmp_path: Path) -> None:
     named = {test: row.place for row in all_rows() for test in row.tests}
     files = sorted({test.partition("::")[0] for test in named})
