@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.controllers.app_world import CLAIM, NAMESPACE, AppWorld, virtual
+from tests.controllers.app_world import (
+    CLAIM,
+    NAMESPACE,
+    SANDBOX,
+    AppWorld,
+    always,
+    no_fault,
+    refusal,
+    virtual,
+)
 
 from warmclaim.api.conditions import READY, find
 from warmclaim.api.meta import ObjectKey
@@ -45,5 +54,24 @@ def test_another_pool_gives_its_members_without_one() -> None:
     async def scenario(world: AppWorld) -> None:
         world.put(a_pool(), a_sandbox("w1"), a_claim("c"))
         assert (await world.served("c")).published == "w1"
+
+    virtual(scenario)
+
+
+def test_an_error_takes_no_published_name_back() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template(), a_pool(), a_sandbox("w1"), a_sandbox("w2"), a_claim("c"))
+        given = (await world.served("c")).published
+        await world.run_for(5)
+        world.faults.before = always(refusal(500, "InternalError"), "GET", "/namespaces/")
+        await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, given))
+        await world.run_for(120)
+        assert (await world.claim("c")).published == given
+        world.faults.before = no_fault
+
+        async def is_replaced() -> bool:
+            return (await world.claim("c")).published not in ("", given)
+
+        await world.until(is_replaced, within_s=35)
 
     virtual(scenario)
