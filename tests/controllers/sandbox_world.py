@@ -6,10 +6,11 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from tests.kube.fakes import FakeClock, settle
+from tests.sandbox_objects import sandbox_body
 
 from warmclaim.api import names
 from warmclaim.api.conditions import Condition
@@ -33,6 +34,8 @@ from warmclaim.testing.cluster import Cluster
 from warmclaim.testing.crds import agent_sandbox_crds
 from warmclaim.testing.transport import InProcessTransport
 from warmqueue import Backoff, Lane, Workqueue
+
+T = TypeVar("T", bound=Object)
 
 NAMESPACE = "default"
 CONTROLLER = "controller"
@@ -225,6 +228,37 @@ class World:
         conditions = [{"type": "PodScheduled", "status": "True"}]
         await self.play_kubelet({"conditions": conditions}, name=name)
 
+    async def plant(
+        self,
+        resource: Resource[T],
+        name: str = "sb",
+        *,
+        labels: dict[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
+        owned_by: Any = None,
+        spec: dict[str, Any] | None = None,
+    ) -> T:
+        """Somebody makes an object that has, or might have, the name of a sandbox's child."""
+        usual: dict[str, dict[str, Any]] = {
+            POD.kind: {"containers": [{"name": "c", "image": "i"}]},
+            SERVICE.kind: {"clusterIP": "None"},
+            VOLUME_CLAIM.kind: {"accessModes": ["ReadWriteOnce"]},
+        }
+        metadata: dict[str, Any] = {"name": name, "labels": labels or {}}
+        metadata |= {"annotations": annotations} if annotations else {}
+        metadata |= {"ownerReferences": [owned_by]} if owned_by else {}
+        body = {"apiVersion": "v1", "kind": resource.kind, "metadata": metadata}
+        return await self.hand.create(
+            resource, NAMESPACE, body | {"spec": usual[resource.kind] | (spec or {})}
+        )
+
+    async def there(self, resource: Resource[T], name: str = "sb") -> T | None:
+        """As the server has it, if it has it."""
+        try:
+            return await self.hand.get(resource, ObjectKey(NAMESPACE, name))
+        except NotFoundError:
+            return None
+
     async def remove(self, resource: Resource[Any], name: str = "sb") -> None:
         """An object goes, without grace."""
         path = resource.item(ObjectKey(NAMESPACE, name))
@@ -237,10 +271,7 @@ class World:
 
     async def pod(self, name: str = "sb") -> Pod | None:
         """As the server has it."""
-        try:
-            return await self.hand.get(POD, ObjectKey(NAMESPACE, name))
-        except NotFoundError:
-            return None
+        return await self.there(POD, name)
 
     async def ready(self, name: str = "sb") -> Condition:
         """The Ready condition, which must be there."""
@@ -286,3 +317,12 @@ async def a_world(
         await asyncio.gather(*tasks, return_exceptions=True)
         world.gate.set()
         await settle()
+
+
+async def a_ready_sandbox(world: World, **body: Any) -> None:
+    """A sandbox whose pod has become Ready."""
+    await world.create(sandbox_body(**body))
+    await world.run_for(0.2)
+    await world.play_scheduler()
+    await world.play_kubelet(READY_STATUS)
+    await world.run_for(2)

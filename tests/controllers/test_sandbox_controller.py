@@ -9,7 +9,7 @@ import pytest
 from tests.controllers.sandbox_world import (
     NAMESPACE,
     READY_STATUS,
-    World,
+    a_ready_sandbox,
     a_world,
     refusal,
 )
@@ -43,14 +43,6 @@ def is_pod_create(request: Request) -> bool:
 
 def is_status_patch(request: Request) -> bool:
     return request.method == "PATCH" and request.path.endswith("/status")
-
-
-async def a_ready_sandbox(world: World, **body: Any) -> None:
-    await world.create(sandbox_body(**body))
-    await world.run_for(0.2)
-    await world.play_scheduler()
-    await world.play_kubelet(READY_STATUS)
-    await world.run_for(2)
 
 
 class TestWrites:
@@ -289,121 +281,6 @@ class TestTurns:
             assert world.reconciler.remembered == 0
 
 
-class TestForeigners:
-    """Children of somebody else are reported, and waited out."""
-
-    async def test_a_foreign_pod_is_reported_once_and_its_going_noticed(self) -> None:
-        async with a_world() as world:
-            labels = {"agents.x-k8s.io/sandbox-name-hash": name_hash("sb")}
-            await a_foreign_pod(world, labels)
-            await world.run_for(0.1)
-            await world.create(sandbox_body())
-            await world.run_for(200)
-            assert (world.writes(), world.errors) == ([ANNOTATION, STATUS], [])
-            ready = await world.ready()
-            assert (ready.status, ready.reason) == ("False", "ReconcilerError")
-            assert ready.message == (
-                'Error seen: pod "sb" is owned by Sandbox/old (UID: u0), not by sandbox "sb"'
-            )
-            await world.remove(POD)
-            await world.run_for(0.1)
-            assert world.writes() == [ANNOTATION, STATUS, POST_POD, ANNOTATION, STATUS]
-            await world.play_kubelet(READY_STATUS)
-            await world.run_for(0.1)
-            assert (await world.ready()).is_true
-
-    async def test_a_foreign_pod_that_is_not_watched_is_looked_for_now_and_then(self) -> None:
-        async with a_world() as world:
-            await a_foreign_pod(world, {})
-            await world.create(sandbox_body())
-            await world.run_for(59)
-            assert world.writes() == ["create pods 409", ANNOTATION, STATUS]
-            await world.run_for(2)
-            assert world.writes() == ["create pods 409", ANNOTATION, STATUS, "create pods 409"]
-            await world.remove(POD)
-            await world.run_for(60)
-            assert world.writes()[4:] == [POST_POD, ANNOTATION, STATUS]
-            assert world.errors == []
-
-    async def test_a_sandbox_made_again_waits_for_the_pod_of_the_first(self) -> None:
-        async with a_world() as world:
-            await a_ready_sandbox(world)
-            await world.remove(SANDBOX)
-            again = await world.create(sandbox_body())
-            await world.run_for(1)
-            assert (await world.ready()).reason == "ReconcilerError"
-            await world.remove(POD)
-            await world.run_for(1)
-            pod = await world.pod()
-            assert pod is not None
-            assert pod.metadata.owner_references[0].uid == again.metadata.uid
-
-    async def test_several_own_pods_are_reported_and_left_alone(self) -> None:
-        async with a_world() as world:
-            await a_ready_sandbox(world)
-            uid = (await world.sandbox()).metadata.uid
-            labels = {"agents.x-k8s.io/sandbox-name-hash": name_hash("sb")}
-            await a_foreign_pod(world, labels, name="twin", owned_by=sandbox_owner(uid=uid))
-            await world.run_for(10)
-            ready = await world.ready()
-            assert (ready.reason, ready.message) == (
-                "MultiplePods",
-                'sandbox "sb" owns 2 pods: sb, twin',
-            )
-            assert world.writes() == [POST_POD, STATUS, STATUS]
-            await world.remove(POD, "twin")
-            await world.run_for(1)
-            assert (await world.ready()).is_true
-
-
-async def a_foreign_pod(
-    world: World, labels: dict[str, str], *, name: str = "sb", owned_by: Any = None
-) -> None:
-    reference = owned_by or sandbox_owner(name="old", uid="u0")
-    metadata = {"name": name, "labels": labels, "ownerReferences": [reference]}
-    spec = {"containers": [{"name": "c", "image": "i"}]}
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    await world.hand.create(POD, NAMESPACE, body)
-
-
-class TestLosses:
-    """A pod that goes, a sandbox that goes."""
-
-    async def test_ready_is_taken_back_before_a_lost_pod_is_replaced(self) -> None:
-        async with a_world() as world:
-            await a_ready_sandbox(world)
-            await world.remove(POD)
-            await world.run_for(0.5)
-            assert world.writes() == [POST_POD, STATUS, STATUS, POST_POD]
-            status = (await world.sandbox()).status
-            assert status is not None
-            assert (status.pod_ips, status.node_name) == ((), "")
-
-    @pytest.mark.parametrize("spec", [{"operatingMode": "Suspended"}, {"deleting": True}])
-    async def test_a_suspended_or_deleting_sandbox_gets_no_pod(self, spec: dict[str, Any]) -> None:
-        async with a_world() as world:
-            is_deleting = spec.pop("deleting", False)
-            body = sandbox_body(service=True if is_deleting else None, **spec)
-            if is_deleting:
-                body["metadata"]["finalizers"] = ["example.org/hold"]
-            await world.create(body)
-            if is_deleting:
-                await world.hand.delete(SANDBOX, KEY)
-            await world.run_for(10)
-            assert await world.pod() is None
-            assert world.writes() == ([] if is_deleting else [ANNOTATION, STATUS])
-
-    @pytest.mark.parametrize("annotations", [{}, None], ids=["annotation", "status"])
-    async def test_a_sandbox_gone_during_a_write_is_no_error(self, annotations: Any) -> None:
-        async with a_world() as world:
-            await world.create(sandbox_body(annotations=annotations))
-            gone = refusal(404, "NotFound")
-            world.transport.before = lambda r: gone if r.method == "PATCH" else None
-            await world.run_for(5)
-            assert world.errors == []
-            assert world.passes <= 3
-
-
 class TestFaults:
     """Refusals, lost answers, old views."""
 
@@ -480,7 +357,7 @@ class TestFaults:
         async with a_world() as world:
             made = await world.create(sandbox_body(service=True))
             labels = {"agents.x-k8s.io/sandbox-name-hash": name_hash("sb")}
-            await a_foreign_pod(world, labels, owned_by=sandbox_owner(uid=made.metadata.uid))
+            await world.plant(POD, labels=labels, owned_by=sandbox_owner(uid=made.metadata.uid))
             # The sandbox's event has come, the pod's has not.
             world.caches.sandboxes.observe(made)
             await world.reconciler.reconcile(KEY)

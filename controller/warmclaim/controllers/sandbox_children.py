@@ -104,29 +104,32 @@ class Children:
                 case _:
                     assert_never(step)
         except (AlreadyExistsError, ConflictError, NotFoundError, UnknownOutcomeError) as error:
-            await self._look_after(step, key, channel, error, this)
+            await self._look_after(sandbox, step, error, this)
         except (ForbiddenError, PermanentError) as error:
             self._refused(step, error, this)
         except WarmclaimError as error:
             this.error = this.error or error
 
     async def _look_after(
-        self, step: Step, key: ObjectKey, channel: Channel, cause: WarmclaimError, this: Pass
+        self, sandbox: Sandbox, step: Step, cause: WarmclaimError, this: Pass
     ) -> None:
         """After an answer that shows an old view, or none at all: the API server's own word."""
         if isinstance(cause, UnknownOutcomeError) and not isinstance(step, CreateChild):
             this.error = this.error or cause  # the watch tells whether it was applied
             return
-        is_again = step.child in this.asked
+        key = ObjectKey(sandbox.metadata.namespace, step.child.name)
+        is_again, before = step.child in this.asked, self.find(sandbox, step.child, this)
         try:
-            await self._read(step.resource, key, channel, step.child, this)
+            await self._read(step.resource, key, channel_of(sandbox), step.child, this)
         except (ForbiddenError, PermanentError) as error:
             self._refused(step, error, this)
         except WarmclaimError as error:
             this.error = this.error or error
         else:
-            is_there = step.child in this.found or key in self._informers[step.child.plural].store
-            if is_again or (isinstance(step, CreateChild) and not is_there):
+            after = self.find(sandbox, step.child, this)
+            if isinstance(cause, ConflictError) and cause.status == 422 and _is_same(before, after):
+                self._refused(step, cause, this)  # nobody else wrote: it is the change itself
+            elif is_again or (isinstance(step, CreateChild) and after is None):
                 this.error = this.error or cause  # never applied, or gone again: once more
 
     async def _read(
@@ -153,6 +156,10 @@ class Children:
         text = f"{step.child} was refused ({error.status} {error.reason}): {text}"
         this.tried[step.child] = Problem(text, hides_pod=step.resource is POD)
         this.error = this.error or error
+
+
+def _is_same(before: Object | None, after: Object | None) -> bool:
+    return before is not None and after is not None and before.metadata == after.metadata
 
 
 def channel_of(sandbox: Sandbox) -> Channel:

@@ -22,7 +22,7 @@ from warmclaim.api.conditions import FINISHED, READY, Condition, SandboxReason, 
 from warmclaim.api.pod import Pod
 from warmclaim.api.resources import POD
 from warmclaim.api.sandbox import SandboxStatus
-from warmclaim.domain.sandbox_children import Hold, Step, child_of, hold_of
+from warmclaim.domain.sandbox_children import Hold, ReadChild, Step, child_of, hold_of
 from warmclaim.domain.sandbox_expiry import (
     ended_status,
     expired_steps,
@@ -103,6 +103,8 @@ def decide_sandbox(facts: SandboxFacts) -> SandboxDecision:
     if ends_in_s is not None and ends_in_s <= 0:
         return _decide_expired(facts)
     parts = judge_parts(facts)
+    if reads := [step for step in parts.steps if isinstance(step, ReadChild)]:
+        return ChangeChildren(reads)  # nothing is said of what may be there after all
     status = status_for(
         sandbox,
         parts.pod,
@@ -175,7 +177,7 @@ def _news_in_s(facts: SandboxFacts, pod: Pod | None, status: SandboxStatus) -> f
         return None
     if not _is_ready(status) and _differ_by_node_only(old, status):
         return None
-    if pod is None or _is_urgent(old, status):
+    if pod is None or is_suspended(facts.sandbox) or _is_urgent(old, status):
         return 0.0
     return max(facts.interim_delay_s - facts.quiet_s, 0.0)
 

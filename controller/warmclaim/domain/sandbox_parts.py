@@ -32,7 +32,7 @@ from warmclaim.domain.sandbox_children import (
 from warmclaim.domain.sandbox_facts import SandboxFacts, tracked_pod_name
 from warmclaim.domain.sandbox_pod import is_pool_member, pod_change, pod_for
 from warmclaim.domain.sandbox_service import judge_service
-from warmclaim.domain.sandbox_status import MULTIPLE_PODS, is_suspended
+from warmclaim.domain.sandbox_status import MULTIPLE_PODS, is_suspended, was_not_owned
 from warmclaim.domain.sandbox_volumes import volume_steps
 
 WRITE_BEHIND_S_MAX: Final = 1.0
@@ -133,10 +133,10 @@ def _suspended_pod(facts: SandboxFacts, own: Pod | None) -> _Part:
     if own is not None:
         return _Part() if own.metadata.is_deleting else _Part([delete_step(POD, own)])
     child = child_of(POD, tracked_pod_name(sandbox))
-    is_named = names.ANNOTATION_POD_NAME in sandbox.metadata.annotations
     # Before it is said to be gone: one that has lost its label is in no cache, and runs on.
-    is_unsure = facts.namesake is None and is_named and child not in facts.asked
-    return _Part([ReadChild(POD, child)]) if is_unsure else _Part()
+    is_unsure = names.ANNOTATION_POD_NAME in sandbox.metadata.annotations or was_not_owned(sandbox)
+    has_to_look = is_unsure and facts.namesake is None and child not in facts.asked
+    return _Part([ReadChild(POD, child)] if has_to_look else [])
 
 
 def _kept_pod(facts: SandboxFacts, own: Pod, *, is_due: bool) -> _Part:

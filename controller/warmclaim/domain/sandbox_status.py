@@ -19,6 +19,7 @@ from warmclaim.api.conditions import (
     Condition,
     SandboxReason,
     Status,
+    find,
     is_reason,
     upsert,
     without,
@@ -32,6 +33,7 @@ Operation: TypeAlias = Mapping[str, Any]
 MULTIPLE_PODS = "MultiplePods"
 SANDBOX_SUSPENDED = "SandboxSuspended"
 SANDBOX_EXPIRED = "SandboxExpired"
+POD_NOT_OWNED = "PodNotOwned"
 POD_SCHEDULING_UNKNOWN = "PodSchedulingUnknown"
 
 _PHASES_FINAL = {
@@ -43,6 +45,13 @@ _PHASES_FINAL = {
 def is_suspended(sandbox: Sandbox) -> bool:
     """Does its user want no pod?"""
     return sandbox.spec.operating_mode == "Suspended"
+
+
+def was_not_owned(sandbox: Sandbox) -> bool:
+    """Does its status tell of a pod of somebody else in the way of its suspension?"""
+    conditions = sandbox.status.conditions if sandbox.status else ()
+    found = find(conditions, SUSPENDED)
+    return found is not None and found.reason == POD_NOT_OWNED
 
 
 def status_for(
@@ -142,7 +151,7 @@ def _suspended(
         return _of(SUSPENDED, Status.TRUE, "PodTerminated", text)
     if own is None:
         text = "Refused to delete pod because it is not owned by this sandbox"
-        return _of(SUSPENDED, Status.FALSE, "PodNotOwned", text)
+        return _of(SUSPENDED, Status.FALSE, POD_NOT_OWNED, text)
     text = "Pod is terminating. Sandbox is suspending"
     return _of(SUSPENDED, Status.FALSE, "PodTerminating", text)
 
