@@ -104,6 +104,11 @@ class WarmDirectory:
         queue = self._queues.get(pool)
         return {} if queue is None else queue.nodes()
 
+    def waiting_on(self, pool: PoolKey, node: str | None) -> int:
+        """As `WarmQueue.waiting_on`; 0 for an unknown pool. O(1)."""
+        queue = self._queues.get(pool)
+        return 0 if queue is None else queue.waiting_on(node)
+
     def check(self) -> None:
         """Recount everything; AssertionError on a difference. O(n log n) over all pools."""
         homes: dict[SandboxKey, PoolKey] = {}

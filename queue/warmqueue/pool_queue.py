@@ -209,6 +209,10 @@ class WarmQueue:
             counts[node] = counts.get(node, 0) + count
         return counts
 
+    def waiting_on(self, node: str | None) -> int:
+        """Waiting entries of a node, or those without one, ready and not ready together. O(1)."""
+        return self._ready.count(node) + self._not_ready.count(node)
+
     def check(self) -> None:
         """Recount everything from the entries; AssertionError on a difference. O(n log n)."""
         by_place: dict[Place, list[WarmEntry]] = {place: [] for place in Place}

@@ -79,6 +79,13 @@ class NodeSpread:
         """Entries per node; those without a node are not in it. O(nodes)."""
         return {node: len(line) for node, line in self._lines.items()}
 
+    def count(self, node: str | None) -> int:
+        """Entries of a node, or those without one. O(1)."""
+        if node is None:
+            return len(self._nodeless)
+        line = self._lines.get(node)
+        return 0 if line is None else len(line)
+
     def entries(self) -> list[WarmEntry]:
         """All entries by arrival. O(n log n)."""
         return [self._entries[arrival] for arrival in sorted(self._entries)]

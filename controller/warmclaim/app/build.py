@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from warmclaim import __version__
 from warmclaim.api.meta import ObjectKey
 from warmclaim.app.caches import Caches, informers_of
+from warmclaim.app.diagnostics import ClaimDiagnostics
 from warmclaim.app.election import LeaseElection
 from warmclaim.app.gauges import sample_controllers, tier_rows
 from warmclaim.app.muted_events import MutedEvents
@@ -21,6 +22,7 @@ from warmclaim.app.subjects import finder
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
+from warmclaim.controllers.claim_journal import ClaimJournal, JournalledPasses
 from warmclaim.controllers.claim_marks import ClaimMarksReconciler, wake_for_marks
 from warmclaim.controllers.claim_records import ClaimRecords
 from warmclaim.controllers.claim_sight import ClaimCaches
@@ -46,7 +48,7 @@ from warmclaim.kube.informer import Informer
 from warmclaim.kube.outage import Outage
 from warmclaim.kube.permissions import Permissions
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
-from warmclaim.runtime.controller import Controller
+from warmclaim.runtime.controller import Controller, PassObserver
 from warmclaim.runtime.manager import Manager, NoElection, Part
 from warmclaim.runtime.reconciler import Reconciler
 from warmclaim.settings import Settings
@@ -126,6 +128,7 @@ class App:
             on_drop=self.metrics.events_dropped.inc,
         )
         self._kept["event series"] = lambda: self._events.remembered
+        self._diagnostics: ClaimDiagnostics | None = None
         self.permissions.on_missing(PermissionEvents(self._events, settings, outside).say)
         self._build()
 
@@ -136,6 +139,15 @@ class App:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; then everything is stopped, the lease released."""
         await self.manager.run(stop)
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this process acts now."""
+        return not isinstance(self.election, LeaseElection) or self.election.elector.is_working
+
+    def diagnose(self, path: str) -> bytes | None:
+        """JSON for a path below /debug/; None for one that is not known."""
+        return self._diagnostics.answer(path) if self._diagnostics else None
 
     def readiness(self) -> dict[str, Callable[[], str | None]]:
         """For each cache, what keeps it from being ready. A standby with warm caches is ready."""
@@ -191,7 +203,8 @@ class App:
         hand_over = HandOver(self.client, caches.claims, caches.sandboxes, self._trace)
         reporter = self._events.of("sandboxclaim-controller")
         events = MutedEvents() if settings.events_disabled else reporter
-        telemetry = ClaimTelemetry(self.metrics, events, clock, self._trace)
+        journal = ClaimJournal(caches.claims, self.warm, clock)
+        telemetry = ClaimTelemetry(self.metrics, events, clock, journal, self._trace)
         reconciler = ClaimReconciler(
             caches,
             self._blueprints,
@@ -203,9 +216,14 @@ class App:
             settings,
             self._outside.label_domains,
         )
+        passes = JournalledPasses(self._passes, journal)
         queue = self._add_controller(
-            CLAIM, caches, reconciler, settings.workers, reconciler.forget_gone
+            CLAIM, caches, reconciler, settings.workers, reconciler.forget_gone, passes
         )
+        self._diagnostics = ClaimDiagnostics(
+            journal, waiting, self._outside.identity, lambda: self.is_leading
+        )
+        self._kept["claim journal"] = lambda: len(journal)
         wiring = ClaimEvents(caches, queue, self.warm, waiting, reconciler.records)
         WarmIndex(
             caches.sandboxes,
@@ -298,6 +316,7 @@ class App:
         reconciler: Reconciler[ObjectKey],
         workers: int,
         forget_gone: Callable[[ObjectKey], bool],
+        observer: PassObserver | None = None,
     ) -> AsyncWorkqueue[ObjectKey]:
         clock = self._outside.clock
         core: Workqueue[ObjectKey] = Workqueue(
@@ -311,7 +330,7 @@ class App:
             queue,
             workers=workers,
             clock=clock,
-            observer=self._passes,
+            observer=observer or self._passes,
             span=self._spans(name, finder(self.caches, name)),
             has_recovered_since=self.outage.has_ended_since,
         )

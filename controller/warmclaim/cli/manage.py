@@ -106,7 +106,8 @@ def _serving(
         probes.add_ready("lease", lambda: elector.problem)
     if webhook is not None:
         probes.add_ready("webhook", webhook.problem)
-    return Serving(settings.serving, probes, lambda: exposition(app.metrics.registry))
+    registry = app.metrics.registry
+    return Serving(settings.serving, probes, lambda: exposition(registry), app.diagnose)
 
 
 @contextmanager

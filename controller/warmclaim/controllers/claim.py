@@ -142,7 +142,7 @@ class ClaimReconciler:
                 return self._until_expiry(claim)
             case adoption.WaitUntil(left_s):
                 self._waiting.join(asked_pool(claim), claim.metadata.key)
-                self._telemetry.outcome(Outcome.WAITING)
+                self._telemetry.waiting(claim, left_s)
                 return again(left_s, Lane.ADOPTION)
             case adoption.ReadClaim():
                 await self._hand_over.read_claim(claim)
@@ -193,6 +193,7 @@ class ClaimReconciler:
                 return
             record.picked_s = self._clock.monotonic()
             record.pending = taken
+            self._telemetry.picked(claim, sandbox)
             keeps = self._sight.keeps_eviction_mark(pool)
             outcome = await self._hand_over.reserve(
                 claim, sandbox, taken, keeps_eviction_mark=keeps

@@ -12,6 +12,7 @@ from warmclaim.api.meta import Object
 from warmclaim.api.resources import CLAIM, Resource
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.timestamps import seconds_of
+from warmclaim.controllers.claim_journal import TEXT_CHARS_MAX, ClaimJournal
 from warmclaim.controllers.claim_records import ClaimRecord
 from warmclaim.domain import adoption
 from warmclaim.domain.claim_marks import observed_since_s
@@ -46,11 +47,17 @@ class ClaimTelemetry:
     """One method for each thing worth telling; no decision is made here."""
 
     def __init__(
-        self, metrics: Metrics, events: Events, clock: Clock, trace: Trace = NO_TRACE
+        self,
+        metrics: Metrics,
+        events: Events,
+        clock: Clock,
+        journal: ClaimJournal,
+        trace: Trace = NO_TRACE,
     ) -> None:
         self._metrics = metrics
         self._events = events
         self._clock = clock
+        self._journal = journal
         self._trace = trace
 
     def outcome(self, outcome: Outcome) -> None:
@@ -59,22 +66,32 @@ class ClaimTelemetry:
         if outcome is Outcome.RECLAIMED:
             self._metrics.reservations_reclaimed.inc()
 
+    def waiting(self, claim: Claim, left_s: float) -> None:
+        """A member is on its way, and the claim waits for it, for so long at most."""
+        self.outcome(Outcome.WAITING)
+        self._journal.note(claim.metadata.key, Outcome.WAITING, at_most_s=round(left_s, 3))
+
+    def picked(self, claim: Claim, sandbox: Sandbox) -> None:
+        """The sandbox was taken out of the warm queue for the claim, to be reserved next."""
+        self._journal.picked(claim, sandbox)
+
     def reserved(
         self, claim: Claim, sandbox: Sandbox, record: ClaimRecord, outcome: Outcome
     ) -> None:
         """A reservation was answered. `sandbox` is the view from before it."""
         self.outcome(outcome)
+        name, node = sandbox.metadata.name, sandbox.node or ""
+        self._journal.note(claim.metadata.key, outcome, sandbox=name)
         if outcome is not Outcome.ADOPTED:
             _log.info(
                 "sandbox not won",
-                extra={**_fields(claim), "sandbox": sandbox.metadata.name, "outcome": outcome},
+                extra={**_fields(claim), "sandbox": name, "outcome": outcome},
             )
             return
         picked_s, reserved_s = record.picked_s, record.reserved_s
         if picked_s is not None and reserved_s is not None:
             self._metrics.stages[Stage.SEEN_TO_PICKED].observe(picked_s - record.seen_s)
             self._metrics.stages[Stage.PICKED_TO_RESERVED].observe(reserved_s - picked_s)
-            name, node = sandbox.metadata.name, sandbox.node or ""
             self._trace.span("pick", record.seen_s, picked_s, sandbox=name, node=node)
             self._trace.span("reserve", picked_s, reserved_s, sandbox=name)
         pool = pool_owner(sandbox)
@@ -88,6 +105,7 @@ class ClaimTelemetry:
         """A sandbox was created for the claim alone."""
         self.outcome(Outcome.COLD_STARTED)
         name = sandbox.metadata.name
+        self._journal.note(claim.metadata.key, Outcome.COLD_STARTED, sandbox=name)
         _log.info("cold start", extra={**_fields(claim), "sandbox": name})
         self._count_created(claim, sandbox, names.COLD, claim.spec.warm_pool_ref.name)
         self._events.normal(
@@ -104,21 +122,20 @@ class ClaimTelemetry:
         """A status is stored. `claim` is the view from before, `sandbox` the one it shows."""
         match decision:
             case adoption.Publish():
-                self.outcome(Outcome.PUBLISHED)
                 self._published(claim, decision.sandbox, record)
             case adoption.Mirror():
-                self.outcome(Outcome.MIRRORED)
+                self._step(claim, Outcome.MIRRORED)
             case adoption.Unpublish():
-                self.outcome(Outcome.UNPUBLISHED)
+                self._step(claim, Outcome.UNPUBLISHED, sandbox=claim.published)
                 _log.warning("published sandbox is gone", extra=_fields(claim))
             case adoption.Expire():
-                self.outcome(Outcome.EXPIRED)
+                self._step(claim, Outcome.EXPIRED)
                 _log.info("claim expired", extra=_fields(claim))
                 self._events.normal(CLAIM, claim, "ClaimExpired", "Claim Expired", "Claim expired")
             case adoption.ReportFailure(status):
-                self.outcome(Outcome.REFUSED)
                 ready = find(status.conditions, READY)
                 text, reason = (ready.message, ready.reason) if ready else ("", "")
+                self._step(claim, Outcome.REFUSED, reason=reason, message=text[:TEXT_CHARS_MAX])
                 _log.info("claim refused: %s", text, extra={**_fields(claim), "reason": reason})
         if sandbox is not None and not claim.is_ready and sandbox.is_ready:
             self._became_ready(claim, sandbox, record)
@@ -128,6 +145,10 @@ class ClaimTelemetry:
         policy = claim.spec.lifecycle.shutdown_policy if claim.spec.lifecycle else ""
         note = f"Deleting Claim (ShutdownPolicy={policy})"
         self._events.normal(CLAIM, claim, "ClaimExpired", "Deleting", note)
+
+    def _step(self, claim: Claim, outcome: Outcome, **facts: str) -> None:
+        self.outcome(outcome)
+        self._journal.note(claim.metadata.key, outcome, **facts)
 
     def _published(self, claim: Claim, sandbox: Sandbox, record: ClaimRecord) -> None:
         name, now_s = sandbox.metadata.name, self._clock.monotonic()
@@ -139,6 +160,11 @@ class ClaimTelemetry:
             # An earlier pass may have reserved it: the claim's is the one that its sandbox carries.
             carried = sandbox.metadata.annotations.get(names.ANNOTATION_TRACE_CONTEXT)
             record.trace_context = carried or context
+        since_ms = round((now_s - record.seen_s) * 1000, 1)
+        self.outcome(Outcome.PUBLISHED)
+        self._journal.note(
+            claim.metadata.key, Outcome.PUBLISHED, sandbox=name, since_seen_ms=since_ms
+        )
         is_warm = launch_type_of(sandbox) == names.WARM
         _log.info(
             "published",
@@ -147,7 +173,7 @@ class ClaimTelemetry:
                 "sandbox": name,
                 "node": sandbox.node or "",
                 "launch_type": launch_type_of(sandbox),
-                "since_seen_ms": round((now_s - record.seen_s) * 1000, 1),
+                "since_seen_ms": since_ms,
             },
         )
         if is_warm:

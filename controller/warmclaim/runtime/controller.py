@@ -35,9 +35,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EndedPass:
-    """One pass: in which lane its key was due, for how long, and what became of it. `result` is
-    success, requeue_after or error; then `error` is what was raised."""
+    """One pass: of which key, in which lane that was due, for how long, and what became of it.
+    `result` is success, requeue_after or error; then `error` is what was raised."""
 
+    key: Hashable
     lane: Lane
     waited_s: float
     duration_s: float
@@ -150,7 +151,7 @@ class Controller(Generic[K]):
         else:
             word = self._succeeded(work, result)
         duration_s = self._clock.monotonic() - started
-        ended = EndedPass(work.lane, work.waited_s, duration_s, word, failure)
+        ended = EndedPass(work.key, work.lane, work.waited_s, duration_s, word, failure)
         self._observer.pass_ended(self.name, ended)
 
     def _succeeded(self, work: Work[K], result: Result) -> str:

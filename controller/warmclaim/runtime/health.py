@@ -1,4 +1,5 @@
-"""Our HTTP endpoints: /healthz, /livez and /readyz on one address, /metrics on another.
+"""Our HTTP endpoints: /healthz, /livez and /readyz on one address, /metrics on another, which also
+answers /debug/ paths, to the machine (or pod) itself alone.
 
 A connection costs little (`endpoint`): one request each, 5 s to send it, bodies are never read.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv6Address, ip_address
 from typing import TypeAlias
 
 from aiohttp import web
@@ -17,6 +19,7 @@ from warmclaim.runtime.endpoint import Endpoint, Handler
 from warmclaim.settings import ServingSettings, bind_address
 
 READY_PATH = "/readyz"
+DEBUG_PREFIX = "/debug/"
 HEAD_S_MAX = 5.0
 REASON_CHARS_MAX = 200
 NOTES_MAX = 50
@@ -26,6 +29,9 @@ Check: TypeAlias = Callable[[], str | None]
 
 Notes: TypeAlias = Callable[[], Sequence[str]]
 """One line for each thing that somebody should mend. Must neither block nor raise."""
+
+Diagnose: TypeAlias = Callable[[str], bytes | None]
+"""The JSON for a path below /debug/, or None."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,16 +85,23 @@ def _asked(check: Check) -> str | None:
 
 
 class Serving:
-    """Both servers. `scrape` renders /metrics; it runs in the loop and must be quick."""
+    """Both servers. `scrape` renders /metrics, `diagnose` answers /debug/ paths in JSON, None for
+    one that it does not know; they run in the loop and must be quick."""
 
     def __init__(
-        self, settings: ServingSettings, probes: Probes, scrape: Callable[[], bytes]
+        self,
+        settings: ServingSettings,
+        probes: Probes,
+        scrape: Callable[[], bytes],
+        diagnose: Diagnose = lambda _: None,
     ) -> None:
         self._probes = _endpoint(
             "health-probe-bind-address", settings.probe_address, _probe_handler(probes)
         )
         self._metrics = _endpoint(
-            "metrics-bind-address", settings.metrics_address, _metrics_handler(scrape)
+            "metrics-bind-address",
+            settings.metrics_address,
+            _metrics_handler(scrape, _debug_handler(diagnose)),
         )
 
     @property
@@ -170,8 +183,36 @@ def _verdict(
     return _answer(200 if is_well else 503, body.encode())
 
 
-def _metrics_handler(scrape: Callable[[], bytes]) -> Handler:
+def _debug_handler(diagnose: Diagnose) -> Handler:
+    """Names of objects and their errors are for the operator alone: who comes from outside, also
+    from another pod, is refused. `kubectl port-forward` and `exec` come over loopback."""
+
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if not _is_local(request):
+            return _answer(403, b"only from loopback: kubectl port-forward to this pod\n")
+        if request.method not in {"GET", "HEAD"}:
+            return _answer(405, b"method not allowed\n")
+        body = diagnose(request.path)
+        if body is None:
+            return _answer(404, b"not found\n")
+        return _answer(200, body, "application/json")
+
+    return handle
+
+
+def _is_local(request: web.BaseRequest) -> bool:
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    if not isinstance(peer, tuple):
+        return False
+    address = ip_address(str(peer[0]))  # pyright: ignore[reportUnknownArgumentType]
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _metrics_handler(scrape: Callable[[], bytes], debug: Handler) -> Handler:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path.startswith(DEBUG_PREFIX):
+            return await debug(request)
         if request.path != "/metrics":
             return _answer(404, b"not found\n")
         if request.method not in {"GET", "HEAD"}:

@@ -31,6 +31,7 @@ from warmclaim.app.muted_events import MutedEvents
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
+from warmclaim.controllers.claim_journal import ClaimJournal
 from warmclaim.controllers.claim_marks import ClaimMarksReconciler, wake_for_marks
 from warmclaim.controllers.claim_records import ClaimRecords
 from warmclaim.controllers.claim_sight import ClaimCaches
@@ -222,7 +223,8 @@ class Process:
             inform[str(CLAIM)], inform[str(SANDBOX)], inform[str(POOL)], inform[str(TEMPLATE)]
         )
         hand_over = HandOver(self.client, caches.claims, caches.sandboxes)
-        telemetry = ClaimTelemetry(_metrics(), MutedEvents(), self._clock)
+        journal = ClaimJournal(caches.claims, self.warm, self._clock)
+        telemetry = ClaimTelemetry(_metrics(), MutedEvents(), self._clock, journal)
         reconciler = ClaimReconciler(
             caches,
             Blueprints(caches.templates),

@@ -27,6 +27,7 @@ _SERIES: Final = "event series"
 # By what keeps it: of which kinds the living objects bound it.
 _KINDS: Final[Mapping[str, tuple[Resource[object], ...]]] = {
     "claim records": (CLAIM,),
+    "claim journal": (CLAIM,),
     "waiting claims": (CLAIM,),
     "warm sandboxes": (SANDBOX,),
     "pool memories": (POOL,),
