@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.controllers.app_world import (
     CLAIM,
     NAMESPACE,
@@ -13,9 +14,16 @@ from tests.controllers.app_world import (
     virtual,
 )
 
+from warmclaim.api.claim import Claim
 from warmclaim.api.conditions import READY, find
 from warmclaim.api.meta import ObjectKey
-from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
+from warmclaim.api.resources import TEMPLATE
+from warmclaim.api.template import Template
+from warmclaim.domain.blueprint import blueprint_of
+from warmclaim.domain.claim_request import why_refused
+from warmclaim.domain.pod_metadata import DEFAULT_LABEL_DOMAINS
+from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template, as_view
+from warmclaim.testing.json_values import Json
 
 
 def test_a_claim_that_is_bound_is_bound_to_no_other() -> None:
@@ -73,5 +81,65 @@ def test_an_error_takes_no_published_name_back() -> None:
             return (await world.claim("c")).published not in ("", given)
 
         await world.until(is_replaced, within_s=35)
+
+    virtual(scenario)
+
+
+ENV: Json = {"env": [{"name": "A", "value": "1"}]}
+VOLUMES: Json = {"volumeClaimTemplates": [{"metadata": {"name": "x"}, "spec": {}}]}
+LABEL = "sandbox.users.io/team"
+CLASH: Json = {"additionalPodMetadata": {"labels": {LABEL: "mine"}}}
+INVALID: Json = {"additionalPodMetadata": {"labels": {"app": "x"}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({**ENV, **VOLUMES, **INVALID}, "InvalidMetadata"),
+        ({**ENV, **VOLUMES, **CLASH}, "VolumeClaimTemplatesError"),
+        ({**ENV, **CLASH}, "InvalidMetadata"),
+        ({**VOLUMES, **CLASH}, "VolumeClaimTemplatesError"),
+        (ENV, "EnvVarsInjectionRejected"),
+    ],
+)
+def test_of_several_faults_the_first_to_be_checked_is_named(spec: Json, reason: str) -> None:
+    template = as_view(
+        a_template(merge={"spec": {"podTemplate": {"metadata": {"labels": {LABEL: "theirs"}}}}}),
+        Template,
+    )
+    claim = as_view(a_claim("c", merge={"spec": spec}), Claim)
+    refusal = why_refused(claim, template, blueprint_of(template), DEFAULT_LABEL_DOMAINS)
+    assert refusal is not None
+    assert refusal.reason == reason
+
+
+TWICE: Json = {"volumeClaimTemplates": [{"metadata": {"name": "a"}, "spec": {}}] * 2}
+OWN: Json = {"additionalPodMetadata": {"labels": {LABEL: "mine"}}}
+
+
+@pytest.mark.parametrize("spec", [{}, OWN], ids=["plain", "with metadata"])
+def test_a_template_with_malformed_volumes_makes_nothing_and_says_so(spec: Json) -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template(merge={"spec": TWICE}), a_pool(replicas=0))
+        world.put(a_claim("c", merge={"spec": spec}))
+        await world.run_for(60)
+        ready = find((await world.claim("c")).conditions, READY)
+        assert ready is not None
+        assert (ready.reason, ready.message) == (
+            "VolumeClaimTemplatesError",
+            'invalid volume claim templates in template: duplicate name "a"',
+        )
+        assert world.writes() == ["patch sandboxclaims/status 200"]
+        mended: Json = {"spec": {"volumeClaimTemplates": None}}
+        await world.hand.merge_patch(TEMPLATE, ObjectKey(NAMESPACE, "python"), mended)
+        await world.served("c", within_s=1)
+
+    virtual(scenario)
+
+
+def test_a_warm_member_is_given_whatever_its_template_has_become() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template(merge={"spec": TWICE}), a_pool(), a_sandbox("w1"), a_claim("c"))
+        assert (await world.served("c")).published == "w1"
 
     virtual(scenario)
