@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,32 @@ def grant_lease(api: ApiSession, user: str, namespace: str) -> None:
     for role in _roles("Role"):
         placed = role | {"metadata": role["metadata"] | {"namespace": namespace}}
         _bind(api, user, placed, f"{_PATH}/namespaces/{namespace}")
+
+
+def grant_account(
+    api: ApiSession, namespace: str, account: str, *, lacks: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Give a service account the ClusterRoles of config/rbac as one of its own, but for these pairs
+    of a verb and a plural. May be called again, with others."""
+    rules = [
+        {**rule, "resources": [plural], "verbs": verbs}
+        for role in _roles("ClusterRole")
+        for rule in role["rules"]
+        for plural in rule["resources"]
+        if (verbs := [verb for verb in rule["verbs"] if (verb, plural) not in lacks])
+    ]
+    name = f"e2e-{namespace}-{account}"
+    role = {"apiVersion": f"{_GROUP}/v1", "kind": "ClusterRole", "metadata": {"name": name}}
+    # Replaced as a whole: what is applied twice by one manager loses what is left out.
+    api.apply(f"{_PATH}/clusterroles/{name}", role | {"rules": rules})
+    binding: dict[str, Any] = {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+    }
+    api.apply(f"{_PATH}/clusterrolebindings/{name}", binding)
 
 
 def _bind(api: ApiSession, user: str, role: Object, folder: str) -> None:

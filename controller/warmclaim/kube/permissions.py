@@ -5,11 +5,11 @@ such a thing at all, and only that is a missing permission. Every other 403 is a
 quota, an admission plug-in, a policy, a namespace that ends (`answers.error_for`).
 
 P1 One log line, and one call of each listener, when a permission is first refused in a place;
-   never one for each request.
+   never one for each request, also where of several API servers one refuses and another does not:
+   what was granted is said to be missing again after `QUIET_S` at the earliest.
 P2 What is remembered is bounded: verbs x kinds x `PLACES_MAX`, whatever namespaces there are.
-P3 A success of the same verb, kind and place ends it, unless a refusal came within `SETTLED_S`
-   before: of several API servers some learn of a role later. So do `FORGET_S` without another
-   refusal, for objects that are gone are not asked for again.
+P3 A success of the same verb, kind and place ends it. So do `FORGET_S` without another refusal,
+   for objects that are gone are not asked for again.
 P4 While nothing is missing, a success costs one look at an empty dictionary.
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from warmclaim.seams import Clock
@@ -27,8 +28,7 @@ PLACES_MAX: Final = 5
 FORGET_S: Final = 900.0
 """Much longer than any retry of a refused request waits."""
 
-SETTLED_S: Final = 1.0
-"""A place is said to be missing and granted again once in so long at most."""
+QUIET_S: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +56,14 @@ class Missing(NamedTuple):
         return f"{self.permission} {where}"
 
 
+@dataclass(slots=True)
+class _Refusal:
+    """Where a permission is missing: when it was refused last, and whether that was said."""
+
+    last_s: float
+    is_said: bool = False
+
+
 Listener: TypeAlias = Callable[[Missing], None]
 
 
@@ -64,7 +72,8 @@ class Permissions:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._refused_s: dict[Permission, dict[str, float]] = {}  # place -> the last time
+        self._refused: dict[Permission, dict[str, _Refusal]] = {}  # by place
+        self._quiet_until_s: dict[Permission, float] = {}
         self._on_missing: list[Listener] = []
         self._on_granted: list[Callable[[], None]] = []
 
@@ -81,45 +90,49 @@ class Permissions:
         self._forget_old()
         return [
             Missing(permission, namespace)
-            for permission, places in self._refused_s.items()
+            for permission, places in self._refused.items()
             for namespace in places
         ]
 
     def refused(self, permission: Permission, namespace: str) -> None:
         """The authorizer said no to this in that namespace; "" for a request of the cluster."""
         self._forget_old()
-        places = self._refused_s.setdefault(permission, {})
-        is_known = namespace in places
-        if not is_known and len(places) >= PLACES_MAX:
+        places = self._refused.setdefault(permission, {})
+        if namespace not in places and len(places) >= PLACES_MAX:
             return
-        places[namespace] = self._clock.monotonic()
-        if not is_known:
+        now_s = self._clock.monotonic()
+        refusal = places.setdefault(namespace, _Refusal(now_s))
+        refusal.last_s = now_s
+        if not refusal.is_said and now_s >= self._quiet_until_s.get(permission, now_s):
+            refusal.is_said = True
             missing = Missing(permission, namespace)
-            _log.error("permission missing: %s; the rest goes on", missing)
+            _log.error("permission missing: %s; the rest goes on", str(missing))
             for listener in self._on_missing:
                 listener(missing)
 
     def worked(self, verb: str, resource: str, subresource: str, namespace: str) -> None:
         """Such a request was answered well. O(1)."""
-        if not self._refused_s:
+        if not self._refused:
             return
         permission = Permission(verb, resource, subresource)
-        places = self._refused_s.get(permission, {})
-        refused_s = places.get(namespace)
-        if refused_s is None or self._clock.monotonic() - refused_s < SETTLED_S:
+        places = self._refused.get(permission, {})
+        refusal = places.pop(namespace, None)
+        if refusal is None:
             return
-        del places[namespace]
         if not places:
-            del self._refused_s[permission]
-        _log.info("permission granted: %s", Missing(permission, namespace))
+            del self._refused[permission]
+        if not refusal.is_said:
+            return
+        self._quiet_until_s[permission] = self._clock.monotonic() + QUIET_S
+        _log.info("permission granted: %s", str(Missing(permission, namespace)))
         for listener in self._on_granted:
             listener()
 
     def _forget_old(self) -> None:
         """O(what is missing), which is bounded."""
         oldest_s = self._clock.monotonic() - FORGET_S
-        for permission, places in list(self._refused_s.items()):
-            for namespace in [name for name, last_s in places.items() if last_s < oldest_s]:
+        for permission, places in list(self._refused.items()):
+            for namespace in [name for name, one in places.items() if one.last_s < oldest_s]:
                 del places[namespace]
             if not places:
-                del self._refused_s[permission]
+                del self._refused[permission]
