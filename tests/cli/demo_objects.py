@@ -9,6 +9,7 @@ from warmclaim.api.resources import CLAIM, SANDBOX
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.testing.builders import an_object
 from warmclaim.testing.demo.figures import Latency, spread_of
+from warmclaim.testing.demo.lifetime import Ending
 from warmclaim.testing.demo.result import Result, Writes
 from warmclaim.testing.demo.scenario import Scenario
 from warmclaim.testing.json_values import Json
@@ -58,5 +59,6 @@ def a_result(*, served: int = 100, warm: int = 100, problems: tuple[str, ...] = 
             Writes("create", "pods", 100),
         ),
         manager_cpu_s=0.41,
+        ending=Ending(7.25, 9.0, 10.0),
         problems=problems,
     )

@@ -74,7 +74,11 @@ async def test_a_run_ends_with_its_result_as_json_and_leaves_nothing_behind() ->
     writes = {(w["verb"], w["resource"]): w["per_claim"] for w in result["writes_per_claim"]["by"]}
     assert writes["patch", "sandboxes.agents.x-k8s.io"] == 1
     assert writes["patch", "sandboxclaims.extensions.agents.x-k8s.io/status"] == 1
+    ending = result["after_shutdown_time_ms"]
+    assert 0 <= ending["expired"] <= ending["claim_gone"]
+    assert ending["sandbox_gone"] > 0
     assert b"filling the pool" in err
+    assert b"letting a claim expire" in err
 
 
 async def test_a_burst_larger_than_the_pool_is_served_to_the_last_claim() -> None:

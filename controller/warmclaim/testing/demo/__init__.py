@@ -2,6 +2,7 @@
 
 scenario   what is asked for: pool, burst, rate, nodes; the objects (pure)
 ledger     what the demo's own watches saw, and whether a promise was broken (pure)
+lifetime   the same of the one claim that expires during the demo (pure)
 figures    percentiles and distributions (pure)
 result     all that a run found, also as JSON (pure)
 report     the result as a page of text

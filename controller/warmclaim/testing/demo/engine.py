@@ -18,12 +18,14 @@ from warmclaim.testing.api import FakeApiServer
 from warmclaim.testing.audit import AuditEntry
 from warmclaim.testing.demo.figures import Spread, latency_of, spread_of
 from warmclaim.testing.demo.ledger import Ledger, SandboxRecord
+from warmclaim.testing.demo.lifetime import Lifetime
 from warmclaim.testing.demo.load import USER_AGENT, Load
 from warmclaim.testing.demo.process import DemoFailedError, Manager, running_manager
 from warmclaim.testing.demo.progress import Display, Moment, Stage
 from warmclaim.testing.demo.result import Result, Writes
 from warmclaim.testing.demo.scenario import POD_START_S, PODS_PER_NODE, Scenario
 from warmclaim.testing.fake_nodes import FakeNodes
+from warmclaim.testing.garbage_collector import GarbageCollector
 from warmclaim.testing.http_front import serve
 
 MANAGER_USER_AGENT = "warmclaim/"
@@ -64,19 +66,29 @@ class Run:
     """One run of the demo against a server and a manager that are there already."""
 
     def __init__(
-        self, scenario: Scenario, load: Load, ledger: Ledger, manager: Manager, clock: Clock
+        self,
+        scenario: Scenario,
+        load: Load,
+        ledger: Ledger,
+        lifetime: Lifetime,
+        manager: Manager,
+        clock: Clock,
     ) -> None:
         self.writes = ManagerWrites()
         self._scenario = scenario
         self._load = load
         self._ledger = ledger
+        self._lifetime = lifetime
         self._manager = manager
         self._clock = clock
         self._stage = Stage.START
         self._began_s = clock.monotonic()
 
     async def measured(self) -> Result:
-        """Fill, send, refill; what was found. Raises DemoFailedError where the pool never fills."""
+        """Fill, send, refill, let one claim expire; what was found.
+
+        Raises DemoFailedError where the pool never fills.
+        """
         await self._load.create_pool()
         fill_s = await self._filled()
         before = self._spread(self._ledger.warm())
@@ -86,8 +98,11 @@ class Run:
         refill_s = await self._refilled()
         await self._clock.sleep(SETTLE_S)
         self.writes.is_counting = False
-        self._stage = Stage.DONE
         ended_cpu_s = self._manager.cpu_s()
+        after = self._spread(self._ledger.warm())
+        handed_out = self._spread(self._ledger.handed_out())
+        await self._expired()
+        self._stage = Stage.DONE
         return Result(
             scenario=self._scenario,
             fill_s=fill_s,
@@ -98,11 +113,12 @@ class Run:
             served=self._ledger.served,
             warm=self._ledger.warm_served(),
             before=before,
-            handed_out=self._spread(self._ledger.handed_out()),
-            after=self._spread(self._ledger.warm()),
+            handed_out=handed_out,
+            after=after,
             writes=self.writes.sorted(),
             manager_cpu_s=None if cpu_s is None or ended_cpu_s is None else ended_cpu_s - cpu_s,
-            problems=tuple(self._ledger.problems()),
+            ending=self._lifetime.ending,
+            problems=(*self._ledger.problems(), *self._lifetime.problems()),
         )
 
     async def shown(self, display: Display) -> None:
@@ -151,6 +167,12 @@ class Run:
         is_full = await self._until(self._is_full, WAIT_S)
         return self._clock.monotonic() - began_s if is_full else None
 
+    async def _expired(self) -> None:
+        """A claim with a lifetime, from its POST until nothing of it is left, or to the limit."""
+        self._stage = Stage.EXPIRE
+        await self._load.send_expiring()
+        await self._until(lambda: self._lifetime.is_over, WAIT_S)
+
     def _is_full(self) -> bool:
         return len(self._ledger.warm()) >= self._scenario.pool
 
@@ -172,7 +194,7 @@ async def run_scenario(scenario: Scenario, display: Display, clock: Clock) -> Re
     Raises DemoFailedError where the run could not be brought to its end; a claim that was not
     served, or a sandbox given twice, is no error but stands in the result.
     """
-    ledger = Ledger()
+    ledger, lifetime = Ledger(), Lifetime()
     with TemporaryDirectory(prefix="warmclaim-demo-") as name:
         folder = Path(name)
         server = FakeApiServer()
@@ -182,11 +204,12 @@ async def run_scenario(scenario: Scenario, display: Display, clock: Clock) -> Re
             ready_delay_s=POD_START_S,
             pods_per_node_max=PODS_PER_NODE,
         )
-        async with nodes, serve(server) as front, _client(front.url, clock) as client:
+        collector = GarbageCollector(server.cluster)
+        async with nodes, collector, serve(server) as front, _client(front.url, clock) as client:
             kubeconfig = front.write_kubeconfig(folder / "kubeconfig")
             async with running_manager(kubeconfig, folder / "manager.log") as manager:
-                load = Load(client, clock, scenario, ledger)
-                run = Run(scenario, load, ledger, manager, clock)
+                load = Load(client, clock, scenario, ledger, lifetime)
+                run = Run(scenario, load, ledger, lifetime, manager, clock)
                 server.requests.observers.append(run.writes)
                 return await _beside(
                     run.measured(),

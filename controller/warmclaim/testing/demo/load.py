@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,8 +16,9 @@ from warmclaim.kube.watch_decoder import ObjectEvent, WatchDecoder
 from warmclaim.seams import ByteStream, Clock
 from warmclaim.testing.demo import scenario as objects
 from warmclaim.testing.demo.ledger import Ledger
+from warmclaim.testing.demo.lifetime import Lifetime
 from warmclaim.testing.demo.process import DemoFailedError
-from warmclaim.testing.demo.scenario import NAMESPACE, Scenario
+from warmclaim.testing.demo.scenario import LIFETIME_S, NAMESPACE, Scenario
 
 USER_AGENT = "warmclaim-demo"
 
@@ -24,13 +26,21 @@ T = TypeVar("T", bound=Object)
 
 
 class Load:
-    """Drives one scenario; what it sees goes to `ledger`."""
+    """Drives one scenario; what it sees goes to `ledger`, and to `lifetime`."""
 
-    def __init__(self, client: ApiClient, clock: Clock, scenario: Scenario, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        clock: Clock,
+        scenario: Scenario,
+        ledger: Ledger,
+        lifetime: Lifetime,
+    ) -> None:
         self._client = client
         self._clock = clock
         self._scenario = scenario
         self._ledger = ledger
+        self._lifetime = lifetime
 
     async def create_pool(self) -> None:
         """Create the template and its pool."""
@@ -47,6 +57,13 @@ class Load:
                 await self._clock.sleep(max(due_s - self._clock.monotonic(), 0.0))
                 posts.create_task(self._send(name))
 
+    async def send_expiring(self) -> None:
+        """Send the claim whose life ends soon."""
+        wall_s, now_s = self._clock.wall(), self._clock.monotonic()
+        shutdown_wall_s = math.ceil(wall_s + LIFETIME_S)
+        self._lifetime.claim_sent(now_s + shutdown_wall_s - wall_s)
+        await self._client.create(CLAIM, NAMESPACE, objects.expiring_claim(shutdown_wall_s))
+
     async def _send(self, name: str) -> None:
         body = objects.claim(name)
         self._ledger.claim_sent(name, self._clock.monotonic())
@@ -57,7 +74,9 @@ class Load:
         """Tell the ledger of every change of a claim, until cancelled."""
 
         def saw(event: ObjectEvent[Claim]) -> None:
-            self._ledger.saw_claim(event.object, self._clock.monotonic())
+            now_s = self._clock.monotonic()
+            self._ledger.saw_claim(event.object, now_s)
+            self._lifetime.saw_claim(event.object, now_s, is_gone=event.type == "DELETED")
 
         await self._watch(CLAIM, saw)
 
@@ -65,7 +84,9 @@ class Load:
         """Tell the ledger of every change of a sandbox, until cancelled."""
 
         def saw(event: ObjectEvent[Sandbox]) -> None:
-            self._ledger.saw_sandbox(event.object, is_gone=event.type == "DELETED")
+            is_gone = event.type == "DELETED"
+            self._ledger.saw_sandbox(event.object, is_gone=is_gone)
+            self._lifetime.saw_sandbox(event.object, self._clock.monotonic(), is_gone=is_gone)
 
         await self._watch(SANDBOX, saw)
 

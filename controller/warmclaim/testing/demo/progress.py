@@ -19,6 +19,7 @@ class Stage(StrEnum):
     FILL = "filling the pool"
     BURST = "sending claims"
     REFILL = "refilling the pool"
+    EXPIRE = "letting a claim expire"
     DONE = "done"
 
 
@@ -61,7 +62,7 @@ class PlainLines:
 def _counts(moment: Moment) -> str:
     counts = f"{moment.warm} of {moment.pool} sandboxes warm"
     match moment.stage:
-        case Stage.START:
+        case Stage.START | Stage.EXPIRE:
             return ""
         case Stage.FILL:
             return f": {counts}"

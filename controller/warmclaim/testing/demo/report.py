@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from warmclaim.testing.demo.figures import Bar, Latency, Spread
+from warmclaim.testing.demo.lifetime import Ending
 from warmclaim.testing.demo.result import Result, Writes
 from warmclaim.testing.demo.scenario import POD_START_S
 
@@ -61,7 +62,20 @@ def _figures(result: Result) -> Table:
     if result.manager_cpu_s is not None:
         per_claim_ms = 1000 * result.manager_cpu_s / result.scenario.burst
         table.add_row("manager", f"{per_claim_ms:.1f} ms CPU per claim, refill included")
+    if result.ending is not None:
+        table.add_row("lifetime", _ending(result.ending))
     return table
+
+
+def _ending(ending: Ending) -> Text:
+    text = Text()
+    for what, after_ms in (
+        ("ClaimExpired", ending.expired),
+        ("  claim gone", ending.claim_gone),
+        ("  sandbox gone", ending.sandbox_gone),
+    ):
+        text.append(f"{what} ", "dim").append(f"{after_ms:.0f}", "default")
+    return text.append(" ms after shutdownTime", "dim")
 
 
 def _percentiles(latency: Latency, style: str) -> Text:

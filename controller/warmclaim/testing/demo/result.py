@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from warmclaim.testing.demo.figures import Latency, Spread
+from warmclaim.testing.demo.lifetime import Ending
 from warmclaim.testing.demo.scenario import Scenario
 
 
@@ -28,6 +29,7 @@ class Result:
 
     The writes and `manager_cpu_s` are of the time from the first claim until the pool was full
     again: they have the refill in them. `manager_cpu_s` is None where the system does not tell.
+    `ending` is that of the claim with a lifetime, None where it did not end in time.
     """
 
     scenario: Scenario
@@ -43,6 +45,7 @@ class Result:
     after: Spread
     writes: tuple[Writes, ...]
     manager_cpu_s: float | None
+    ending: Ending | None
     problems: tuple[str, ...]
 
     @property
@@ -92,6 +95,7 @@ def encoded(result: Result) -> bytes:
             ],
         },
         "manager": {"cpu_s": result.manager_cpu_s},
+        "after_shutdown_time_ms": result.ending,
     }
     return msgspec.json.format(msgspec.json.encode(_rounded(msgspec.to_builtins(document)))) + b"\n"
 

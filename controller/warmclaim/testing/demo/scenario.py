@@ -6,12 +6,19 @@ import math
 from dataclasses import dataclass
 
 from warmclaim.api.resources import CLAIM, POOL, TEMPLATE, Resource
+from warmclaim.api.timestamps import rfc3339
 from warmclaim.errors import UsageError
 from warmclaim.testing.json_values import Json
 
 NAMESPACE = "default"
 NAME = "demo"
 """Name of the template and of the pool; the claims are NAME-0 and so on."""
+
+EXPIRING = "demo-expiring"
+"""The claim with a lifetime, sent when everything else was measured."""
+
+LIFETIME_S = 1.0
+"""Its least lifetime; a shutdownTime is of whole seconds."""
 
 IMAGE = "sandbox.example/python:3"
 
@@ -74,6 +81,12 @@ def pool(scenario: Scenario) -> Json:
 def claim(name: str) -> Json:
     """One claim on the pool."""
     return _object(CLAIM, name, {"warmPoolRef": {"name": NAME}})
+
+
+def expiring_claim(shutdown_wall_s: int) -> Json:
+    """A claim that is deleted at that time, with its sandbox."""
+    lifecycle: Json = {"shutdownTime": rfc3339(shutdown_wall_s), "shutdownPolicy": "Delete"}
+    return _object(CLAIM, EXPIRING, {"warmPoolRef": {"name": NAME}, "lifecycle": lifecycle})
 
 
 def _object(resource: Resource[object], name: str, spec: Json) -> Json:
