@@ -28,8 +28,8 @@ from warmclaim.errors import means_no_service
 from warmclaim.seams import Clock
 
 PROBE_NAME: Final = "outage-probe"
-"""What is asked for. A read by name goes to the database itself; measured on kube-apiserver 1.36,
-it is answered as soon as a write is, where a list waits up to a second longer for its cache."""
+"""What is asked for. A read by name goes to the database itself: kube-apiserver 1.36 answers it as
+soon as a write, where a list waits longer, for its cache."""
 PROBE_EVERY_S: Final = 0.25
 PROBE_S_MAX: Final = 1.0
 """Time limit of a probe. One that waits in the server for its database is answered the moment the
