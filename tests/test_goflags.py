@@ -110,7 +110,7 @@ def test_one_and_two_dashes_with_equals_or_space_are_the_same(argv: list[str]) -
 
 
 def test_a_boolean_takes_its_value_only_behind_an_equals_sign() -> None:
-    assert parse("--cache-label-selectors").sandboxes.caches_by_label
+    assert parse("--cache-label-selectors").compat.caches_by_label
     assert not parse("-leader-elect=false").lease.enabled
     assert not parse("-leader-elect=F").lease.enabled
     with pytest.raises(UsageError, match="unexpected argument 'false'"):

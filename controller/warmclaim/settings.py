@@ -114,7 +114,6 @@ class SandboxSettings:
 
     workers: int = 100
     cluster_domain: str = "cluster.local"
-    caches_by_label: bool = False
     write_behind_s: float = 0.0
 
 
@@ -166,6 +165,7 @@ class CompatSettings:
     api_qps: float = -1.0
     api_burst: int = 10
     separate_watch_connection: bool = False
+    caches_by_label: bool = False
     pprof: bool = False
     pprof_debug: bool = False
     pprof_block_profile_rate: int = 1_000_000

@@ -281,18 +281,12 @@ FLAGS: tuple[Flag, ...] = (
         "The cluster's DNS domain, for the host names of Services.",
     ),
     Flag(
-        "cache-label-selectors",
-        Kind.BOOL,
-        _SANDBOXES,
-        "sandboxes.caches_by_label",
-        "Watch only Pods and Services with the tracking label; objects to be adopted need it too.",
-    ),
-    Flag(
         "sandbox-write-behind-window",
         Kind.DURATION,
         _SANDBOXES,
         "sandboxes.write_behind_s",
-        "Merge status changes that come within this time into one write; 0 writes at once.",
+        "Merge changes of a Pod's metadata that come within this time, a second at most, into one "
+        "write; 0 writes at once.",
     ),
     Flag(
         "metrics-bind-address",
@@ -372,6 +366,13 @@ FLAGS: tuple[Flag, ...] = (
     ),
     _unused("api-connections", Kind.INT, "api_connections", _BY_PURPOSE),
     _unused("separate-watch-connection", Kind.BOOL, "separate_watch_connection", _BY_PURPOSE),
+    _unused(
+        "cache-label-selectors",
+        Kind.BOOL,
+        "caches_by_label",
+        "Only Pods and Services with the tracking label are watched in any case; others are looked "
+        "up by name.",
+    ),
     _unused("kube-api-qps", Kind.FLOAT, "api_qps", _NO_RATE),
     _unused("kube-api-burst", Kind.INT, "api_burst", _NO_RATE),
     _unused("enable-pprof", Kind.BOOL, "pprof", _NO_PPROF),
