@@ -370,8 +370,7 @@ FLAGS: tuple[Flag, ...] = (
         "cache-label-selectors",
         Kind.BOOL,
         "caches_by_label",
-        "Only Pods and Services with the tracking label are watched in any case; others are looked "
-        "up by name.",
+        "Only Pods and Services with the tracking label are watched in any case.",
     ),
     _unused("kube-api-qps", Kind.FLOAT, "api_qps", _NO_RATE),
     _unused("kube-api-burst", Kind.INT, "api_burst", _NO_RATE),
