@@ -25,7 +25,30 @@ class Event(View, frozen=True, gc=False):
     metadata: ObjectMeta
 
 
+class Regarding(View, frozen=True, gc=False):
+    """What an event is about, as it is stored."""
+
+    uid: str = ""
+
+
+class EventSeries(View, frozen=True, gc=False):
+    count: int = 1
+
+
+class ToldEvent(View, frozen=True, gc=False):
+    """An event as a reader of events sees it."""
+
+    metadata: ObjectMeta
+    event_time: str | None = None
+    type: str = ""
+    reason: str = ""
+    note: str = ""
+    regarding: Regarding = Regarding()
+    series: EventSeries | None = None
+
+
 EVENT = Resource("events.k8s.io", "v1", "events", "Event", Event)
+TOLD_EVENT = Resource("events.k8s.io", "v1", "events", "Event", ToldEvent)
 
 
 def reference(resource: Resource[Object], obj: Object) -> ObjectReference:

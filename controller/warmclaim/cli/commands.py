@@ -23,6 +23,7 @@ _EPILOG = """\
   [cyan]warmclaim demo[/cyan]                    See it work; needs no cluster.
   [cyan]warmclaim crds --write DIR[/cyan]        The API's kinds, as YAML files.
   [cyan]warmclaim run --kubeconfig FILE[/cyan]   The controllers, against a cluster.
+  [cyan]warmclaim explain claim NS/NAME[/cyan]   Why it is not Ready, or which sandbox it got.
 
 [bold]Exit codes[/bold]  0 done; 1 failed; 2 a flag or an argument is wrong.
 """
@@ -98,6 +99,51 @@ def crds(
     from warmclaim.cli.crds import print_crds, write_files
 
     return print_crds() if write is None else write_files(write)
+
+
+_EXPLAIN = """\
+Say why an object is as it is, from the API and from the controller's own record.
+"""
+
+_EXPLAIN_EPILOG = """\
+The API is asked as kubectl would ask it; nothing is written. The controller's record (which
+sandbox was picked and why, each step with its time) is kept in memory by the manager that leads,
+and told to its own machine or pod alone. To reach it:
+
+  [cyan]kubectl -n agent-sandbox-system port-forward deploy/agent-sandbox-controller 8080[/cyan]
+  [cyan]warmclaim explain claim my-namespace/my-claim[/cyan]
+
+Without it the rest is still explained.
+
+[bold]Exit codes[/bold]  0 the claim is Ready; 1 it is not; 2 there is no such claim, it could not
+be read, or an argument is wrong.
+"""
+
+explain = typer.Typer(help=_EXPLAIN, no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(explain, name="explain")
+
+
+@explain.command(epilog=_EXPLAIN_EPILOG)
+def claim(
+    name: Annotated[str, typer.Argument(metavar="NS/NAME", help="Namespace and name.")],
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="For people or for programs.")
+    ] = Output.TEXT,
+    kubeconfig: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="How to reach the API; as for [cyan]run[/cyan]."),
+    ] = "",
+    address: Annotated[
+        str,
+        typer.Option(metavar="HOST:PORT", help="Where a manager serves its metrics."),
+    ] = "127.0.0.1:8080",
+) -> int:
+    """Say why a claim is not Ready, or which sandbox it got and why."""
+    from warmclaim.cli.explain import explain_claim
+
+    return explain_claim(
+        name, kubeconfig=kubeconfig, address=address, as_json=output is Output.JSON
+    )
 
 
 @app.command()
