@@ -18,7 +18,7 @@ SETTLE_S = 5.0
 """A claim waits 2 s for a member, refill 1 s for its turn; the rest is a margin."""
 LATENCY_FACTOR = 1.1
 QUIET_S = 600.0
-_SANDBOX_ERRORS = frozenset({"ReconcilerError", "MultiplePods"})
+_SANDBOX_ERRORS = frozenset({"ReconcilerError", "MultiplePods", "SandboxExpired"})
 _OURS = frozenset(f"{name}-controller" for name in ("sandbox", "sandboxclaim", "sandboxwarmpool"))
 _FAULTS_OF_OURS = ("pass crashed", "a subscriber failed", "could not be rendered", "Traceback")
 
