@@ -11,13 +11,15 @@ servers may share one cluster; each has its own watch cache.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from warmclaim.seams import ByteStream, Request, Response
+from warmclaim.streaming.json_list import ListEncoder
 from warmclaim.testing import discovery, reading, refusals, reviews, scale, writing
 from warmclaim.testing.alarm import Alarm
 from warmclaim.testing.audit import AuditEntry, RequestLog
@@ -54,29 +56,34 @@ class FakeApiServer:
     """Answers requests about `cluster`; `requests` counts them.
 
     Whatever a request does, it gets an answer: an error of the server's own is logged with its
-    traceback and answered by 500.
+    traceback and answered by 500. Only a list that fails when part of it has been read raises.
+    `lists` writes the lists and what discovery says, and counts them.
     """
 
     def __init__(self, cluster: Cluster | None = None, *, cache: WatchCache | None = None) -> None:
         self.cluster = cluster or Cluster(crds=agent_sandbox_crds())
         self.cache = cache or WatchCache(self.cluster.store)
+        self.lists = ListEncoder()
         self.requests = RequestLog()
         self.reviews = reviews.Reviews()
         self._watches: dict[int, Watch] = {}
 
     async def handle(self, request: Request, caller: Caller = IN_PROCESS) -> Response:
-        """The answer to a request; a watch is read to its end."""
+        """The answer to a request; a list or watch is read to its end."""
         stream = await self.open_stream(request, caller)
         if isinstance(stream, Answer):
             return stream.response
         pieces: list[bytes] = []
-        while piece := await stream.read():
-            pieces.append(piece)
-        await stream.close()
+        try:
+            while piece := await stream.read():
+                pieces.append(piece)
+        finally:
+            await stream.close()
         return Response(stream.status, b"".join(pieces), stream.headers)
 
     async def open_stream(self, request: Request, caller: Caller = IN_PROCESS) -> ByteStream:
-        """The answer as it comes: a Watch, or an Answer that is complete. It must be closed."""
+        """The answer as it comes: a Watch, a long list, or an Answer that is complete. It must be
+        closed."""
         audit = _Audit(request)
         try:
             stream = await self._answered(request, audit)
@@ -123,7 +130,7 @@ class FakeApiServer:
         code = 201 if request.method == "POST" or is_new else 200
         return _answer(code, target.kind.encoded(commit, target.version))
 
-    def _without_resource(self, request: Request) -> Answer | None:
+    def _without_resource(self, request: Request) -> Answer | ListAnswer | None:
         """Discovery, health and reviews: answers that no stored object is behind."""
         path = request.path.rstrip("/")
         if path.startswith(discovery.HEALTH_PATHS):
@@ -140,7 +147,13 @@ class FakeApiServer:
             return None
         if request.method != "GET":
             raise refusals.method_not_allowed()
-        return _answer(200, msgspec.json.encode(document))
+        return self._listed(document)
+
+    def _listed(self, value: Json) -> Answer | ListAnswer:
+        """The answer that is a list: complete if it fits into one piece."""
+        pieces = self.lists.pieces(value)
+        first, second = next(pieces), next(pieces, b"")
+        return ListAnswer(first, second, pieces) if second else _answer(200, first)
 
     # ------------------------------------------------------------------ reads
 
@@ -153,7 +166,7 @@ class FakeApiServer:
         if not target.name:
             matches = reading.scope_selector(target, query)
             page = reading.list_page(self.cache, target, matches, options)
-            return _answer(200, page.encoded(target))
+            return self._listed(page.listed(target))
         commit = self._newest_seen(target) if options.version else self.cluster.get(target)
         if target.subresource == "scale":
             return _answer(200, scale.encoded(target, commit.object))
@@ -211,7 +224,9 @@ class FakeApiServer:
             case _:
                 return self.cluster.create(target, body, dry_run=dry_run)
 
-    def _delete(self, target: Target, query: Mapping[str, str], request: Request) -> Answer:
+    def _delete(
+        self, target: Target, query: Mapping[str, str], request: Request
+    ) -> Answer | ListAnswer:
         options, dry_run = writing.delete_options(request, query)
         if not target.name:
             return self._delete_collection(target, query, options, dry_run)
@@ -226,7 +241,7 @@ class FakeApiServer:
 
     def _delete_collection(
         self, target: Target, query: Mapping[str, str], options: DeleteOptions, dry_run: bool
-    ) -> Answer:
+    ) -> Answer | ListAnswer:
         matches = reading.scope_selector(target, query)
         read = ReadOptions.parsed(target, query)
         page = reading.list_page(self.cache, target, matches, read)
@@ -236,7 +251,7 @@ class FakeApiServer:
                 target.kind, metadata.get("namespace", ""), metadata["name"], target.version
             )
             self.cluster.delete(one, options, dry_run=dry_run)
-        return _answer(200, page.encoded(target))
+        return self._listed(page.listed(target))
 
 
 class Answer:
@@ -260,6 +275,31 @@ class Answer:
 
     async def close(self) -> None:
         self._rest = b""
+
+
+class ListAnswer:
+    """A long list, encoded while it is read, as a ByteStream.
+
+    `read` and `pieces` raise what encoding raises; no reader may then take it for the list.
+    """
+
+    def __init__(self, first: bytes, second: bytes, rest: Generator[bytes]) -> None:
+        self.pieces: Iterator[bytes] = chain((first, second), rest)
+        self._rest = rest
+
+    @property
+    def status(self) -> int:
+        return 200
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return _JSON
+
+    async def read(self) -> bytes:
+        return next(self.pieces, b"")
+
+    async def close(self) -> None:
+        self._rest.close()
 
 
 class _Audit:

@@ -4,8 +4,8 @@
         front.url                        # http://127.0.0.1:41673
         front.write_kubeconfig(path)     # for kubectl and any client library
 
-Plain HTTP/1.1; watches are chunked, and wait for a client that reads slowly. The front decides
-nothing: it turns bytes into a Request and an answer into bytes.
+Plain HTTP/1.1; watches and long lists are chunked, and wait for a client that reads slowly. The
+front decides nothing but how an answer is written: it turns bytes into a Request and back.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from urllib.parse import parse_qsl
 import yaml
 
 from warmclaim.seams import ByteStream, Method, Request, Response
+from warmclaim.streaming.json_list import gzipped
 from warmclaim.testing import refusals
-from warmclaim.testing.api import Answer, Caller, FakeApiServer
+from warmclaim.testing.api import Answer, Caller, FakeApiServer, ListAnswer
 from warmclaim.testing.http_wire import (
     HEAD_MAX_BYTES,
     WireRequest,
@@ -145,6 +146,12 @@ class HttpFront:
         if isinstance(stream, Answer):
             await _send(writer, stream.response)
             return incoming.keeps_connection
+        if isinstance(stream, ListAnswer):
+            try:
+                await _send_list(writer, stream, may_compress=incoming.accepts_gzip)
+            finally:
+                await stream.close()
+            return incoming.keeps_connection
         is_intact = await self._forward(stream, reader, writer)
         return is_intact and incoming.keeps_connection
 
@@ -192,6 +199,27 @@ class HttpFront:
 async def _send(writer: asyncio.StreamWriter, response: Response) -> None:
     head = head_of(response.status, response.headers, length=len(response.body))
     await _write(writer, head + response.body)
+
+
+async def _send_list(
+    writer: asyncio.StreamWriter, answer: ListAnswer, *, may_compress: bool
+) -> None:
+    """Sends a long list in chunks, compressed if the client takes that, no faster than it reads.
+
+    Raises ConnectionError where the client left, and what encoding raises: the last chunk is then
+    missing, and the end of the connection tells the client that this was not the list.
+    """
+    headers = {**answer.headers, "vary": "Accept-Encoding"}
+    if may_compress:
+        headers["content-encoding"] = "gzip"
+    await _write(writer, head_of(answer.status, headers, length=None))
+    for piece in gzipped(answer.pieces) if may_compress else answer.pieces:
+        if writer.is_closing():
+            raise ConnectionResetError("the client left")
+        await _write(writer, chunk(piece))
+        # `drain` waits only for a slow reader; a quick one must not hold up all others.
+        await asyncio.sleep(0)
+    await _write(writer, chunk(b""))
 
 
 async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:

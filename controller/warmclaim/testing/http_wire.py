@@ -1,7 +1,7 @@
 """HTTP/1.1 as API clients speak it: reads requests, words answers. Over asyncio streams.
 
 Why not a framework: a burst on aiohttp.web takes a quarter more CPU (docs/decisions/0002).
-Not here, since no API client needs it: trailers, HEAD, compression, upgrades, HTTP/1.0.
+Not here, since no API client needs it: trailers, HEAD, compressed requests, upgrades, HTTP/1.0.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ class WireRequest:
     @property
     def keeps_connection(self) -> bool:
         return self.headers.get("connection", "").lower() != "close"
+
+    @property
+    def accepts_gzip(self) -> bool:
+        for part in self.headers.get("accept-encoding", "").lower().split(","):
+            coding, _, weight = part.partition(";")
+            if coding.strip() in ("gzip", "*"):
+                return weight.replace(" ", "").strip("0.") != "q="
+        return False
 
 
 async def read_request(

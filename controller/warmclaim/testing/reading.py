@@ -18,6 +18,7 @@ from itertools import islice
 import msgspec
 
 from warmclaim.testing import refusals
+from warmclaim.testing.json_values import Json
 from warmclaim.testing.refusals import Refusal, cause
 from warmclaim.testing.selectors import Matches, selector
 from warmclaim.testing.store import Commit, CompactedError, ObjectStore
@@ -124,8 +125,8 @@ class Page:
     next_token: str = ""
     remaining: int | None = None
 
-    def encoded(self, target: Target) -> bytes:
-        """The list as JSON; the objects in it were encoded at their commits."""
+    def listed(self, target: Target) -> Json:
+        """The list to encode; the objects in it were encoded at their commits."""
         kind, version = target.kind, target.version or target.kind.version
         metadata: dict[str, object] = {"resourceVersion": str(self.rv)}
         if self.next_token or kind.custom:
@@ -135,13 +136,13 @@ class Page:
         # Items of a built-in kind carry neither apiVersion nor kind.
         cut = 0 if kind.custom else len(kind.head(version))
         opening = b"{" if cut else b""
-        items = b",".join(opening + kind.encoded(c, version)[cut:] for c in self.items)
-        return b'{"kind":"%sList","apiVersion":"%s","metadata":%s,"items":[%s]}' % (
-            kind.kind.encode(),
-            kind.api_version(version).encode(),
-            msgspec.json.encode(metadata),
-            items,
-        )
+        encoded = (kind.encoded(commit, version) for commit in self.items)
+        return {
+            "kind": f"{kind.kind}List",
+            "apiVersion": kind.api_version(version),
+            "metadata": metadata,
+            "items": (msgspec.Raw(opening + item[cut:]) for item in encoded),
+        }
 
 
 def list_page(cache: WatchCache, target: Target, matches: Matches | None, o: ReadOptions) -> Page:
