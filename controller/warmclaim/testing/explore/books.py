@@ -12,7 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
-from warmclaim.api.names import ANNOTATION_RESERVATION
+from warmclaim.api.names import (
+    ANNOTATION_CONTROLLER_OBSERVED,
+    ANNOTATION_FIRST_READY,
+    ANNOTATION_RESERVATION,
+)
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE
 from warmclaim.testing.json_values import Json, is_array, is_object
 from warmclaim.testing.resources import NAMESPACE
@@ -37,12 +41,16 @@ _MASKED: Final = frozenset(
         "podIP",
         "podIPs",
         "selector",
+        ANNOTATION_FIRST_READY,
         ANNOTATION_RESERVATION,
         "agents.x-k8s.io/claim-uid",
         "agents.x-k8s.io/pod-name",
         "agents.x-k8s.io/sandbox-name-hash",
     )
 )
+
+# A process that did not see a claim arrive says nothing of when it did.
+_LEFT_OUT: Final = frozenset((ANNOTATION_CONTROLLER_OBSERVED,))
 
 
 @dataclass(slots=True)
@@ -152,7 +160,8 @@ def masked(value: Json) -> bytes:
 
 def _masked(value: Any) -> Any:
     if is_object(value):
-        return {k: _masked(v) if k not in _MASKED else _count(v) for k, v in value.items()}
+        kept = ((key, v) for key, v in value.items() if key not in _LEFT_OUT)
+        return {key: _count(v) if key in _MASKED else _masked(v) for key, v in kept}
     return [_masked(item) for item in value] if is_array(value) else value
 
 
