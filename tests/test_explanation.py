@@ -99,7 +99,7 @@ class TestReady:
     def test_it_says_why_this_one_from_the_record(self) -> None:
         found = picture(claim(sandbox="w1"), owned=[of_claim()], record=record(PICKED))
         (why,) = texts(found, Topic.PICK)
-        for part in ("w1 is warm", "Of 7 that waited", "3 were on node n2", "40 s old, ready"):
+        for part in ("w1 is warm", "7 waited in the pool", "3 of them on node n2", "40 s old and"):
             assert part in why
         assert explain(found).steps == (PICKED,)
 

@@ -92,7 +92,7 @@ async def test_a_ready_claim_says_which_sandbox_it_got_and_why(
         assert await world.explain("default/c") == OK
     out = capsys.readouterr().out
     assert out.startswith("Claim default/c\n\nReady: it has sandbox w1 on node n1.\n")
-    assert "Of 2 that waited in the pool, 2 were on node n1" in out
+    assert "2 waited in the pool, 2 of them on node n1" in out
     steps = [line.split()[1] for line in out.partition("Steps of the controller:\n")[2].splitlines()
              if line.startswith("  2")]  # fmt: skip
     assert steps[:3] == ["picked", "adopted", "published"]

@@ -238,7 +238,7 @@ def page(found: Explanation) -> str:
     """The explanation for people; what users wrote cannot move the cursor or colour the rest."""
     lines = [f"Claim {found.claim}", ""]
     for finding in found.findings:
-        head = "" if finding.topic is Topic.VERDICT else f"{_WORDS[finding.topic]:<12}"
+        head = "" if finding.topic is Topic.VERDICT else f"{_WORDS[finding.topic]:<14}"
         lines.append(head + finding.text)
         if finding.hint:
             lines.append(" " * len(head) + f"-> {finding.hint}")

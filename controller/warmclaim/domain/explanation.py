@@ -25,6 +25,10 @@ from warmclaim.domain.claim_steps import ClaimSteps, Step
 from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
 from warmclaim.domain.sandbox_marks import launch_type_of
 
+PICK_RULE: Final = (
+    "The rule: ready before not ready, then the node on which most wait, there the oldest."
+)
+
 UNSEEN_S: Final = 10.0
 """A claim that shows nothing for longer was seen by no controller."""
 
@@ -173,9 +177,9 @@ def _pick(picture: Picture, sandbox: Sandbox | None) -> list[Finding]:
     return [
         Finding(
             Topic.PICK,
-            f"{text}. Of {facts.get('waiting_in_pool')} that waited in the pool,"
-            f" {facts.get('waiting_on_node')} were on {node}, where most of its kind waited; it was"
-            f" the oldest there, {facts.get('age_s')} s old, {state}.",
+            f"{text}. {facts.get('waiting_in_pool')} waited in the pool,"
+            f" {facts.get('waiting_on_node')} of them on {node}; it was {facts.get('age_s')} s old"
+            f" and {state}. {PICK_RULE}",
         )
     ]
 
@@ -216,7 +220,8 @@ def _pool(picture: Picture) -> list[Finding]:
     states = Counter(_state(sandbox, picture.pool) for sandbox in picture.members)
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
     text = f"{name} wants {picture.pool.spec.replicas}; its members: {told}."
-    hint = "" if states["ready"] else "scale the pool up, or wait for its members"
+    is_short = picture.has_template and not states["ready"]
+    hint = "scale the pool up, or wait for its members" if is_short else ""
     return [*found, Finding(Topic.POOL, text, hint)]
 
 
