@@ -224,6 +224,29 @@ class TestOnce:
 
         virtual(scenario, claims=QUIET)
 
+    def test_what_its_answer_brings_is_news_for_the_claim(self) -> None:
+        async def scenario(world: AppWorld) -> None:
+            stock(world, member("w1"))
+
+            async def clear(request: Request) -> None:
+                if is_note(request):
+                    world.server.end_watches()
+                    world.faults.refused_streams = "/sandboxclaims"
+                    nothing = {"status": {"conditions": None, "sandbox": None}}
+                    key = ObjectKey(NAMESPACE, "c")
+                    await world.hand.merge_patch(CLAIM, key, nothing, subresource="status")
+
+            world.faults.before = clear
+            world.put(a_claim("c", pool="pool"))
+            await world.served("c")
+            await world.until(lambda: noted_and_shown(world), within_s=10)
+
+        virtual(scenario, claims=QUIET)
+
+
+async def noted_and_shown(world: AppWorld) -> bool:
+    return READY in await noted_on(world) and (await world.claim("c")).published == "w1"
+
 
 class TestBefore:
     """Claims that were Ready before this process looked."""

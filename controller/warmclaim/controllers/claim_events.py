@@ -52,7 +52,7 @@ class ClaimEvents:
                 self._queue.add(change.old.metadata.key, lane=Lane.LIFECYCLE)
             return
         self._records.saw(claim)
-        if change.is_own:
+        if change.is_own and self._queue.core.is_worked(claim.metadata.key):
             return  # the pass that wrote it goes on by itself
         if not claim.published and not claim.metadata.is_deleting:
             self._queue.add(claim.metadata.key, lane=Lane.ADOPTION)

@@ -22,6 +22,7 @@ from warmclaim.domain.claim_request import (
     needs_own_sandbox,
     why_refused,
     why_unfit,
+    why_unusable,
 )
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.kube.informer import Informer
@@ -86,6 +87,7 @@ class ClaimSight:
             now_s=self._clock.wall(),
             names_alien=self._names_alien(claim),
             refusal=self._refusal(claim, pool),
+            template_fault=why_unusable(template) if template and must_wait else None,
         )
 
     def pool_of(self, claim: Claim) -> Pool | None:

@@ -56,8 +56,8 @@ class ClaimFacts:
     `namesake`: a sandbox with the claim's own name that belongs to somebody else.
     `has_candidate`: the warm queue would give one now.
     `wait_left_s`: how long the claim may still wait for a member that is on its way; 0 if none is.
-    `refusal`: the claim asks for what it may not have. `names_alien`: its status names a sandbox
-    that belongs to somebody else.
+    `refusal`: the claim asks for what it may not have; `template_fault`: why nothing can be made of
+    the template for it alone. `names_alien`: its status names a sandbox of somebody else.
     `reads`: what is known from the API server itself; `is_fresh`: the caches are young enough to
     reserve on. `now_s`: wall time in seconds since 1970.
     """
@@ -74,6 +74,7 @@ class ClaimFacts:
     now_s: float
     names_alien: bool = False
     refusal: Refusal | None = None
+    template_fault: Refusal | None = None
 
     @property
     def now(self) -> str:
@@ -308,6 +309,8 @@ def _start_cold(facts: ClaimFacts, pool: Pool) -> ClaimDecision:
         return _report(facts, ClaimReason.RECONCILER_ERROR, text)
     if not facts.has_template:
         return _no_template(facts, pool)
+    if facts.template_fault is not None:
+        return _report(facts, facts.template_fault.reason, facts.template_fault.text)
     # A claim that another leader served a moment ago looks unserved in an old cache; a warm
     # reservation would be refused or reclaimed, but a pod should not be started for nothing.
     return ColdStart() if Read.CLAIM in facts.reads else ReadClaim()

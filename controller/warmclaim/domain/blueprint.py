@@ -81,8 +81,8 @@ def member_sandbox(
 def cold_sandbox(claim: Claim, blueprint: Blueprint, template: Template) -> dict[str, Any]:
     """The body of a sandbox that is made for one claim, under the claim's own name.
 
-    Raises EnvRejected and VolumesRejected where the template forbids what the claim asks for;
-    its additional metadata must have been found good.
+    Raises VolumesRejected, and after that EnvRejected, where the template forbids what the claim
+    asks for; its additional metadata must have been found good.
     """
     labels = {
         names.LABEL_CLAIM_UID: claim.metadata.uid,
@@ -95,13 +95,14 @@ def cold_sandbox(claim: Claim, blueprint: Blueprint, template: Template) -> dict
     _pod_metadata(spec, "labels").update({**labels, **extra.labels})
     if extra.annotations:
         _pod_metadata(spec, "annotations").update(extra.annotations)
-    pod, policies = spec["podTemplate"], template.spec
-    pod["spec"] = with_env(pod["spec"], claim.spec.env, policies.env_vars_injection_policy)
+    policies = template.spec
     own = [msgspec.json.decode(volume) for volume in claim.spec.volume_claim_templates]
     volumes = spec.get("volumeClaimTemplates", [])
     volumes = merged_volumes(volumes, own, policies.volume_claim_templates_policy)
     if volumes:
         spec["volumeClaimTemplates"] = volumes
+    pod = spec["podTemplate"]
+    pod["spec"] = with_env(pod["spec"], claim.spec.env, policies.env_vars_injection_policy)
     labels[names.LABEL_LAUNCH_TYPE] = names.COLD
     owner = msgspec.to_builtins(owner_reference(claim))
     namespace, name = claim.metadata.key

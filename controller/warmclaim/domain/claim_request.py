@@ -17,7 +17,7 @@ from warmclaim.api.conditions import ClaimReason
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
 from warmclaim.domain.blueprint import Blueprint, cold_sandbox
-from warmclaim.domain.claim_volumes import VolumesRejected
+from warmclaim.domain.claim_volumes import VolumesRejected, merged_volumes
 from warmclaim.domain.env_injection import EnvRejected
 from warmclaim.domain.pod_metadata import why_conflicting, why_invalid
 from warmclaim.domain.pod_template import (
@@ -59,14 +59,23 @@ def why_refused(
         return Refusal(ClaimReason.INVALID_METADATA, f"invalid additionalPodMetadata: {problem}")
     if template is None or blueprint is None:
         return None
-    if problem := why_conflicting(extra, _metadata_of(template)):
-        return Refusal(ClaimReason.INVALID_METADATA, problem)
-    if not needs_own_sandbox(claim):
-        return None
+    # Of several faults the API names volumes before metadata, and metadata before variables.
+    conflict = why_conflicting(extra, _metadata_of(template))
     try:
-        cold_sandbox(claim, blueprint, template)
+        if needs_own_sandbox(claim):
+            cold_sandbox(claim, blueprint, template)
+    except VolumesRejected as error:
+        return Refusal(ClaimReason.VOLUME_CLAIM_TEMPLATES, str(error))
     except EnvRejected as error:
-        return Refusal(ClaimReason.ENV_REJECTED, str(error))
+        if conflict is None:
+            return Refusal(ClaimReason.ENV_REJECTED, str(error))
+    return Refusal(ClaimReason.INVALID_METADATA, conflict) if conflict else None
+
+
+def why_unusable(template: Template) -> Refusal | None:
+    """Why nothing can be made of the template for a claim that asks for no volumes itself."""
+    try:
+        merged_volumes(template.spec.volume_claim_templates, (), "")
     except VolumesRejected as error:
         return Refusal(ClaimReason.VOLUME_CLAIM_TEMPLATES, str(error))
     return None
