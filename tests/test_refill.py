@@ -7,50 +7,63 @@ from hypothesis import strategies as st
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.domain.refill import (
+    Counts,
     CreateMembers,
     DeleteMembers,
     Member,
     PoolFacts,
     ReserveCreates,
     Settled,
+    Shrink,
     decide_refill,
+    surplus_of,
 )
-from warmclaim.domain.reservation import Reservation
+from warmclaim.domain.reservation import BATCH_MAX, Reservation, parse_reservation
 
 
-def a_member(
-    number: int, *, ready: bool = True, deleting: bool = False, stale: bool = False
-) -> Member:
+def a_member(number: int, *, ready: bool = True, deleting: bool = False) -> Member:
     key = ObjectKey("tenant", f"m{number}")
     created = f"2026-01-01T00:00:{number:02}Z"
-    return Member(key, f"uid-{number}", str(number), created, ready, deleting, stale)
+    return Member(key, f"uid-{number}", str(number), created, ready, deleting)
 
 
 def facts(
     replicas: int,
     members: list[Member],
     *,
+    unfit: tuple[Member, ...] = (),
     end: int = 10,
     unseen: tuple[int, ...] = (),
     template: bool = True,
     batch_max: int = 300,
 ) -> PoolFacts:
-    return PoolFacts(replicas, members, Reservation(0, end, 0), unseen, template, batch_max)
+    counts = Counts(
+        len(members),
+        sum(member.is_deleting for member in members),
+        sum(member.is_ready and not member.is_deleting for member in members),
+    )
+    last = Reservation(0, end, 0)
+    return PoolFacts(replicas, counts, last, unseen, template, batch_max, unfit)
 
 
 def test_missing_members_are_reserved_first() -> None:
     assert decide_refill(facts(5, [a_member(1)])) == ReserveCreates(Reservation(10, 14, 5))
 
 
-def test_stale_members_go_before_anything_is_added() -> None:
-    old, leaving = a_member(1, stale=True), a_member(2, stale=True, deleting=True)
-    assert decide_refill(facts(5, [old, leaving, a_member(3)])) == DeleteMembers((old,))
-    both = [old, a_member(4, stale=True)]
-    assert decide_refill(facts(5, both, batch_max=1)) == DeleteMembers((old,))
+def test_unfit_members_go_before_anything_is_added() -> None:
+    old, older = a_member(1), a_member(2)
+    members = [old, older, a_member(3)]
+    assert decide_refill(facts(5, members, unfit=(old,))) == DeleteMembers((old,))
+    decision = decide_refill(facts(5, members, unfit=(old, older), batch_max=1))
+    assert decision == DeleteMembers((old,))
 
 
 def test_a_batch_is_bounded() -> None:
     assert decide_refill(facts(500, [], batch_max=300)) == ReserveCreates(Reservation(10, 310, 500))
+    wanted = 2 * BATCH_MAX
+    largest = Reservation(10, 10 + BATCH_MAX, wanted)
+    assert decide_refill(facts(wanted, [], batch_max=wanted)) == ReserveCreates(largest)
+    assert parse_reservation(largest.encode()) == largest  # ours are never taken for spoilt
 
 
 def test_a_reserved_batch_is_finished_before_the_next_is_reserved() -> None:
@@ -73,8 +86,9 @@ def test_without_a_template_nothing_is_created() -> None:
 
 def test_surplus_members_leave_not_ready_first_then_the_newest() -> None:
     old, new, slow = a_member(1), a_member(5), a_member(2, ready=False)
-    decision = decide_refill(facts(1, [old, new, slow]))
-    assert decision == DeleteMembers((slow, new))
+    leaving = a_member(6, ready=False, deleting=True)
+    assert decide_refill(facts(1, [old, new, slow, leaving])) == Shrink(2)
+    assert surplus_of([old, new, slow, leaving], 2) == [slow, new]
 
 
 def test_members_already_leaving_are_not_made_up_for_by_others() -> None:
@@ -83,9 +97,8 @@ def test_members_already_leaving_are_not_made_up_for_by_others() -> None:
 
 
 def test_scale_down_is_done_in_batches() -> None:
-    decision = decide_refill(facts(0, [a_member(n) for n in range(5)], batch_max=2))
-    assert isinstance(decision, DeleteMembers)
-    assert len(decision.members) == 2
+    members = [a_member(n) for n in range(5)]
+    assert decide_refill(facts(0, members, batch_max=2)) == Shrink(2)
 
 
 @given(
@@ -107,9 +120,10 @@ def test_members_and_what_may_come_never_exceed_the_target(
         case CreateMembers(ordinals):
             assert len(members) + len(ordinals) <= replicas
             assert set(ordinals) <= set(unseen)
-        case DeleteMembers(leaving):
-            staying = [m for m in members if not m.is_deleting and m not in leaving]
-            assert len(staying) >= replicas
+        case Shrink(count):
+            assert count <= sum(not flag for flag in deleting) - replicas
+        case DeleteMembers():
+            raise AssertionError("all members are fit")
         case Settled():
             active = sum(not flag for flag in deleting)
             assert active <= replicas <= len(members)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.controllers.app_world import AppWorld, virtual
+from tests.controllers.pool_world import fills, members, start
 from tests.controllers.test_claim_controller import stock, warm
-from tests.controllers.test_pool_controller import fills, members, start
 
 from warmclaim.testing.builders import a_claim
 

@@ -270,8 +270,10 @@ class App:
         queue = self._add_controller(
             POOL, caches, reconciler, settings.workers, reconciler.forget_gone
         )
-        PoolEvents(caches, queue, reconciler.saw)
-        self._kept["pool memories"] = lambda: reconciler.remembered
+        memories = reconciler.memories
+        PoolEvents(caches, queue, memories.sandbox_changed)
+        self._kept["pool memories"] = lambda: len(memories)
+        self._kept["pool members"] = lambda: memories.members
 
     def _add_sandboxes(self) -> None:
         settings = self.settings.sandboxes

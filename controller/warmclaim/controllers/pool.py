@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -17,34 +16,31 @@ from warmclaim.api.resources import POOL, SANDBOX
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
 from warmclaim.controllers.blueprints import Blueprints
+from warmclaim.controllers.indexes import BY_OWNER_UID
+from warmclaim.controllers.pool_growth import PoolGrowth, first_failure
 from warmclaim.controllers.pool_members import (
+    PoolMemories,
     PoolMemory,
-    catch_up,
     current_reservation,
-    members_of,
-    reservation_text,
     unseen_ordinals,
 )
 from warmclaim.controllers.pool_telemetry import PoolTelemetry
-from warmclaim.domain.blueprint import Blueprint, member_sandbox
-from warmclaim.domain.eligibility import pool_owner
-from warmclaim.domain.patches import create_reservation_patch
-from warmclaim.domain.readiness import Progress
+from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.refill import (
+    Counts,
     CreateMembers,
     DeleteMembers,
     Member,
     PoolFacts,
     ReserveCreates,
     Settled,
+    Shrink,
     decide_refill,
+    surplus_of,
 )
-from warmclaim.domain.reservation import Reservation, member_name, ordinal_of
 from warmclaim.errors import (
-    AlreadyExistsError,
     ConflictError,
     NotFoundError,
-    UnknownOutcomeError,
     WarmclaimError,
 )
 from warmclaim.kube.client import ApiClient
@@ -94,18 +90,15 @@ class PoolReconciler:
         self._turn = turn
         self._clock = clock
         self._settings = settings
-        self._memories: dict[ObjectKey, PoolMemory] = {}
-
-    @property
-    def remembered(self) -> int:
-        """Pools of which something is kept here: bounded by those that live."""
-        return len(self._memories)
+        self._growth = PoolGrowth(client, caches.pools, caches.sandboxes, telemetry, settings)
+        grace_s = settings.readiness_grace_s
+        self.memories = PoolMemories(caches.sandboxes.store, clock, grace_s)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one pool to its size, then its status up to date, also after a failure."""
         pool = self._caches.pools.store.get(key)
         if pool is None or pool.metadata.is_deleting:
-            self._forget(key)
+            self.memories.forget(key)
             return DONE
         try:
             await self._resize(key)
@@ -120,195 +113,69 @@ class PoolReconciler:
             pool = self._caches.pools.store.get(key)
             if pool is None:
                 return
-            memory = self._memory(pool)
+            memory = self.memories.of(pool)
             blueprint = self._blueprints.of(pool)
             decision = decide_refill(self._facts(pool, memory, blueprint))
             match decision:
                 case Settled():
                     return
-                case ReserveCreates() | CreateMembers() if not memory.is_sure:
-                    await self._make_sure(pool, memory)
-                case ReserveCreates(reservation):
-                    # At once, although refill yields: then the creates wait only for their turn.
-                    await self._reserve(pool, memory, reservation)
-                case CreateMembers() if not has_turn:
-                    await self._turn()
-                    has_turn = True  # and look again: the world went on meanwhile
-                case CreateMembers(ordinals):
-                    if blueprint is not None:
-                        await self._create_some(pool, memory, blueprint, ordinals)
-                    has_turn = False
                 case DeleteMembers(members):
                     await self._delete_all(members)
                     return  # their going wakes the pool
+                case Shrink(count):
+                    await self._delete_all(surplus_of(memory.ledger.members, count))
+                    return
+                case CreateMembers() if memory.is_sure and not has_turn:
+                    await self._turn()
+                    has_turn = True  # and look again: the world went on meanwhile
+                case ReserveCreates() | CreateMembers():
+                    # Reserved is at once, although refill yields: then the creates wait only for
+                    # their turn.
+                    await self._growth.carry_out(pool, memory, blueprint, decision)
+                    has_turn = has_turn and isinstance(decision, ReserveCreates)
                 case _:
                     assert_never(decision)
-
-    def saw(self, sandbox: Sandbox) -> None:
-        """Note that a sandbox exists or has existed: its ordinal must not be created again."""
-        owner = pool_owner(sandbox)
-        if owner is None:
-            return
-        memory = self._memories.get(ObjectKey(sandbox.metadata.namespace, owner.name))
-        if memory is None or memory.reservation is None or memory.uid != owner.uid:
-            return
-        ordinal = ordinal_of(owner.name, owner.uid, sandbox.metadata.name)
-        if ordinal is not None and ordinal in memory.reservation.ordinals:
-            memory.seen.add(ordinal)
-
-    def _memory(self, pool: Pool) -> PoolMemory:
-        memory = self._memories.get(pool.metadata.key)
-        if memory is None or memory.uid != pool.metadata.uid:
-            memory = self._memories[pool.metadata.key] = PoolMemory(pool.metadata.uid)
-        return memory
 
     def forget_gone(self, key: ObjectKey) -> bool:
         """Whether the pool is gone; then nothing is kept of it any more."""
         is_gone = key not in self._caches.pools.store
         if is_gone:
-            self._forget(key)
+            self.memories.forget(key)
         return is_gone
-
-    def _forget(self, key: ObjectKey) -> None:
-        self._memories.pop(key, None)
 
     def _tell(self, key: ObjectKey) -> Result:
         """Tell what holds the pool up; when to look at it again."""
         pool = self._caches.pools.store.get(key)
         if pool is None or pool.metadata.is_deleting:
             return DONE
-        memory = self._memory(pool)
+        memory = self.memories.of(pool)
         is_missing = self._blueprints.of(pool) is None
         now_s = self._clock.monotonic()
         lack = self._telemetry.template(pool, memory, now_s, is_missing=is_missing)
-        progress = self._progress(memory, members_of(pool, self._caches.sandboxes.store))
+        progress = memory.ledger.progress(now_s)
         return _soonest(lack, self._telemetry.progress(pool, memory, progress))
 
-    def _progress(self, memory: PoolMemory, members: Sequence[Member]) -> Progress:
-        now_s, grace_s = self._clock.monotonic(), self._settings.readiness_grace_s
-        return memory.patience.progress(members, now_s, grace_s)
-
     def _facts(self, pool: Pool, memory: PoolMemory, blueprint: Blueprint | None) -> PoolFacts:
-        sandboxes = self._caches.sandboxes.store
-        members = members_of(pool, sandboxes, blueprint if pool.spec.recreates else None)
+        """O(what changed since the last look, and what of the last batch is not accounted for)."""
+        sandboxes, ledger = self._caches.sandboxes.store, memory.ledger
+        wanted = blueprint if pool.spec.recreates else None
+        ledger.judge_by(wanted, lambda: sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid))
+        stuck = ledger.progress(self._clock.monotonic()).stuck
         return PoolFacts(
             replicas=pool.spec.replicas,
-            members=members,
+            counts=ledger.counts,
             reservation=current_reservation(pool, memory, sandboxes),
             unseen=unseen_ordinals(pool, memory, sandboxes),
             has_template=blueprint is not None,
             batch_max=self._settings.batch_items_max,
-            stuck=self._progress(memory, members).stuck,
+            unfit=ledger.stale or stuck,
         )
-
-    async def _reserve(self, pool: Pool, memory: PoolMemory, wanted: Reservation) -> None:
-        """Write a reservation over the one that `pool` shows; then it is this process's own."""
-        operations = create_reservation_patch(pool, wanted)
-        try:
-            written = await self._client.json_patch(
-                POOL, pool.metadata.key, operations, channel=Channel.REFILL
-            )
-        except (ConflictError, UnknownOutcomeError):
-            await self._read_pool(pool)
-            raise
-        self._caches.pools.observe(written)
-        newest = self._caches.pools.store.get(pool.metadata.key) or written
-        current_reservation(newest, memory, self._caches.sandboxes.store)
-        # An answer may be late: what another leader wrote after it is in the cache already.
-        is_newest = newest.metadata.resource_version == written.metadata.resource_version
-        memory.is_sure = is_newest and memory.reservation == wanted
-
-    async def _make_sure(self, pool: Pool, memory: PoolMemory) -> None:
-        """Catch up with a reservation that this process did not make itself, and take it over.
-
-        Whoever made it had seen all members of the batches before; this cache may lack them, if
-        its watch is behind, and would count too few. A consistent list has them all. Then the
-        batch gets a new turn: whoever else counts by it, another leader that does not know yet
-        that it is none any more, reserves nothing from then on. Without that, it might reserve the
-        next batch in the moment in which we make a member of this one again, which it had seen
-        made and deleted. One list and one PATCH for each pool that is taken over.
-        """
-        await self._list_all(pool.metadata.namespace)
-        now = self._caches.pools.store.get(pool.metadata.key)
-        if now is None or now.metadata.uid != pool.metadata.uid:
-            return
-        if reservation_text(now) != reservation_text(pool):
-            return  # a list from before it tells nothing of what it allows
-        reservation = catch_up(now, memory, self._caches.sandboxes.store)
-        if reservation.ordinals:
-            await self._reserve(now, memory, reservation.taken_over())
-        else:
-            memory.is_sure = True  # nothing may be made of it by anybody
-
-    async def _list_all(self, namespace: str) -> None:
-        token = ""
-        while True:
-            page = await self._client.list_page(
-                SANDBOX, namespace=namespace, continue_token=token, channel=Channel.REFILL
-            )
-            for sandbox in page.items:
-                self._caches.sandboxes.observe(sandbox)
-            token = page.continue_token
-            if not token:
-                break
-
-    async def _read_pool(self, pool: Pool) -> None:
-        try:
-            view = await self._client.get(POOL, pool.metadata.key, channel=Channel.REFILL)
-        except NotFoundError:
-            self._caches.pools.observe_absent(pool.metadata.key, pool.metadata.uid)
-        else:
-            self._caches.pools.observe(view)
-
-    async def _create_some(
-        self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinals: Sequence[int]
-    ) -> None:
-        """Slow start: 1, 2, 4, ... at once, so that a refusal costs one request, not a batch."""
-        creates = (
-            self._create(pool, memory, blueprint, ordinal)
-            for ordinal in ordinals[: memory.together]
-        )
-        failure = await _first_failure(creates)
-        if failure is not None:
-            memory.together = 1
-            self._telemetry.create_refused(pool, failure)
-            raise failure
-        memory.together = min(memory.together * 2, self._settings.batch_items_max)
-
-    async def _create(
-        self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinal: int
-    ) -> None:
-        namespace, pool_name = pool.metadata.key
-        name = member_name(pool_name, pool.metadata.uid, ordinal)
-        is_evictable = self._settings.marks_safe_to_evict
-        body = member_sandbox(pool, blueprint, name, is_evictable=is_evictable)
-        try:
-            created = await self._client.create(
-                SANDBOX, namespace, body, channel=Channel.REFILL, is_patient=False
-            )
-        except AlreadyExistsError:
-            await self._see_taken(pool, ObjectKey(namespace, name))
-        else:
-            self._caches.sandboxes.observe(created)
-        if memory.reservation is not None and ordinal in memory.reservation.ordinals:
-            memory.seen.add(ordinal)
-
-    async def _see_taken(self, pool: Pool, key: ObjectKey) -> None:
-        """The name is taken: by an earlier try of ours, or by somebody else, then it is skipped."""
-        try:
-            found = await self._client.get(SANDBOX, key, channel=Channel.REFILL)
-        except NotFoundError:
-            return  # it was there and is gone again; its ordinal is spent
-        self._caches.sandboxes.observe(found)
-        is_ours = LABEL_WARM_POOL in found.metadata.labels or found.metadata.owner_references
-        if not is_ours:
-            self._telemetry.name_taken(pool, key.name)
 
     async def _delete_all(self, members: Sequence[Member]) -> None:
         started, size = 0, 1
         while started < len(members):
             batch = members[started : started + size]
-            failure = await _first_failure(self._delete(member) for member in batch)
+            failure = await first_failure(self._delete(member) for member in batch)
             if failure is not None:
                 raise failure
             started += len(batch)
@@ -331,8 +198,8 @@ class PoolReconciler:
         pool = self._caches.pools.store.get(key)
         if pool is None or pool.metadata.is_deleting:
             return DONE
-        memory = self._memory(pool)
-        status = self._status_of(pool)
+        memory = self.memories.of(pool)
+        status = _status_of(pool, memory.ledger.counts)
         if status == pool.status:
             return DONE
         now = self._clock.monotonic()
@@ -355,23 +222,16 @@ class PoolReconciler:
             self._caches.pools.observe(written)
         return DONE
 
-    def _status_of(self, pool: Pool) -> PoolStatus:
-        members = members_of(pool, self._caches.sandboxes.store)
-        active = [member for member in members if not member.is_deleting]
-        return PoolStatus(
-            replicas=len(active),
-            ready_replicas=sum(member.is_ready for member in active),
-            selector=f"{LABEL_WARM_POOL}={name_hash(pool.metadata.name)}",
-            observed_generation=pool.metadata.generation,
-        )
+
+def _status_of(pool: Pool, counts: Counts) -> PoolStatus:
+    return PoolStatus(
+        replicas=counts.active,
+        ready_replicas=counts.ready,
+        selector=f"{LABEL_WARM_POOL}={name_hash(pool.metadata.name)}",
+        observed_generation=pool.metadata.generation,
+    )
 
 
 def _soonest(*results: Result) -> Result:
     delays = [result for result in results if result.after_s is not None]
     return min(delays, key=lambda result: result.after_s or 0.0, default=DONE)
-
-
-async def _first_failure(calls: Iterable[Awaitable[None]]) -> BaseException | None:
-    """Do all of them at once and await them all, so that none goes on after its pass ended."""
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    return next((answer for answer in answers if isinstance(answer, BaseException)), None)

@@ -27,10 +27,10 @@ class PoolEvents:
         self,
         caches: PoolCaches,
         queue: AsyncWorkqueue[ObjectKey],
-        saw: Callable[[Sandbox], None],
+        sandbox_changed: Callable[[Change[Sandbox]], None],
     ) -> None:
         self._caches = caches
-        self._saw = saw
+        self._keep_count = sandbox_changed
         self._queue = queue
         caches.pools.subscribe(self._pool_changed)
         caches.sandboxes.subscribe(self._sandbox_changed)
@@ -46,10 +46,10 @@ class PoolEvents:
             self._queue.add(pool.metadata.key, lane=Lane.REFILL)
 
     def _sandbox_changed(self, change: Change[Sandbox]) -> None:
+        self._keep_count(change)  # also of what came and went between two passes
         for sandbox in (change.old, change.new):
             owner = pool_owner(sandbox) if sandbox else None
             if sandbox and owner:
-                self._saw(sandbox)  # also what came and went between two passes
                 key = ObjectKey(sandbox.metadata.namespace, owner.name)
                 self._queue.add(key, lane=Lane.REFILL, after_s=GATHER_S)
 

@@ -1,4 +1,5 @@
-"""Which ordinals of a pool's last batch are accounted for; what its members are now."""
+"""What is remembered of each pool: its members, counted, and which ordinals of its last batch are
+accounted for."""
 
 from __future__ import annotations
 
@@ -9,63 +10,106 @@ from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.controllers.indexes import BY_OWNER_UID
-from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.eligibility import pool_owner
-from warmclaim.domain.readiness import Patience, is_unschedulable
-from warmclaim.domain.refill import Member
-from warmclaim.domain.reservation import Reservation, member_name, parse_reservation, rebuilt
-from warmclaim.domain.staleness import is_stale
+from warmclaim.domain.pool_ledger import PoolIdentity, PoolLedger
+from warmclaim.domain.reservation import (
+    Reservation,
+    member_name,
+    ordinal_of,
+    parse_reservation,
+    rebuilt,
+)
+from warmclaim.kube.informer import Change
 from warmclaim.kube.store import Store
+from warmclaim.seams import Clock
 
 
 @dataclass(slots=True)
 class PoolMemory:
     """What this process knows of a pool beyond the caches. Losing it costs requests, no promise.
 
-    `seen`: ordinals of the current batch known to exist, to have existed, or to be taken by
-    somebody else. `is_sure`: the caches hold whatever was created under the batches before this
-    one, and nobody else counts by it, since this process reserved it or took it over. `text`: the
-    annotation as last looked at, sound or not. `together`: creates to send at once (slow start).
-    `is_held_up` and `is_lack_told`: an event has told that no node takes its pods, and that
-    there is nothing to make them from.
+    `ledger`: its members, counted. `seen`: ordinals of the current batch known to exist, to have
+    existed, or to be taken by somebody else. `is_sure`: the caches hold whatever was created under
+    the batches before this one, and nobody else counts by it, since this process reserved it or
+    took it over. `text`: the annotation as last looked at, sound or not. `together`: creates to
+    send at once (slow start). `is_held_up` and `is_lack_told`: an event has told that no node
+    takes its pods, and that there is nothing to make them from.
     """
 
+    key: ObjectKey
     uid: str
+    ledger: PoolLedger
     reservation: Reservation | None = None
     text: str | None = None
     is_sure: bool = False
     together: int = 1
     seen: set[int] = field(default_factory=set[int])
     status_written_s: float = float("-inf")
-    patience: Patience = field(default_factory=Patience)
     is_held_up: bool = False
     lacks_template_since_s: float | None = None
     is_lack_told: bool = False
 
 
-def members_of(
-    pool: Pool, sandboxes: Store[Sandbox], blueprint: Blueprint | None = None
-) -> list[Member]:
-    """Living sandboxes that the pool owns by uid, those being deleted included. O(members).
+class PoolMemories:
+    """One memory for each pool that was looked at, kept current by the sandboxes' changes.
 
-    `blueprint`: what they must have been made from; None if any will do.
+    Its first look counts a pool's members once; from then on nothing walks over them.
     """
-    owned = sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid)
-    return [
-        Member(
-            key=sandbox.metadata.key,
-            uid=sandbox.metadata.uid,
-            resource_version=sandbox.metadata.resource_version,
-            created=sandbox.metadata.creation_timestamp,
-            is_ready=sandbox.is_ready,
-            is_deleting=sandbox.metadata.is_deleting,
-            is_stale=blueprint is not None and is_stale(sandbox, blueprint),
-            is_unschedulable=not sandbox.is_ready and is_unschedulable(sandbox),
-            changed=sandbox.ready.last_transition_time if sandbox.ready else "",
-        )
-        for sandbox in owned
-        if sandbox.metadata.namespace == pool.metadata.namespace and pool_owner(sandbox)
-    ]
+
+    def __init__(self, sandboxes: Store[Sandbox], clock: Clock, grace_s: float) -> None:
+        self._sandboxes = sandboxes
+        self._clock = clock
+        self._grace_s = grace_s
+        self._by_key: dict[ObjectKey, PoolMemory] = {}
+        self._by_owner: dict[tuple[str, str], PoolMemory] = {}  # by namespace and uid
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    @property
+    def members(self) -> int:
+        """Members in all ledgers: bounded by the sandboxes that live. O(pools)."""
+        return sum(len(memory.ledger) for memory in self._by_key.values())
+
+    def of(self, pool: Pool) -> PoolMemory:
+        """What is known of this pool, by uid. O(1), O(members) the first time."""
+        key, uid = pool.metadata.key, pool.metadata.uid
+        memory = self._by_key.get(key)
+        if memory is None or memory.uid != uid:
+            self.forget(key)
+            ledger = PoolLedger(PoolIdentity(key.namespace, uid), self._grace_s)
+            for sandbox in self._sandboxes.by_index(BY_OWNER_UID, uid):
+                ledger.see(sandbox.metadata.key, sandbox, self._clock.monotonic())
+            memory = PoolMemory(key, uid, ledger)
+            self._by_key[key] = self._by_owner[key.namespace, uid] = memory
+        return memory
+
+    def forget(self, key: ObjectKey) -> None:
+        """Nothing is kept of the pool any more."""
+        memory = self._by_key.pop(key, None)
+        if memory is not None:
+            self._by_owner.pop((key.namespace, memory.uid), None)
+
+    def sandbox_changed(self, change: Change[Sandbox]) -> None:
+        """Enter a change in the ledgers of the pools that had or have the sandbox, and note that
+        it exists or has existed: its ordinal must not be created again. O(1)."""
+        for sandbox in (change.old, change.new):
+            owner = pool_owner(sandbox) if sandbox else None
+            if sandbox is None or owner is None:
+                continue
+            key = sandbox.metadata.key
+            memory = self._by_owner.get((key.namespace, owner.uid))
+            if memory is not None:
+                memory.ledger.see(key, change.new, self._clock.monotonic())
+                _note_seen(memory, key.name)
+
+
+def _note_seen(memory: PoolMemory, name: str) -> None:
+    if memory.reservation is None:
+        return
+    ordinal = ordinal_of(memory.key.name, memory.uid, name)
+    if ordinal is not None and ordinal in memory.reservation.ordinals:
+        memory.seen.add(ordinal)
 
 
 def reservation_text(pool: Pool) -> str | None:

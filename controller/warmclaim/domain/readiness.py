@@ -9,7 +9,7 @@ time: by the wall clock, one that is fast by the grace would replace every membe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from warmclaim.api.conditions import POD_SCHEDULED, Status, find
@@ -26,35 +26,9 @@ class Progress:
     """`stuck`: not ready for longer than the grace, to be replaced. `held`: how many no node can
     take. `look_again_s`: when the next one's grace ends; None if no event needs to be awaited."""
 
-    stuck: tuple[Member, ...]
+    stuck: Sequence[Member]
     held: int
     look_again_s: float | None
-
-
-@dataclass(slots=True)
-class Patience:
-    """Since when each member is not ready, in monotonic seconds; bounded by the members."""
-
-    since_s: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
-
-    def progress(self, members: Sequence[Member], now_s: float, grace_s: float) -> Progress:
-        """Who is stuck, who is held. O(members)."""
-        waiting = [m for m in members if not (m.is_ready or m.is_deleting)]
-        # With the time of its last change: a flap between two looks begins its grace anew.
-        marks = {(m.uid, m.changed): m for m in waiting}
-        self.since_s = {mark: self.since_s.get(mark, now_s) for mark in marks}
-        stuck: list[Member] = []
-        held = 0
-        looks: list[float] = []
-        for mark, member in marks.items():
-            left_s = self.since_s[mark] + grace_s - now_s
-            if left_s > 0:
-                looks.append(left_s)
-            elif member.is_unschedulable:
-                held += 1
-            else:
-                stuck.append(member)
-        return Progress(tuple(stuck), held, min(looks, default=None))
 
 
 def is_unschedulable(sandbox: Sandbox) -> bool:

@@ -6,12 +6,12 @@ being deleted included) plus those that may still come never exceed the pool's t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from warmclaim.api.meta import ObjectKey
-from warmclaim.domain.reservation import Reservation
+from warmclaim.domain.reservation import BATCH_MAX, Reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,21 @@ class Member:
     created: str
     is_ready: bool
     is_deleting: bool
-    is_stale: bool = False
-    """Made from another blueprint than the pool wants, and not to be handed out."""
     is_unschedulable: bool = False
     changed: str = ""
     """The last transition of its Ready condition, as it stands there."""
+
+
+class Counts(NamedTuple):
+    """`living`: all members; `deleting`: those of them on their way out; `ready`: of the others."""
+
+    living: int
+    deleting: int
+    ready: int
+
+    @property
+    def active(self) -> int:
+        return self.living - self.deleting
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +46,17 @@ class PoolFacts:
     """What `decide_refill` looks at.
 
     `unseen` are the ordinals of `reservation` that nobody has yet shown to exist, to be taken by
-    somebody else, or to have existed. `stuck` are members that did not get ready in time.
+    somebody else, or to have existed. `unfit` are members that are to be replaced: made from
+    another blueprint than the pool wants, or not ready in time.
     """
 
     replicas: int
-    members: Sequence[Member]
+    counts: Counts
     reservation: Reservation
     unseen: Sequence[int]
     has_template: bool
     batch_max: int
-    stuck: Sequence[Member] = ()
+    unfit: Sequence[Member] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +81,42 @@ class DeleteMembers:
 
 
 @dataclass(frozen=True, slots=True)
+class Shrink:
+    """Delete so many members; `surplus_of` says which."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """The pool is as it should be, or waits for something that an event will tell."""
 
 
-RefillDecision: TypeAlias = ReserveCreates | CreateMembers | DeleteMembers | Settled
+RefillDecision: TypeAlias = ReserveCreates | CreateMembers | DeleteMembers | Shrink | Settled
 
 
 def decide_refill(facts: PoolFacts) -> RefillDecision:
-    """The pool's next step. Stale and stuck members go first: they take the room of others."""
-    stale = [member for member in facts.members if member.is_stale and not member.is_deleting]
-    if unfit := stale or facts.stuck:
-        return DeleteMembers(tuple(unfit[: facts.batch_max]))
-    missing = facts.replicas - len(facts.members)
+    """The pool's next step. Unfit members go first: they take the room of others. O(batch)."""
+    if facts.unfit:
+        return DeleteMembers(tuple(facts.unfit[: facts.batch_max]))
+    missing = facts.replicas - facts.counts.living
     if missing > 0 and facts.has_template:
         return _grow(facts, missing)
-    if missing < 0:
-        return _shrink(facts)
-    return Settled()
+    surplus = min(facts.counts.active - facts.replicas, facts.batch_max)
+    return Shrink(surplus) if surplus > 0 else Settled()
+
+
+def surplus_of(members: Iterable[Member], count: int) -> list[Member]:
+    """The members that leave when a pool shrinks: those not ready first, then the newest, since
+    the oldest ready ones are the best to hand out. O(members log members)."""
+    active = [member for member in members if not member.is_deleting]
+    newest_first = sorted(active, key=lambda member: (member.created, member.key), reverse=True)
+    return sorted(newest_first, key=lambda member: member.is_ready)[:count]
 
 
 def _grow(facts: PoolFacts, missing: int) -> RefillDecision:
     if facts.unseen:
         return CreateMembers(tuple(facts.unseen[: min(missing, facts.batch_max)]))
     first = facts.reservation.end
-    count = min(missing, facts.batch_max)
+    count = min(missing, facts.batch_max, BATCH_MAX)
     return ReserveCreates(Reservation(first, first + count, facts.replicas))
-
-
-def _shrink(facts: PoolFacts) -> RefillDecision:
-    active = [member for member in facts.members if not member.is_deleting]
-    surplus = min(len(active) - facts.replicas, facts.batch_max)
-    if surplus <= 0:
-        return Settled()
-    # Not-ready ones first, then the newest: the oldest ready ones are the best to hand out.
-    newest_first = sorted(active, key=lambda member: (member.created, member.key), reverse=True)
-    leaving = sorted(newest_first, key=lambda member: member.is_ready)
-    return DeleteMembers(tuple(leaving[:surplus]))

@@ -28,8 +28,11 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NAME_LENGTH_MAX = 63  # names become label values and host names
 _UID_DIGITS = 5  # 24 bits in base 36
 _ORDINAL_MAX = 36**6
-_BATCH_MAX = 100_000
 _TURN_MAX = 2**31  # counts on from 1: a tenant may have written the highest
+
+BATCH_MAX = 4096
+"""No batch has more ordinals, whatever the settings say. Each look at an unfinished one costs that
+many look-ups, so a batch that somebody forged must not be larger than one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def parse_reservation(text: str | None) -> Reservation | None:
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
     is_sane = 0 <= stored.first <= stored.end <= _ORDINAL_MAX and stored.replicas >= 0
-    is_bounded = stored.end - stored.first <= _BATCH_MAX and 0 <= stored.turn <= _TURN_MAX
+    is_bounded = stored.end - stored.first <= BATCH_MAX and 0 <= stored.turn <= _TURN_MAX
     if not is_sane or not is_bounded:
         return None
     return Reservation(stored.first, stored.end, stored.replicas, stored.turn)

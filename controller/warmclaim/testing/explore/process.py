@@ -274,7 +274,7 @@ class Process:
             self._clock,
             self._pool_settings,
         )
-        PoolEvents(caches, self.queue, reconciler.saw)
+        PoolEvents(caches, self.queue, reconciler.memories.sandbox_changed)
         return reconciler
 
     def _sandboxes(self) -> Reconciler[ObjectKey]:

@@ -31,6 +31,7 @@ _KINDS: Final[Mapping[str, tuple[Resource[object], ...]]] = {
     "waiting claims": (CLAIM,),
     "warm sandboxes": (SANDBOX,),
     "pool memories": (POOL,),
+    "pool members": (SANDBOX,),
     "blueprints": (TEMPLATE,),
     "sandbox memories": (SANDBOX,),
     _SERIES: (CLAIM, POOL, SANDBOX),
