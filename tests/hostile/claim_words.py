@@ -85,6 +85,7 @@ _MARKS = (
     "agents.x-k8s.io/client-first-requested-at",
     "agents.x-k8s.io/webhook-first-observed-at",
     "agents.x-k8s.io/controller-first-observed-at",
+    "agents.x-k8s.io/claim-first-ready-at",
 )
 
 _SCRIPTS = {
@@ -170,6 +171,7 @@ def _owned_by_anothers(ground: Ground) -> Sequence[Step]:
 def reserved() -> list[Input]:
     """Labels and annotations that only the controller may set."""
     prefix, trace = "agents.x-k8s.io/", "opentelemetry.io/trace-context"
+    assigned = prefix + "sandbox-name"
 
     def labels(**values: str) -> Build:
         named = {prefix + key.replace("_", "-"): value for key, value in values.items()}
@@ -196,6 +198,13 @@ def reserved() -> list[Input]:
             annotations({"extensions.agents.x-k8s.io/create-reservation": '{"first":0,"end":9}'}),
         ),
         "assigned sandbox": (SERVED, annotations({prefix + "sandbox-name": "first"})),
+        "assigned sandbox of no name": (SERVED, annotations({assigned: "../../../etc"})),
+        "assigned sandbox of another": (SERVED, annotations({assigned: "good-g-1"})),
+        "assigned itself": (SERVED, annotations({assigned: "bad"})),
+        "assigned sandbox of 200 KB": (SERVED, annotations({assigned: "w" * 200_000})),
+        "assigned by label": (SERVED, labels(sandbox_name="first")),
+        "assigned by label and otherwise": (SERVED, _assigned_twice),
+        "annotations to the last byte": (SERVED, annotations({"note": _FULL})),
         "pod name": (SERVED, annotations({prefix + "pod-name": "../x"})),
         "saved older version": (
             SERVED,
@@ -217,6 +226,15 @@ def reserved() -> list[Input]:
     rows["past creator of no shape"] = condition("ReconcilerError"), odd
     return table("claim reserved", rows)
 
+
+def _assigned_twice(ground: Ground) -> Sequence[Step]:
+    key = "agents.x-k8s.io/sandbox-name"
+    marks = thing(ground, CLAIM, claim_spec(), labels={key: "first"}, annotations={key: "second"})
+    return [Send(CLAIM, marks)]
+
+
+_FULL = "f" * (256 * 1024 - len("note"))
+"""Leaves no room on the claim for anything that is to be noted there."""
 
 _ROOM = "t" * (256 * 1024 - 40)
 """Fits on the claim; not on a sandbox that has annotations of its own."""

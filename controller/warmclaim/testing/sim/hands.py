@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from warmclaim.api.names import name_hash
+from warmclaim.api.names import ASSIGNED_SANDBOX, name_hash
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, TEMPLATE, Resource
 from warmclaim.seams import Rng
 from warmclaim.testing import builders
@@ -81,6 +81,7 @@ class Hands:
             "claim.create": self._create_claim,
             "claim.delete": self._delete_claim,
             "claim.recreate": self._recreate_claim,
+            "claim.assign": self._assign_claim,
             "claim.lose": self._lose_sandbox,
             "claim.churn": self._churn,
             "claim.swell": self._swell_claim,
@@ -221,10 +222,10 @@ class Hands:
 
     # ----------------------------------------------------------------- tenant
 
-    def _create_claim(self, namespace: str, name: str, x: float) -> None:
+    def _create_claim(self, namespace: str, name: str, x: float, **metadata: Json) -> None:
         pools = pools_of(self._options, namespace)
         claim = builders.a_claim(name, pool=pools[int(x * len(pools))], namespace=namespace)
-        self._grip.create(CLAIM, namespace, builders.as_sent(claim))
+        self._grip.create(CLAIM, namespace, builders.as_sent(claim, **metadata))
         self.claims_made += 1
 
     def _delete_claim(self, namespace: str, name: str, _x: float) -> None:
@@ -233,6 +234,16 @@ class Hands:
     def _recreate_claim(self, namespace: str, name: str, x: float) -> None:
         self._grip.delete(CLAIM, namespace, name)
         self._create_claim(namespace, name, x)
+
+    def _assign_claim(self, namespace: str, name: str, x: float) -> None:
+        """A claim is made again, for which another controller has chosen some sandbox already."""
+        chosen = self._grip.some(SANDBOX, x)
+        if chosen is None:
+            return
+        mark: Json = {ASSIGNED_SANDBOX: chosen["metadata"]["name"]}
+        self._grip.delete(CLAIM, namespace, name)
+        part = "labels" if x * 7 % 1 < 0.3 else "annotations"
+        self._create_claim(namespace, name, x * 13 % 1, **{part: mark})
 
     def _churn(self, namespace: str, _name: str, x: float) -> None:
         """Claims come and go at once, a hundred in a second."""

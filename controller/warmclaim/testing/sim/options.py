@@ -21,6 +21,7 @@ ACTS: Final = {
     # who and what, and the largest expected number for a whole run
     "claim.delete": 12.0,
     "claim.recreate": 10.0,
+    "claim.assign": 6.0,
     "claim.churn": 1.0,
     "claim.swell": 3.0,
     "pool.scale": 8.0,
