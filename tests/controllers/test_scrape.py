@@ -178,6 +178,22 @@ def test_each_family_is_there_at_rest(
     assert scrapes[1].sum(name, **labels) == value
 
 
+def test_a_renewal_that_had_to_read_the_lease_first_is_counted() -> None:
+    async def main(world: World) -> None:
+        app_world = AppWorld(world, lease=LeaseSettings(namespace=NAMESPACE))
+        async with running(app_world.app):
+            await app_world.run_for(10)
+            before = Scrape(app_world.app).sum("leader_election_slowpath_total")
+            app_world.faults.before = once(refusal(409, "Conflict"), "PUT", "/leases/")
+            await app_world.run_for(10)
+            scrape = Scrape(app_world.app)
+            assert (before, scrape.sum("leader_election_slowpath_total")) == (0, 1)
+            assert scrape.sum("leader_election_master_status") == 1
+            assert scrape.sum("rest_client_requests_total", code="409", method="PUT") == 1
+
+    run_virtual(main)
+
+
 def test_every_watch_tells_how_old_it_is(scrapes: tuple[Scrape, Scrape]) -> None:
     ages = {
         sample.labels["resource"].partition(".")[0]: sample.value
