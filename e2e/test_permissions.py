@@ -178,3 +178,40 @@ def test_a_namespace_that_ends_is_left_alone(
         assert "permission missing" not in controller.log.read_text()
         api.merge(held, {"metadata": {"finalizers": []}})
         assert controller.stop() == []
+
+
+def test_the_no_of_a_quota_or_of_pod_security_is_no_missing_permission(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    api = control_plane.api
+    grant_account(api, namespace, ACCOUNT)
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api.merge(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": restricted}})
+    set_quota(api, namespace, {"count/sandboxes.agents.x-k8s.io": "1"})
+    mark = control_plane.audit_mark()
+    user = f"system:serviceaccount:{namespace}:{ACCOUNT}"
+
+    def refused() -> set[str]:
+        events = control_plane.audit_events(mark, user=user)
+        return {e.resource for e in events if e.code == 403 and e.verb == "create"}
+
+    with manager(control_plane, namespace, tmp_path) as controller:
+        controller.wait_ready()
+        Tenant(api, namespace, controller).pool(3)
+        wait_until(
+            "refusals",
+            lambda: None if refused() >= {"pods", "sandboxes"} else f"only {refused()}",
+            timeout_s=30,
+        )
+        wait_readiness(controller, 200, "ok", without="permission missing")
+        assert "permission missing" not in controller.log.read_text()
+        assert told(api, namespace) == []
+        assert controller.stop() == []
+
+
+def set_quota(api: ApiSession, namespace: str, hard: Object) -> None:
+    """A quota that is in force: the cluster here has no controller that counts what is used."""
+    quotas = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}}
+    api.create(quotas, quota | {"spec": {"hard": hard}})
+    api.merge(f"{quotas}/q/status", {"status": {"hard": hard, "used": dict.fromkeys(hard, "0")}})

@@ -75,6 +75,12 @@ def test_more_than_a_thousand_workers_is_only_a_warning() -> None:
     assert settings.warnings()[0].startswith("1102 workers")
 
 
+def test_a_rate_that_has_no_effect_is_no_warning() -> None:
+    settings = changed("compat.api_qps", 5.0)
+    settings.check()
+    assert settings.warnings() == ()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

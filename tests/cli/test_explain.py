@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -158,6 +159,29 @@ async def test_events_of_the_claim_are_told(tmp_path: Path, capsys: Capture) -> 
                 await asyncio.sleep(0.01)
         assert await world.explain("default/c") == OK
     assert 'Normal SandboxAdopted: Adopted warm pool Sandbox "w1"' in capsys.readouterr().out
+
+
+async def test_a_running_manager_tells_its_record(tmp_path: Path, capsys: Capture) -> None:
+    server = FakeApiServer(Cluster(clock=SystemClock(), rng=SystemRng(), crds=agent_sandbox_crds()))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    flags = ("--leader-elect=false", "--enable-webhook=false", "--controllers=claim",
+             f"--metrics-bind-address={address}", "--health-probe-bind-address=0")  # fmt: skip
+    async with serve(server) as front:
+        kubeconfig = front.write_kubeconfig(tmp_path / "kubeconfig")
+        server.cluster.put(a_claim("c", pool="nowhere"))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "warmclaim", "run", f"--kubeconfig={kubeconfig}", *flags),
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        words = ["explain", "claim", "default/c", "--kubeconfig", str(kubeconfig)]
+        try:
+            async with asyncio.timeout(30):
+                while "refused      reason=WarmPoolNotFound" not in capsys.readouterr().out:
+                    assert await asyncio.to_thread(main, [*words, "--address", address]) == FAILED
+        finally:
+            process.terminate()
+            await process.wait()
 
 
 def test_what_users_wrote_cannot_move_the_cursor() -> None:

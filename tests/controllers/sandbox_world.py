@@ -18,7 +18,12 @@ from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.pod import Pod
 from warmclaim.api.resources import POD, SANDBOX, SERVICE, VOLUME_CLAIM, Resource
 from warmclaim.api.sandbox import Sandbox
-from warmclaim.controllers.indexes import BY_OWNER_UID, owner_uid_of
+from warmclaim.controllers.indexes import (
+    BY_NAME_HASH,
+    BY_OWNER_UID,
+    name_hash_of,
+    owner_uid_of,
+)
 from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import (
     SandboxCaches,
@@ -144,7 +149,7 @@ class World:
         self.hand = ApiClient(InProcessTransport(self.server, user_agent="hand"), clock=self.clock)
         kind = {"clock": self.clock, "rng": rng, "do_handlers_raise": True}
         tracked: dict[str, Any] = {"label_selector": names.LABEL_NAME_HASH, **kind}
-        owned = {BY_OWNER_UID: owner_uid_of}
+        owned = {BY_OWNER_UID: owner_uid_of, BY_NAME_HASH: name_hash_of}
         self.caches = SandboxCaches(
             sandboxes=Informer(self.client, SANDBOX, clock=self.clock, rng=rng),
             pods=Informer(self.client, POD, indexes=owned, **tracked),

@@ -119,6 +119,19 @@ class TestShutdownTime:
 
         run_virtual(main)
 
+    @pytest.mark.parametrize(("policy", "what"), [("Delete", "claims"), ("Retain", "es")])
+    def test_a_deletion_that_met_a_conflict_is_tried_again(self, policy: str, what: str) -> None:
+        async def scenario(world: AppWorld) -> None:
+            stock(world, claim=lives(60, policy))
+            await world.served("c")
+            world.faults.before = once(refusal(409, "Conflict"), "DELETE", f"/sandbox{what}/")
+            await world.run_for(70)
+            assert await world.exists(CLAIM, "c") == (policy == "Retain")
+            # Nobody collects garbage here: what went, the controller has deleted.
+            assert await world.exists(SANDBOX, "w1") == (policy == "Delete")
+
+        virtual(scenario)
+
     def test_a_claim_that_is_over_when_it_comes_gets_no_sandbox(self) -> None:
         async def scenario(world: AppWorld) -> None:
             stock(world, claim=lives(-5))

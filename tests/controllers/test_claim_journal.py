@@ -11,6 +11,7 @@ from tests.controllers.app_world import NAMESPACE, AppWorld, always, once, refus
 from warmclaim.api.claim import Claim
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.resources import CLAIM
+from warmclaim.api.timestamps import seconds_of
 from warmclaim.app.diagnostics import PATH
 from warmclaim.controllers import claim_journal
 from warmclaim.controllers.claim_journal import STEPS_MAX, ClaimJournal
@@ -53,7 +54,9 @@ def test_a_warm_claim_tells_its_steps_and_why_this_sandbox() -> None:
         assert picked.facts["waiting_in_pool"] == 4
         assert picked.facts["ready"] == "true"
         assert float(picked.facts["age_s"]) >= 0
-        assert picked.at <= adopted.at <= published.at
+        times = [seconds_of(step.at) for step in found.steps]
+        assert None not in times
+        assert times == sorted(times, key=lambda at: at or 0)
         assert float(published.facts["since_seen_ms"]) >= 0
 
     virtual(scenario)
@@ -112,6 +115,22 @@ def test_a_sandbox_that_was_not_won_is_told() -> None:
         await world.served("c")
         steps = [step.step for step in told(world, "c").steps]
         assert steps[:4] == ["picked", "ghost", "picked", "adopted"]
+
+    virtual(scenario)
+
+
+def test_a_member_that_may_not_be_handed_out_is_told_and_counted() -> None:
+    async def scenario(world: AppWorld) -> None:
+        odd = {"spec": {"podTemplate": {"metadata": {"labels": ["no", "map"]}}}}
+        world.put(a_template("python"), a_pool("pool", template="python", replicas=2))
+        world.put(a_sandbox("w0", pool="pool", merge=odd), a_sandbox("w1", pool="pool"))
+        await world.run_for(0.1)
+        world.put(a_claim("c", pool="pool"))
+        await world.served("c")
+        passed = told(world, "c").steps[0]
+        assert (passed.step, passed.facts) == ("passed_over", {"sandbox": "w0", "why": "malformed"})
+        value = world.app.metrics.registry.get_sample_value
+        assert value("warmclaim_members_refused_total", {"reason": "malformed"}) == 1
 
     virtual(scenario)
 
@@ -177,4 +196,4 @@ class TestBounds:
             journal.note(key, "failed", error=f"e{number}")
         (step,) = journal.steps_of(key)[1]
         assert (step.count, step.facts) == (3, {"error": "e2"})
-        assert step.last_at >= step.at
+        assert (seconds_of(step.last_at) or 0) >= (seconds_of(step.at) or 0)

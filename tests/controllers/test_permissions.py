@@ -8,11 +8,13 @@ from collections.abc import Iterable
 import pytest
 from tests.controllers.app_world import NAMESPACE, AppWorld, running, virtual
 
-from warmclaim.api.resources import CLAIM, NETWORK_POLICY, SANDBOX, TEMPLATE
+from warmclaim.api.resources import CLAIM, NETWORK_POLICY, POOL, SANDBOX, TEMPLATE
+from warmclaim.api.timestamps import rfc3339
 from warmclaim.app.permission_events import REASON
 from warmclaim.domain.network_policy import policy_name
 from warmclaim.kube.permissions import PLACES_MAX
 from warmclaim.seams import Request, Response
+from warmclaim.settings import CONTROLLERS
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template, an_object
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.refusals import not_permitted
@@ -35,6 +37,8 @@ class Role:
     def __init__(self, world: AppWorld, *lacks: tuple[str, str]) -> None:
         self.lacks = set(lacks)
         self.refused: list[str] = []
+        self.refused_at_s: list[float] = []
+        self._clock = world.clock
         world.faults.before = self._asked
         world.faults.before_stream = self._no
 
@@ -49,6 +53,7 @@ class Role:
                 _, _, rest = request.path.partition("/namespaces/")
                 said = not_permitted(verb, kind, rest.partition("/")[0])
                 self.refused.append(f"{verb} {plural}")
+                self.refused_at_s.append(self._clock.monotonic())
                 return Response(said.code, said.body, said.headers)
         return None
 
@@ -210,6 +215,47 @@ def test_without_the_permission_for_events_the_log_and_readiness_say_it(
         virtual(scenario, controllers=BOTH)
 
 
+@pytest.mark.parametrize(
+    ("verb", "kind"),
+    [
+        ("create", str(SANDBOX)),
+        ("patch", str(SANDBOX)),
+        ("delete", str(SANDBOX)),
+        ("patch", str(CLAIM)),
+        ("delete", str(CLAIM)),
+        ("patch", str(POOL)),
+        ("patch", str(TEMPLATE)),
+        ("create", "pods"),
+    ],
+    ids=" ".join,
+)
+def test_whatever_write_is_missing_is_said_in_one_line_and_tried_ever_more_seldom(
+    verb: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(world: AppWorld) -> None:
+        role = Role(world, (verb, kind))
+        stock(world)
+        world.put(a_pool("small", template="python", replicas=0))
+        world.put(a_sandbox("surplus", pool="small"))
+        world.put(a_claim("c", pool="pool"), a_claim("cold", pool="small"))
+        brief = {"shutdownTime": rfc3339(world.clock.wall() + 5), "shutdownPolicy": "Delete"}
+        world.put(a_claim("brief", pool="pool", merge={"spec": {"lifecycle": brief}}))
+        await world.run_for(600)
+        missing = world.app.permissions_missing()
+        assert missing
+        assert all(one.startswith(f"{verb} {kind}") for one in missing)
+        lines = [f"permission missing: {one}; the rest goes on" for one in missing]
+        assert said(caplog.records) == lines
+        assert len(events(world)) == len(missing)
+        assert unready(world) == {}
+        first, second = role.refused_at_s[0], role.refused_at_s[0] + 300
+        late = [at_s for at_s in role.refused_at_s if at_s > second]
+        assert len(late) <= 8 * 300 / 30, f"{len(late)} in five minutes, from {first}"
+
+    with caplog.at_level(logging.INFO):
+        virtual(scenario, controllers=CONTROLLERS)
+
+
 def test_claims_go_on_where_one_namespace_is_closed_to_the_manager() -> None:
     """A role of single namespaces: what is refused in one says nothing of the others."""
 
@@ -238,16 +284,19 @@ def test_nothing_is_tried_again_in_a_namespace_that_terminates(
             spec: Json = {"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}
             world.put(an_object(NETWORK_POLICY, name, "ending", merge=spec))
             world.put(a_template(f"f{number}", namespace="ending"))
+        world.put(*(a_pool(f"p{n}", template="t0", namespace="ending") for n in range(20)))
         await world.run_for(600)
         writes = world.writes()
         assert writes.count("create networkpolicies 403") == 20, "one for each template"
         assert writes.count("create events 403") == 1, "one for all of them"
+        assert writes.count("create sandboxes 403") == 20, "one for each pool"
         assert {write for write in writes if write.endswith("403")} == {
             "create networkpolicies 403",
+            "create sandboxes 403",
             "create events 403",
         }
         assert world.app.permissions_missing() == []
         assert said(caplog.records) == []
 
     with caplog.at_level(logging.INFO):
-        virtual(scenario, controllers=BOTH)
+        virtual(scenario, controllers=CONTROLLERS)

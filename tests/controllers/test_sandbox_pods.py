@@ -180,6 +180,21 @@ class TestTakeover:
             assert world.writes()[-2:] == [PATCH_POD, STATUS]
             assert (await world.ready()).reason == "DependenciesNotReady"
 
+    async def test_one_of_another_name_that_is_tracked_by_others_is_looked_at_now_and_then(
+        self,
+    ) -> None:
+        async with a_world() as world:
+            await world.plant(POD, "older", labels={"agents.x-k8s.io/sandbox-name-hash": "0"})
+            await world.run_for(0.1)
+            await world.create(sandbox_body(annotations={ANNOTATION_POD_NAME: "older"}))
+            await world.run_for(5)
+            assert (await world.ready()).reason == "ReconcilerError"
+            patch = {"metadata": {"labels": ADOPTABLE}}
+            await world.hand.merge_patch(POD, ObjectKey(NAMESPACE, "older"), patch)
+            await world.run_for(60)
+            assert (await world.ready()).reason == "DependenciesNotReady"
+            assert world.writes().count(PATCH_POD) == 1
+
     async def test_its_spec_is_never_changed(self) -> None:
         async with a_world() as world:
             await a_ready_sandbox(world)

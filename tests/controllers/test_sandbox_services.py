@@ -16,8 +16,9 @@ from tests.controllers.sandbox_world import (
 from tests.sandbox_objects import TRACKING, sandbox_body, sandbox_owner
 
 from warmclaim.api.meta import ObjectKey
+from warmclaim.api.names import name_hash
 from warmclaim.api.pod import Service
-from warmclaim.api.resources import SANDBOX, SERVICE
+from warmclaim.api.resources import POD, SANDBOX, SERVICE
 
 KEY = ObjectKey(NAMESPACE, "sb")
 POST, PATCH, DELETE = "create services 201", "patch services 200", "delete services 200"
@@ -239,3 +240,38 @@ class TestDrift:
             await world.play_kubelet(READY_STATUS)
             await world.run_for(1)
             assert (await world.ready()).message == WITH_SERVICE
+
+
+class TestSharedHash:
+    """Two names of one hash: a Service of the one would reach the pod of the other."""
+
+    FIRST, SECOND = "kdqwhlnt", "umadbkcj"
+
+    @pytest.mark.parametrize(("first", "second"), [(True, None), (None, True), (True, True)])
+    async def test_the_second_gets_no_pod_until_the_first_is_gone(
+        self, first: bool | None, second: bool | None
+    ) -> None:
+        assert name_hash(self.FIRST) == name_hash(self.SECOND)
+        async with a_world() as world:
+            await world.create(sandbox_body(name=self.FIRST, service=first))
+            await world.run_for(1)
+            await world.create(sandbox_body(name=self.SECOND, service=second))
+            await world.run_for(100)
+            assert await world.pod(self.FIRST) is not None
+            assert await world.pod(self.SECOND) is None
+            ready = await world.ready(self.SECOND)
+            assert (ready.status, ready.reason) == ("False", "ReconcilerError")
+            assert f'that of sandbox "{self.FIRST}"' in ready.message
+            assert world.errors == []
+            await world.remove(SANDBOX, self.FIRST)
+            await world.remove(POD, self.FIRST)
+            await world.run_for(61)
+            assert await world.pod(self.SECOND) is not None
+
+    async def test_without_a_service_nothing_is_mixed(self) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(name=self.FIRST))
+            await world.create(sandbox_body(name=self.SECOND))
+            await world.run_for(1)
+            assert await world.pod(self.FIRST) is not None
+            assert await world.pod(self.SECOND) is not None

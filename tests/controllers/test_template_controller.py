@@ -97,6 +97,18 @@ def test_somebody_elses_policy_is_left_alone_told_of_once_and_replaced_when_it_g
     virtual(scenario, **ONLY)
 
 
+def test_a_deletion_that_met_a_conflict_is_tried_again() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.faults.before = once(refusal(409, "Conflict"), "DELETE", "/networkpolicies/")
+        world.put(a_claim("one"), a_policy(policy_name("one"), an_owner(CLAIM, "one")))
+        await world.run_for(1)
+        assert not stored(world, policy_name("one"))
+        assert world.writes() == ["delete networkpolicies 200"]
+        assert world.reads() == 1
+
+    virtual(scenario, **ONLY)
+
+
 def test_policies_of_older_versions_are_removed() -> None:
     async def scenario(world: AppWorld) -> None:
         ours = a_policy(policy_name("one"), an_owner(CLAIM, "one"))

@@ -28,10 +28,12 @@ from warmclaim.api.template import Template
 from warmclaim.api.volume_claim import VolumeClaim
 from warmclaim.controllers.indexes import (
     BY_ASKED_POOL,
+    BY_NAME_HASH,
     BY_OWNER_UID,
     BY_OWNING_POOL,
     BY_TEMPLATE,
     asked_pool_of,
+    name_hash_of,
     owner_uid_of,
     owning_pool_of,
     template_of,
@@ -86,7 +88,8 @@ class Caches:
     @property
     def pods(self) -> Informer[Pod]:
         """Only pods with the tracking label: a cluster has many others."""
-        return self._informer(POD, {BY_OWNER_UID: owner_uid_of}, LABEL_NAME_HASH)
+        indexes = {BY_OWNER_UID: owner_uid_of, BY_NAME_HASH: name_hash_of}
+        return self._informer(POD, indexes, LABEL_NAME_HASH)
 
     @property
     def services(self) -> Informer[Service]:

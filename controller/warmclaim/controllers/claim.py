@@ -188,8 +188,10 @@ class ClaimReconciler:
             sandbox = self._caches.sandboxes.store.get(object_key(taken.entry.key))
             pool = self._sight.pool_of(claim)
             is_same = sandbox is not None and sandbox.metadata.uid == taken.entry.uid
-            if sandbox is None or not is_same or self._why_not(sandbox, pool):
+            refusal = self._why_not(sandbox, pool) if sandbox and is_same else None
+            if sandbox is None or not is_same or refusal:
                 taken.forget()
+                self._telemetry.passed_over(claim, taken.entry.key.name, refusal)
                 return
             record.picked_s = self._clock.monotonic()
             record.pending = taken
@@ -203,16 +205,14 @@ class ClaimReconciler:
         self._telemetry.reserved(claim, sandbox, record, outcome)
         await self._count_attempt(claim, record, outcome)
 
-    def _why_not(self, sandbox: Sandbox, pool: Pool | None) -> str | None:
+    def _why_not(self, sandbox: Sandbox, pool: Pool | None) -> Ineligible | None:
         if refusal := why_not_adoptable(sandbox, pool):
             return refusal
         if is_malformed(sandbox):
-            self._telemetry.refused_member(Ineligible.MALFORMED)
             return Ineligible.MALFORMED
         blueprint = self._blueprints.of(pool) if pool and pool.spec.recreates else None
         if blueprint is not None and is_stale(sandbox, blueprint):
             # The pool replaces it, and its going or its change tells the warm queue.
-            self._telemetry.refused_member(Ineligible.STALE)
             return Ineligible.STALE
         return None
 

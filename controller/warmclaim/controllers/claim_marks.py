@@ -17,7 +17,13 @@ from warmclaim.api.sandbox import Sandbox
 from warmclaim.controllers.claim_records import ClaimRecord, ClaimRecords
 from warmclaim.domain.claim_marks import FirstTimes, claim_marks, launch_mark
 from warmclaim.domain.eligibility import claim_owner
-from warmclaim.errors import ConflictError, ForbiddenError, NotFoundError, PermanentError
+from warmclaim.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    NotPermittedError,
+    PermanentError,
+)
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Change, Informer
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
@@ -73,6 +79,8 @@ class ClaimMarksReconciler:
             await self._label(claim)
             if claim.is_ready:
                 await self._note(claim, record)
+        except NotPermittedError:
+            pass  # said once for all claims
         except (ForbiddenError, ConflictError, PermanentError) as error:
             _log.warning("notes on a claim refused: %s", error, extra={"claim": str(key)})
         if claim.is_ready:

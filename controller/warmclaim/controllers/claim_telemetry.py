@@ -71,6 +71,14 @@ class ClaimTelemetry:
         self.outcome(Outcome.WAITING)
         self._journal.note(claim.metadata.key, Outcome.WAITING, at_most_s=round(left_s, 3))
 
+    def passed_over(self, claim: Claim, sandbox: str, refusal: Refusal | None) -> None:
+        """A candidate was taken out of the warm queue and may not be handed out; None if it is gone
+        or another one by now."""
+        if refusal is not None:
+            self.refused_member(refusal)
+        word = refusal or Outcome.GHOST
+        self._journal.note(claim.metadata.key, "passed_over", sandbox=sandbox, why=word)
+
     def picked(self, claim: Claim, sandbox: Sandbox) -> None:
         """The sandbox was taken out of the warm queue for the claim, to be reserved next."""
         self._journal.picked(claim, sandbox)

@@ -208,21 +208,32 @@ class HandOver:
             self._sandboxes.observe(written)
 
     async def delete_claim(self, claim: Claim, *, is_foreground: bool) -> None:
-        """Delete this very claim; in the foreground it stays until its sandbox is gone."""
+        """Delete this very claim; in the foreground it stays until its sandbox is gone.
+
+        Raises ConflictError if it was refused and the claim is there all the same.
+        """
         key, uid = claim.metadata.key, claim.metadata.uid
         propagation = "Foreground" if is_foreground else None
         try:
             await self._client.delete(
                 CLAIM, key, uid=uid, propagation=propagation, channel=Channel.CLAIMS
             )
-        except (NotFoundError, ConflictError):
+        except NotFoundError:
             self._claims.observe_absent(key, uid)
+        except ConflictError:
+            await self.read_claim(claim)
+            now = self._claims.store.get(key)
+            if now is not None and now.metadata.uid == uid and not now.metadata.is_deleting:
+                raise
 
     async def reclaim(self, sandbox: Sandbox) -> None:
-        """Delete a reservation that was never published; only this very object."""
+        """Delete a claim's sandbox; only this very object. Where that was refused, the cache then
+        holds what the API server says."""
         try:
             await self._client.delete(
                 SANDBOX, sandbox.metadata.key, uid=sandbox.metadata.uid, channel=Channel.CLAIMS
             )
-        except (NotFoundError, ConflictError):
+        except NotFoundError:
             self._sandboxes.observe_absent(sandbox.metadata.key, sandbox.metadata.uid)
+        except ConflictError:
+            await self.read_sandbox(sandbox.metadata.key)

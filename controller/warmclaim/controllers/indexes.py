@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from warmclaim.api.claim import Claim
 from warmclaim.api.meta import Object
+from warmclaim.api.names import LABEL_NAME_HASH
+from warmclaim.api.pod import Pod
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.domain.eligibility import pool_owner
 
 BY_OWNER_UID = "owner-uid"
+BY_NAME_HASH = "name-hash"
 BY_OWNING_POOL = "owning-pool"
 BY_ASKED_POOL = "asked-pool"
 BY_TEMPLATE = "template"
@@ -18,6 +21,12 @@ def owner_uid_of(obj: Object) -> list[str]:
     """Uid of the controlling owner, whatever its kind."""
     owner = obj.metadata.controller_owner()
     return [owner.uid] if owner else []
+
+
+def name_hash_of(pod: Pod) -> list[str]:
+    """The tracking label, by which Services find pods; two sandboxes' names may share it."""
+    hashed = pod.metadata.labels.get(LABEL_NAME_HASH)
+    return [f"{pod.metadata.namespace}/{hashed}"] if hashed else []
 
 
 def owning_pool_of(sandbox: Sandbox) -> list[str]:

@@ -9,7 +9,7 @@ from warmclaim.api.resources import POOL
 from warmclaim.controllers.claim_telemetry import Events
 from warmclaim.controllers.pool_members import PoolMemory
 from warmclaim.domain.readiness import Progress, not_progressing_note
-from warmclaim.errors import WarmclaimError
+from warmclaim.errors import NamespaceTerminatingError, NotPermittedError, WarmclaimError
 from warmclaim.runtime.reconciler import DONE, Result, again
 from warmclaim.settings import PoolSettings
 from warmqueue import Lane
@@ -61,8 +61,12 @@ class PoolTelemetry:
         return again(min(looks), Lane.REFILL) if looks else DONE
 
     def create_refused(self, pool: Pool, error: BaseException) -> None:
-        """The API server does not let a member be created."""
-        _log.warning("create refused: %s", error, extra={"pool": str(pool.metadata.key)})
+        """The API server does not let a member be created. Where the namespace ends nobody needs
+        to know, and a missing permission has a log line of its own."""
+        if isinstance(error, NamespaceTerminatingError):
+            return
+        level = logging.DEBUG if isinstance(error, NotPermittedError) else logging.WARNING
+        _log.log(level, "create refused: %s", error, extra={"pool": str(pool.metadata.key)})
         if isinstance(error, WarmclaimError):
             note = f"Could not create a sandbox: {error}"
             self._events.warning(POOL, pool, "SandboxCreateFailed", "Creating", note)

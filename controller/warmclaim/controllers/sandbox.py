@@ -18,11 +18,17 @@ from warmclaim.api.resources import POD, SANDBOX, SERVICE, VOLUME_CLAIM
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
 from warmclaim.api.volume_claim import VolumeClaim
 from warmclaim.controllers.claim_telemetry import Events
-from warmclaim.controllers.indexes import BY_OWNER_UID
+from warmclaim.controllers.indexes import BY_NAME_HASH, BY_OWNER_UID
 from warmclaim.controllers.sandbox_children import Children, Pass, channel_of
 from warmclaim.controllers.sandbox_turns import Turns
 from warmclaim.controllers.sandbox_wakeups import Enqueue, SandboxCaches, lane_of
-from warmclaim.domain.sandbox_children import Child, Step, child_of, is_controlled_by
+from warmclaim.domain.sandbox_children import (
+    Child,
+    Step,
+    child_of,
+    is_controlled_by,
+    sandbox_owner,
+)
 from warmclaim.domain.sandbox_decision import (
     AnnotatePodName,
     ChangeChildren,
@@ -51,7 +57,8 @@ INTERIM_DELAY_S = 1.0
 """How long news on the way to Ready may wait for the next news, to be written together."""
 
 UNWATCHED_RECHECK_S = 60.0
-"""What lacks the tracking label is not watched: its going is looked for this often."""
+"""What lacks the tracking label is not watched, and of some others no event leads here: whether
+they still stand in the way is looked for this often."""
 
 # Nine are usual at most: Ready back, volumes, theirs, pod, its, name, status, metadata, look.
 _STEPS_MAX = 12
@@ -159,13 +166,16 @@ class SandboxReconciler:
             for name in volume_names(sandbox)
             if (found := self._found(VolumeClaim, sandbox, child_of(VOLUME_CLAIM, name), this))
         }
+        namesake = next((p for p in namesakes if p and not is_controlled_by(sandbox, p)), None)
+        rival = "" if pods else self._rival(sandbox)
+        # Events of these do not lead to this sandbox.
+        this.is_blind = bool(rival or (namesake and namesake.metadata.name != meta.name))
         return SandboxFacts(
             sandbox=sandbox,
             wall_s=self._clock.wall(),
             pods=pods,
-            namesake=next(
-                (pod for pod in namesakes if pod and not is_controlled_by(sandbox, pod)), None
-            ),
+            namesake=namesake,
+            rival=rival,
             service=self._found(Service, sandbox, child_of(SERVICE, meta.name), this),
             volumes=volumes,
             tried=this.tried,
@@ -184,6 +194,18 @@ class SandboxReconciler:
         found = [pod for pod in this.found.values() if isinstance(pod, Pod)]
         pods = {pod.metadata.name: pod for pod in (*cached, *found)}
         return [pod for pod in pods.values() if is_controlled_by(sandbox, pod)]
+
+    def _rival(self, sandbox: Sandbox) -> str:
+        """Another sandbox whose pod the Service of one of the two would reach; "" for none."""
+        namespace = sandbox.metadata.namespace
+        hashed = names.name_hash(sandbox.metadata.name)
+        for pod in self._caches.pods.store.by_index(BY_NAME_HASH, f"{namespace}/{hashed}"):
+            owner = sandbox_owner(pod)
+            if owner is not None and owner.name != sandbox.metadata.name:
+                other = self._caches.sandboxes.store.get(ObjectKey(namespace, owner.name))
+                if sandbox.spec.service or (other is not None and other.spec.service):
+                    return owner.name
+        return ""
 
     def _found(self, view: type[T], sandbox: Sandbox, child: Child, this: Pass) -> T | None:
         found = self._children.find(sandbox, child, this)
@@ -209,7 +231,8 @@ class SandboxReconciler:
         if this.error is not None:
             raise this.error
         self._turns.forget(sandbox.metadata.key)
-        if this.found and (result.after_s is None or result.after_s > UNWATCHED_RECHECK_S):
+        is_blind = this.found or this.is_blind
+        if is_blind and (result.after_s is None or result.after_s > UNWATCHED_RECHECK_S):
             return again(UNWATCHED_RECHECK_S, Lane.HOUSEKEEPING)
         return result
 

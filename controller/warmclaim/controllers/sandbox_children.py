@@ -47,13 +47,15 @@ _SERVER_TEXT_CHARS_MAX: Final = 256
 @dataclass(slots=True)
 class Pass:
     """What one pass met. `error` is for the back-off of the key; `tried`, `asked` as in
-    SandboxFacts. `found`: what the API server has and no cache shows, for want of the label."""
+    SandboxFacts. `found`: what the API server has and no cache shows, for want of the label.
+    `is_blind`: something stands in the way whose going no event tells this sandbox."""
 
     tried: dict[Child, Problem | None] = field(default_factory=dict[Child, Problem | None])
     found: dict[Child, Object] = field(default_factory=dict[Child, Object])
     asked: set[Child] = field(default_factory=set[Child])
     error: WarmclaimError | None = None
     has_read_back: bool = False
+    is_blind: bool = False
 
     @property
     def problems(self) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +11,7 @@ from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.pod import Pod, Service
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.volume_claim import VolumeClaim
+from warmclaim.domain.sandbox_children import sandbox_owner
 from warmclaim.domain.sandbox_pod import MIRRORED_LABELS, is_pool_member
 from warmclaim.kube.informer import Change, Informer
 from warmqueue import Lane
@@ -25,8 +26,8 @@ def lane_of(sandbox: Sandbox) -> Lane:
 
 @dataclass(frozen=True, slots=True)
 class SandboxCaches:
-    """What the sandbox controller reads. Pods need the index `BY_OWNER_UID`; Pods, Services and
-    volume claims are those with the tracking label."""
+    """What the sandbox controller reads. Pods need the indexes `BY_OWNER_UID` and `BY_NAME_HASH`;
+    Pods, Services and volume claims are those with the tracking label."""
 
     sandboxes: Informer[Sandbox]
     pods: Informer[Pod]
@@ -92,17 +93,23 @@ class SandboxWakeups:
         if change.is_own or change.is_initial:
             return
         if old is None or new is None or not _is_same_child(old, new):
-            self._wake(old, new, is_urgent=False)
+            self._wake(old, new, is_urgent=False, named=_named_by)
 
-    def _wake(self, old: Object | None, new: Object | None, *, is_urgent: bool) -> None:
+    def _wake(
+        self,
+        old: Object | None,
+        new: Object | None,
+        *,
+        is_urgent: bool,
+        named: Callable[[ObjectKey], Iterable[ObjectKey]] = lambda key: (key,),
+    ) -> None:
         # By name as well: what goes may be what kept a sandbox from its own pod or Service.
         keys: dict[ObjectKey, None] = {}
         for child in (old, new):
             if child is None:
                 continue
-            keys |= dict.fromkeys(_namesakes(child.metadata.key))
-            owner = child.metadata.controller_owner()
-            if owner and owner.kind == "Sandbox" and owner.group == names.SANDBOX_GROUP:
+            keys |= dict.fromkeys(named(child.metadata.key))
+            if owner := sandbox_owner(child):
                 keys[ObjectKey(child.metadata.namespace, owner.name)] = None
         for key in keys:
             sandbox = self._sandboxes.get(key)
@@ -123,13 +130,11 @@ def _pod_name(sandbox: Sandbox) -> str | None:
     return sandbox.metadata.annotations.get(names.ANNOTATION_POD_NAME)
 
 
-def _namesakes(child: ObjectKey) -> Iterator[ObjectKey]:
-    """Sandboxes whose child might have this name: it is theirs, or ends with it after a dash."""
-    name = child.name
-    yield child
-    yield from (
-        ObjectKey(child.namespace, name[at + 1 :]) for at, sign in enumerate(name) if sign == "-"
-    )
+def _named_by(volume: ObjectKey) -> Iterator[ObjectKey]:
+    """Sandboxes that might want a volume claim of this name: it ends with theirs after a dash."""
+    for at, sign in enumerate(volume.name):
+        if sign == "-":
+            yield ObjectKey(volume.namespace, volume.name[at + 1 :])
 
 
 def _is_same_pod(old: Pod, new: Pod) -> bool:

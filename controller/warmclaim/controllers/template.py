@@ -123,7 +123,7 @@ class TemplateReconciler:
                 NETWORK_POLICY, key.namespace, body, channel=_CHANNEL
             )
         except (AlreadyExistsError, UnknownOutcomeError):
-            await self._read_back(key)
+            await read_policy(self._client, self._caches.policies, key)
             raise
         self._caches.policies.observe(created)
 
@@ -142,20 +142,12 @@ class TemplateReconciler:
                 NETWORK_POLICY, metadata.key, operations, channel=_CHANNEL
             )
         except (NotFoundError, ConflictError, UnknownOutcomeError) as error:
-            await self._read_back(metadata.key)
+            await read_policy(self._client, self._caches.policies, metadata.key)
             now = self._caches.policies.store.get(metadata.key)
             if now == policy and isinstance(error, ConflictError):
                 self._say_refused(template, error)  # nobody else wrote: it is the spec
             raise
         self._caches.policies.observe(written)
-
-    async def _read_back(self, key: ObjectKey) -> None:
-        try:
-            view = await self._client.get(NETWORK_POLICY, key, channel=_CHANNEL)
-        except NotFoundError:
-            self._caches.policies.observe_absent(key)
-        else:
-            self._caches.policies.observe(view)
 
     def _say_refused(self, template: Template, error: ApiError) -> None:
         note = f"Could not keep its NetworkPolicy: {error}"
@@ -183,11 +175,27 @@ class LegacyPolicyReconciler:
 async def delete_policy(
     client: ApiClient, policies: Informer[NetworkPolicy], policy: NetworkPolicy
 ) -> None:
-    """Delete this very policy; one that is gone already is no error."""
+    """Delete this very policy; one that is gone already is no error.
+
+    Raises ConflictError if that was refused and the policy is there all the same.
+    """
     key, uid = policy.metadata.key, policy.metadata.uid
     try:
         await client.delete(NETWORK_POLICY, key, uid=uid, channel=_CHANNEL)
     except NotFoundError:
         policies.observe_absent(key, uid)
     except ConflictError:
-        return  # another one by now: its event wakes whom it concerns
+        await read_policy(client, policies, key)
+        now = policies.store.get(key)
+        if now is not None and now.metadata.uid == uid:
+            raise
+
+
+async def read_policy(client: ApiClient, policies: Informer[NetworkPolicy], key: ObjectKey) -> None:
+    """Enter what the API server says of a policy into the cache."""
+    try:
+        view = await client.get(NETWORK_POLICY, key, channel=_CHANNEL)
+    except NotFoundError:
+        policies.observe_absent(key)
+    else:
+        policies.observe(view)

@@ -15,7 +15,7 @@ import msgspec
 
 from warmclaim.api import names
 from warmclaim.api.conditions import SandboxReason
-from warmclaim.api.meta import Object
+from warmclaim.api.meta import Object, OwnerReference
 from warmclaim.api.resources import POD, SERVICE, VOLUME_CLAIM, Resource
 from warmclaim.api.sandbox import Sandbox
 
@@ -108,19 +108,24 @@ def tracking(sandbox: Sandbox) -> dict[str, str]:
     return {names.LABEL_NAME_HASH: names.name_hash(sandbox.metadata.name)}
 
 
+def sandbox_owner(child: Object) -> OwnerReference | None:
+    """The controlling owner, if it claims to be a sandbox. Its uid is still to be compared."""
+    owner = child.metadata.controller_owner()
+    is_sandbox = owner and owner.kind == "Sandbox" and owner.group == names.SANDBOX_GROUP
+    return owner if is_sandbox else None
+
+
 def is_controlled_by(sandbox: Sandbox, child: Object) -> bool:
     """Is this very sandbox, by uid, the controlling owner of `child`?
 
     The namespace counts too: anybody may write an owner reference with a foreign uid in a
     namespace of their own.
     """
-    owner = child.metadata.controller_owner()
+    owner = sandbox_owner(child)
     return (
         owner is not None
         and bool(owner.uid)
         and owner.uid == sandbox.metadata.uid
-        and owner.kind == "Sandbox"
-        and owner.group == names.SANDBOX_GROUP
         and child.metadata.namespace == sandbox.metadata.namespace
     )
 

@@ -19,6 +19,8 @@ class SandboxFacts:
     the name of its own and that it does not control. `service`: the Service of its name, whoever
     owns it. `volumes`: the volume claims of the names that it needs, whoever owns them.
 
+    `rival`: another sandbox with a pod, whose name has the same hash, if a Service would mix them.
+
     `tried`: children that this pass has changed, or tried to, with what its user shall know of it;
     nothing is tried twice. `asked`: children that the API server itself was asked for.
     `has_turn`: it may do now what others come before.
@@ -33,6 +35,7 @@ class SandboxFacts:
     namesake: Pod | None = None
     service: Service | None = None
     volumes: Mapping[str, VolumeClaim] = field(default_factory=dict[str, VolumeClaim])
+    rival: str = ""
     tried: Mapping[Child, Problem | None] = field(default_factory=dict[Child, Problem | None])
     asked: frozenset[Child] = frozenset()
     has_turn: bool = False

@@ -153,6 +153,8 @@ def _missing_pod(facts: SandboxFacts, *, are_volumes_there: bool) -> _Part:
     tracked = child_of(POD, tracked_pod_name(sandbox))
     if tracked.name != sandbox.metadata.name and tracked not in facts.asked:
         return _Part([ReadChild(POD, tracked)])
+    if facts.rival:
+        return _Part(problems=[_shared_hash(facts.rival)])
     try:
         body = pod_for(sandbox)
     except msgspec.ValidationError as error:
@@ -181,6 +183,14 @@ def _multiple_pods(facts: SandboxFacts) -> Problem:
     more = ", ..." if len(found) > _NAMES_SHOWN_MAX else ""
     text = f'sandbox "{facts.sandbox.metadata.name}" owns {len(found)} pods: {shown}{more}'
     return Problem(text, hides_pod=True, reason=MULTIPLE_PODS)
+
+
+def _shared_hash(rival: str) -> Problem:
+    return Problem(
+        f'its name has the hash of that of sandbox "{rival}", and Services find pods by it: '
+        "another name is needed",
+        hides_pod=True,
+    )
 
 
 def _misshapen(error: msgspec.ValidationError) -> Problem:

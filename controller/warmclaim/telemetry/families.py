@@ -108,7 +108,7 @@ class Family(Generic[M]):
 
     def of(self, *labels: str) -> M:
         """The child with these label values, in the declared order; not to be kept where values
-        come from users. About 0.1 us once known.
+        come from users. About 0.3 us once known, 4 us where it is folded.
 
         Raises ValueError for a wrong number of values.
         """

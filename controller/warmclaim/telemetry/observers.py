@@ -45,7 +45,7 @@ class FinishedRequest(Protocol):
 
 
 class RequestMetrics:
-    """Counts requests to the API server at `server_url`; some 0.5 us each."""
+    """Counts requests to the API server at `server_url`; some 3 us each."""
 
     def __init__(self, metrics: Metrics, server_url: str) -> None:
         self._metrics = metrics
@@ -97,7 +97,7 @@ class PassMetrics:
         self._controllers[name] = self._metrics.manager.controller(name, workers=workers)
 
     def pass_ended(self, controller: str, ended: EndedPass) -> None:
-        """Count one pass. About 3 us."""
+        """Count one pass. About 6 us."""
         series = self._controllers[controller]
         series.results[ended.result].inc()
         series.seconds.observe(ended.duration_s)
