@@ -102,6 +102,7 @@ def test_the_sdist_has_what_its_own_tests_need(installed: Installed) -> None:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {"pyproject.toml", "LICENSE", "README.md", "tests/test_wheel.py"} <= names
     assert {f"config/crd/{path.name}" for path in CRDS} <= names
+    assert {"docs/compatibility.md", "docs/compatibility/api.md"} <= names
 
 
 def test_nothing_of_the_checkout_is_on_the_path(installed: Installed) -> None:
