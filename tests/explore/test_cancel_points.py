@@ -92,6 +92,7 @@ def test_a_key_that_is_dropped_with_its_pass_is_found(monkeypatch: pytest.Monkey
         """As the controller, without bringing the key back."""
         while True:
             work = await self.queue.get()
+            self._began_s[work.key] = self._clock.monotonic()
             try:
                 await self._one_pass(work)
             finally:
