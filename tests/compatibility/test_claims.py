@@ -11,6 +11,7 @@ from tests.controllers.app_world import (
     always,
     no_fault,
     refusal,
+    running,
     virtual,
 )
 
@@ -24,6 +25,7 @@ from warmclaim.domain.claim_request import why_refused
 from warmclaim.domain.pod_metadata import DEFAULT_LABEL_DOMAINS
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template, as_view
 from warmclaim.testing.json_values import Json
+from warmclaim.testing.virtual_loop import World, run_virtual
 
 
 def test_a_claim_that_is_bound_is_bound_to_no_other() -> None:
@@ -143,3 +145,29 @@ def test_a_warm_member_is_given_whatever_its_template_has_become() -> None:
         assert (await world.served("c")).published == "w1"
 
     virtual(scenario)
+
+
+def test_a_claim_that_waits_is_not_written_to() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template(), a_pool(), a_sandbox("w1", ready=False), a_claim("c"))
+        await world.run_for(1.9)
+        assert (await world.claim("c")).status is None
+        assert world.writes() == []
+        await world.served("c")
+
+    virtual(scenario)
+
+
+def test_after_a_restart_the_members_that_wait_are_known_before_the_first_claim_is_worked() -> None:
+    async def main(world: World) -> None:
+        app_world = AppWorld(world)
+        claims = [a_claim(f"c{number}") for number in range(20)]
+        members = [a_sandbox(f"w{number}") for number in range(20)]
+        app_world.put(*claims, a_template(), a_pool(replicas=20), *members)
+        async with running(app_world.app):
+            await app_world.run_for(5)
+        given = {(await app_world.claim(f"c{number}")).published for number in range(20)}
+        assert given == {f"w{number}" for number in range(20)}
+        assert "create sandboxes 201" not in app_world.writes()
+
+    run_virtual(main)
