@@ -74,6 +74,7 @@ def test_every_named_test_exists_and_runs(tmp_path: Path) -> None:
         ("| r |  | `t.py::t` |", "verdict '' is none of"),
         ("| r | better | `t.py::t` |", "better without a word"),
         ("| r | different: | `t.py::t` |", "different without a word"),
+        ("| r | same: but | `t.py::t` |", "same with a word"),
         ("| r | same | t.py::t |", "no test"),
         ("|  | same | `t.py::t` |", "no rule"),
     ],

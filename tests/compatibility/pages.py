@@ -61,8 +61,8 @@ def problem(row: Row) -> str | None:
         return f"{row.place}: verdict {row.verdict!r} is none of {', '.join(VERDICTS)}"
     if not row.rule:
         return f"{row.place}: no rule"
-    if row.verdict != "same" and not row.words:
-        return f"{row.place}: {row.verdict} without a word about it"
+    if (row.verdict == "same") is bool(row.words):
+        return f"{row.place}: {row.verdict} with{'' if row.words else 'out'} a word about it"
     if not row.tests:
         return f"{row.place}: no test"
     return None
