@@ -13,13 +13,9 @@ from tests.controllers.app_world import (
     POOL,
     SANDBOX,
     AppWorld,
-    always,
-    once,
-    refusal,
     virtual,
 )
 from tests.controllers.pool_world import (
-    LOST,
     POOLS,
     fills,
     members,
@@ -186,23 +182,6 @@ def test_a_template_that_comes_a_little_after_its_pool_is_not_told_as_missing() 
         await fills(world, 2, within_s=1)
         await world.run_for(5)
         assert not [*world.server.cluster.store.scan("events.events.k8s.io")]
-
-    virtual(scenario, **POOLS)
-
-
-def test_a_refused_create_costs_one_request_at_a_time_and_is_retried() -> None:
-    async def scenario(world: AppWorld) -> None:
-        world.faults.before = always(
-            refusal(403, "Forbidden", "exceeded quota"), "POST", "/sandboxes"
-        )
-        start(world, 50)
-        await world.run_for(60)
-        tries = [
-            r for r in world.faults.seen if r.method == "POST" and r.path.endswith("/sandboxes")
-        ]
-        assert 3 <= len(tries) <= 25
-        world.faults.before = once(LOST, "nothing")
-        await fills(world, 50, within_s=40)
 
     virtual(scenario, **POOLS)
 

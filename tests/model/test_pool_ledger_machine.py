@@ -28,6 +28,7 @@ from warmclaim.domain.blueprint import blueprint_of
 from warmclaim.domain.pool_ledger import PoolLedger
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Change, Informer
+from warmclaim.settings import PoolSettings
 from warmclaim.testing.builders import (
     a_condition,
     a_pool,
@@ -94,7 +95,8 @@ class LedgerMachine(RuleBasedStateMachine):
             indexes={BY_OWNER_UID: owner_uid_of},
             do_handlers_raise=True,
         )
-        self.memories = PoolMemories(self.informer.store, self.clock, GRACE_S)
+        grace = PoolSettings(readiness_grace_s=GRACE_S)
+        self.memories = PoolMemories(self.informer.store, self.clock, grace)
         self.informer.subscribe(self.memories.sandbox_changed)
         self.informer.subscribe(self.note)
         self.naive = NaivePool("default", "none yet", GRACE_S)

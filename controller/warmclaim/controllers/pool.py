@@ -31,6 +31,7 @@ from warmclaim.domain.refill import (
     CreateMembers,
     DeleteMembers,
     Member,
+    Pause,
     PoolFacts,
     ReserveCreates,
     Settled,
@@ -90,9 +91,10 @@ class PoolReconciler:
         self._turn = turn
         self._clock = clock
         self._settings = settings
-        self._growth = PoolGrowth(client, caches.pools, caches.sandboxes, telemetry, settings)
-        grace_s = settings.readiness_grace_s
-        self.memories = PoolMemories(caches.sandboxes.store, clock, grace_s)
+        self._growth = PoolGrowth(
+            client, caches.pools, caches.sandboxes, telemetry, clock, settings
+        )
+        self.memories = PoolMemories(caches.sandboxes.store, clock, settings)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one pool to its size, then its status up to date, also after a failure."""
@@ -101,30 +103,32 @@ class PoolReconciler:
             self.memories.forget(key)
             return DONE
         try:
-            await self._resize(key)
+            paused = await self._resize(key)
         except WarmclaimError:
             await self._write_status(key)
             raise
-        return _soonest(await self._write_status(key), self._tell(key))
+        return _soonest(paused, await self._write_status(key), self._tell(key))
 
-    async def _resize(self, key: ObjectKey) -> None:
+    async def _resize(self, key: ObjectKey) -> Result:
         has_turn = False
         for _ in range(_STEPS_MAX):
             pool = self._caches.pools.store.get(key)
             if pool is None:
-                return
+                break
             memory = self.memories.of(pool)
             blueprint = self._blueprints.of(pool)
             decision = decide_refill(self._facts(pool, memory, blueprint))
             match decision:
                 case Settled():
-                    return
+                    break
+                case Pause(after_s):
+                    return again(after_s, Lane.REFILL)
                 case DeleteMembers(members):
                     await self._delete_all(members)
-                    return  # their going wakes the pool
+                    break  # their going wakes the pool
                 case Shrink(count):
                     await self._delete_all(surplus_of(memory.ledger.members, count))
-                    return
+                    break
                 case CreateMembers() if memory.is_sure and not has_turn:
                     await self._turn()
                     has_turn = True  # and look again: the world went on meanwhile
@@ -135,6 +139,7 @@ class PoolReconciler:
                     has_turn = has_turn and isinstance(decision, ReserveCreates)
                 case _:
                     assert_never(decision)
+        return DONE
 
     def forget_gone(self, key: ObjectKey) -> bool:
         """Whether the pool is gone; then nothing is kept of it any more."""
@@ -149,6 +154,8 @@ class PoolReconciler:
         if pool is None or pool.metadata.is_deleting:
             return DONE
         memory = self.memories.of(pool)
+        if memory.ledger.counts.living >= pool.spec.replicas:
+            memory.is_refusal_told = False
         is_missing = self._blueprints.of(pool) is None
         now_s = self._clock.monotonic()
         lack = self._telemetry.template(pool, memory, now_s, is_missing=is_missing)
@@ -158,9 +165,14 @@ class PoolReconciler:
     def _facts(self, pool: Pool, memory: PoolMemory, blueprint: Blueprint | None) -> PoolFacts:
         """O(what changed since the last look, and what of the last batch is not accounted for)."""
         sandboxes, ledger = self._caches.sandboxes.store, memory.ledger
+        now_s, pace = self._clock.monotonic(), memory.pace
         wanted = blueprint if pool.spec.recreates else None
         ledger.judge_by(wanted, lambda: sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid))
-        stuck = ledger.progress(self._clock.monotonic()).stuck
+        stuck = ledger.progress(now_s).stuck
+        pace.see(ledger.counts.active, pool.spec.replicas, now_s)
+        if memory.refused not in (None, blueprint):
+            memory.refused = None
+            pace.forgive(now_s)
         return PoolFacts(
             replicas=pool.spec.replicas,
             counts=ledger.counts,
@@ -169,6 +181,7 @@ class PoolReconciler:
             has_template=blueprint is not None,
             batch_max=self._settings.batch_items_max,
             unfit=ledger.stale or stuck,
+            pause_s=pace.pause_s(now_s),
         )
 
     async def _delete_all(self, members: Sequence[Member]) -> None:

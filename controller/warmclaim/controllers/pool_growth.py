@@ -24,12 +24,18 @@ from warmclaim.domain.reservation import Reservation, member_name
 from warmclaim.errors import (
     AlreadyExistsError,
     ConflictError,
+    ForbiddenError,
+    NamespaceTerminatingError,
     NotFoundError,
+    NotPermittedError,
+    PermanentError,
+    ThrottledError,
+    TransientError,
     UnknownOutcomeError,
 )
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Informer
-from warmclaim.seams import Channel
+from warmclaim.seams import Channel, Clock
 from warmclaim.settings import PoolSettings
 
 
@@ -42,12 +48,14 @@ class PoolGrowth:
         pools: Informer[Pool],
         sandboxes: Informer[Sandbox],
         telemetry: PoolTelemetry,
+        clock: Clock,
         settings: PoolSettings,
     ) -> None:
         self._client = client
         self._pools = pools
         self._sandboxes = sandboxes
         self._telemetry = telemetry
+        self._clock = clock
         self._settings = settings
 
     async def carry_out(
@@ -127,35 +135,46 @@ class PoolGrowth:
     async def _create_some(
         self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinals: Sequence[int]
     ) -> None:
-        """Slow start: 1, 2, 4, ... at once, so that a refusal costs one request, not a batch."""
-        creates = (
-            self._create(pool, memory, blueprint, ordinal)
-            for ordinal in ordinals[: memory.together]
-        )
-        failure = await first_failure(creates)
-        if failure is not None:
-            memory.together = 1
-            self._telemetry.create_refused(pool, failure)
-            raise failure
-        memory.together = min(memory.together * 2, self._settings.batch_items_max)
+        """As many at once as the pool's pace allows. A refusal slows it down and is told; what
+        else prevents a create is raised."""
+        pace = memory.pace
+        taken = ordinals[: pace.take(len(ordinals), self._clock.monotonic())]
+        creates = (self._create(pool, memory, blueprint, ordinal) for ordinal in taken)
+        answers = await asyncio.gather(*creates, return_exceptions=True)
+        pace.give_back(sum(_is_unused(answer) for answer in answers))
+        failures = [answer for answer in answers if isinstance(answer, BaseException)]
+        if not failures:
+            pace.went_well()
+            return
+        pace.failed()
+        for failure in failures:
+            if not is_refusal(failure):
+                raise failure
+        pace.refused(self._clock.monotonic())
+        memory.refused = blueprint
+        self._telemetry.create_refused(pool, memory, failures[0])
 
     async def _create(
         self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinal: int
-    ) -> None:
+    ) -> bool:
+        """Whether this made it; else it has been made, or its name is taken."""
         namespace, pool_name = pool.metadata.key
         name = member_name(pool_name, pool.metadata.uid, ordinal)
         is_evictable = self._settings.marks_safe_to_evict
         body = member_sandbox(pool, blueprint, name, is_evictable=is_evictable)
+        is_made = True
         try:
             created = await self._client.create(
                 SANDBOX, namespace, body, channel=Channel.REFILL, is_patient=False
             )
         except AlreadyExistsError:
+            is_made = False
             await self._see_taken(pool, ObjectKey(namespace, name))
         else:
             self._sandboxes.observe(created)
         if memory.reservation is not None and ordinal in memory.reservation.ordinals:
             memory.seen.add(ordinal)
+        return is_made
 
     async def _see_taken(self, pool: Pool, key: ObjectKey) -> None:
         """The name is taken: by an earlier try of ours, or by somebody else, then it is skipped."""
@@ -167,6 +186,22 @@ class PoolGrowth:
         is_ours = LABEL_WARM_POOL in found.metadata.labels or found.metadata.owner_references
         if not is_ours:
             self._telemetry.name_taken(pool, key.name)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server looked at an object and does not want it: a quota, a policy, a webhook, or
+    because it makes no sense. What is missing a permission, or a living namespace, is another
+    matter."""
+    is_other = isinstance(error, NotPermittedError | NamespaceTerminatingError)
+    return isinstance(error, ForbiddenError | PermanentError) and not is_other
+
+
+def _is_unused(answer: bool | BaseException) -> bool:
+    """Whether a create surely made nothing."""
+    if not isinstance(answer, BaseException):
+        return not answer
+    may_have = isinstance(answer, UnknownOutcomeError | TransientError)
+    return not may_have or isinstance(answer, ThrottledError)
 
 
 async def first_failure(calls: Iterable[Awaitable[None]]) -> BaseException | None:

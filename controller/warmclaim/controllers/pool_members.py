@@ -10,8 +10,10 @@ from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.controllers.indexes import BY_OWNER_UID
+from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.pool_ledger import PoolIdentity, PoolLedger
+from warmclaim.domain.refill_pace import PaceLimits, RefillPace
 from warmclaim.domain.reservation import (
     Reservation,
     member_name,
@@ -22,6 +24,7 @@ from warmclaim.domain.reservation import (
 from warmclaim.kube.informer import Change
 from warmclaim.kube.store import Store
 from warmclaim.seams import Clock
+from warmclaim.settings import PoolSettings
 
 
 @dataclass(slots=True)
@@ -31,23 +34,26 @@ class PoolMemory:
     `ledger`: its members, counted. `seen`: ordinals of the current batch known to exist, to have
     existed, or to be taken by somebody else. `is_sure`: the caches hold whatever was created under
     the batches before this one, and nobody else counts by it, since this process reserved it or
-    took it over. `text`: the annotation as last looked at, sound or not. `together`: creates to
-    send at once (slow start). `is_held_up` and `is_lack_told`: an event has told that no node
-    takes its pods, and that there is nothing to make them from.
+    took it over. `text`: the annotation as last looked at, sound or not. `refused`: the blueprint
+    of which the server wanted no sandbox. `is_held_up`, `is_lack_told` and `is_refusal_told`: an
+    event has told that no node takes its pods, that there is nothing to make them from, and that
+    the server wants none.
     """
 
     key: ObjectKey
     uid: str
     ledger: PoolLedger
+    pace: RefillPace
     reservation: Reservation | None = None
     text: str | None = None
     is_sure: bool = False
-    together: int = 1
     seen: set[int] = field(default_factory=set[int])
     status_written_s: float = float("-inf")
     is_held_up: bool = False
     lacks_template_since_s: float | None = None
     is_lack_told: bool = False
+    refused: Blueprint | None = None
+    is_refusal_told: bool = False
 
 
 class PoolMemories:
@@ -56,10 +62,13 @@ class PoolMemories:
     Its first look counts a pool's members once; from then on nothing walks over them.
     """
 
-    def __init__(self, sandboxes: Store[Sandbox], clock: Clock, grace_s: float) -> None:
+    def __init__(self, sandboxes: Store[Sandbox], clock: Clock, settings: PoolSettings) -> None:
         self._sandboxes = sandboxes
         self._clock = clock
-        self._grace_s = grace_s
+        self._grace_s = settings.readiness_grace_s
+        self._limits = PaceLimits(
+            settings.replenish_delay_s, settings.refill_per_s_max, settings.batch_items_max
+        )
         self._by_key: dict[ObjectKey, PoolMemory] = {}
         self._by_owner: dict[tuple[str, str], PoolMemory] = {}  # by namespace and uid
 
@@ -77,10 +86,11 @@ class PoolMemories:
         memory = self._by_key.get(key)
         if memory is None or memory.uid != uid:
             self.forget(key)
+            now_s = self._clock.monotonic()
             ledger = PoolLedger(PoolIdentity(key.namespace, uid), self._grace_s)
             for sandbox in self._sandboxes.by_index(BY_OWNER_UID, uid):
-                ledger.see(sandbox.metadata.key, sandbox, self._clock.monotonic())
-            memory = PoolMemory(key, uid, ledger)
+                ledger.see(sandbox.metadata.key, sandbox, now_s)
+            memory = PoolMemory(key, uid, ledger, RefillPace(self._limits, now_s))
             self._by_key[key] = self._by_owner[key.namespace, uid] = memory
         return memory
 

@@ -60,16 +60,18 @@ class PoolTelemetry:
             looks.append(progress.look_again_s)
         return again(min(looks), Lane.REFILL) if looks else DONE
 
-    def create_refused(self, pool: Pool, error: BaseException) -> None:
-        """The API server does not let a member be created. Where the namespace ends nobody needs
-        to know, and a missing permission has a log line of its own."""
+    def create_refused(self, pool: Pool, memory: PoolMemory, error: BaseException) -> None:
+        """The API server wants no further member. Told once until the pool is full: a quota that
+        gives way for one member and closes again is the same quota."""
         if isinstance(error, NamespaceTerminatingError):
-            return
+            return  # nobody needs to know
+        # A missing permission has a log line of its own.
         level = logging.DEBUG if isinstance(error, NotPermittedError) else logging.WARNING
         _log.log(level, "create refused: %s", error, extra={"pool": str(pool.metadata.key)})
-        if isinstance(error, WarmclaimError):
-            note = f"Could not create a sandbox: {error}"
+        if isinstance(error, WarmclaimError) and not memory.is_refusal_told:
+            note = f"Could not create a sandbox, tried again with growing pauses: {error}"
             self._events.warning(POOL, pool, "SandboxCreateFailed", "Creating", note)
+            memory.is_refusal_told = True
 
     def name_taken(self, pool: Pool, name: str) -> None:
         """Somebody else's sandbox has a name that this pool would give."""

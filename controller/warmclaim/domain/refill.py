@@ -47,7 +47,8 @@ class PoolFacts:
 
     `unseen` are the ordinals of `reservation` that nobody has yet shown to exist, to be taken by
     somebody else, or to have existed. `unfit` are members that are to be replaced: made from
-    another blueprint than the pool wants, or not ready in time.
+    another blueprint than the pool wants, or not ready in time. `pause_s`: for how long nothing
+    may be created.
     """
 
     replicas: int
@@ -57,6 +58,7 @@ class PoolFacts:
     has_template: bool
     batch_max: int
     unfit: Sequence[Member] = ()
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,20 @@ class Shrink:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing may be created for so long."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """The pool is as it should be, or waits for something that an event will tell."""
 
 
-RefillDecision: TypeAlias = ReserveCreates | CreateMembers | DeleteMembers | Shrink | Settled
+RefillDecision: TypeAlias = (
+    ReserveCreates | CreateMembers | DeleteMembers | Shrink | Pause | Settled
+)
 
 
 def decide_refill(facts: PoolFacts) -> RefillDecision:
@@ -115,6 +126,8 @@ def surplus_of(members: Iterable[Member], count: int) -> list[Member]:
 
 
 def _grow(facts: PoolFacts, missing: int) -> RefillDecision:
+    if facts.pause_s > 0:
+        return Pause(facts.pause_s)
     if facts.unseen:
         return CreateMembers(tuple(facts.unseen[: min(missing, facts.batch_max)]))
     first = facts.reservation.end
