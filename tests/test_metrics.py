@@ -17,7 +17,7 @@ from warmclaim.telemetry.metrics import (
     Stage,
     milliseconds,
 )
-from warmclaim.telemetry.register import SERIES_MAX
+from warmclaim.telemetry.register import OPEN_ROWS_MAX, SERIES_MAX
 
 LAUNCH = {"launch_type", "sandbox_template"}
 COMPAT_LABELS = {
@@ -225,7 +225,7 @@ def exported(metrics: Metrics) -> list[str]:
 def fill_closed(metrics: Metrics) -> None:
     """Every series whose labels come from closed sets."""
     used(metrics)
-    controllers = ("sandboxclaim", "sandboxwarmpool", "sandbox", "sandboxtemplate", "legacy")
+    controllers = ("sandboxclaim", "sandboxwarmpool", "sandbox", "sandboxtemplate", "c5", "c6")
     for name in controllers:
         metrics.manager.controller(name, workers=1)
     rows = [((name, name, lane), 1.0) for name in controllers for lane in "abcde"]
@@ -272,6 +272,21 @@ def test_10_000_namespaces_stay_under_the_cap_and_no_claim_is_left_uncounted() -
     assert list(totals.values()) == [10_001, 10_001, 10_001, 20_000]  # and one each of `used`
 
 
+def test_what_is_sampled_may_use_the_room_that_nobody_counts_in() -> None:
+    metrics = Metrics(CollectorRegistry(), open_series_max=100)
+    rows = [((f"n{number}", "p", "ready"), 1.0) for number in range(1_000)]
+    metrics.pool_sandboxes.read_from(lambda: rows)
+
+    def named() -> int:
+        (family,) = metrics.pool_sandboxes.collect()
+        return sum(sample.labels["namespace"] != OTHER for sample in family.samples)
+
+    assert named() == OPEN_ROWS_MAX + 50
+    for number in range(200):
+        metrics.claims_created.of(f"n{number}", "t", "warm", "p", "ready", "unknown").inc()
+    assert named() == OPEN_ROWS_MAX
+
+
 def test_series_that_nobody_counted_in_for_an_hour_give_way_to_new_ones() -> None:
     clock = HandClock()
     metrics = Metrics(CollectorRegistry(), clock, open_series_max=2)
@@ -308,7 +323,7 @@ def test_a_child_is_looked_up_once(metrics: Metrics) -> None:
 
 
 def test_a_sampled_gauge_adds_up_caps_and_survives_a_failing_source() -> None:
-    gauge = Sampled("x", "text", ("a",), open_labels=("a",), rows_max=2)
+    gauge = Sampled("x", "text", ("a",), open_labels=("a",), rows_max=lambda: 2)
     gauge.read_from(lambda: [(("p",), 1.0), (("p",), 2.0), (("q",), 1.0), (("r",), 5.0)])
 
     def broken() -> list[tuple[tuple[str, ...], float]]:
@@ -320,7 +335,7 @@ def test_a_sampled_gauge_adds_up_caps_and_survives_a_failing_source() -> None:
 
 
 def test_a_source_that_fails_half_way_exports_nothing_of_its_half() -> None:
-    gauge = Sampled("x", "text", ("a",), rows_max=9)
+    gauge = Sampled("x", "text", ("a",), rows_max=lambda: 9)
 
     def half() -> object:
         yield ("p",)

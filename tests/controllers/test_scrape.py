@@ -24,7 +24,7 @@ from warmclaim.errors import UnknownOutcomeError
 from warmclaim.seams import Request
 from warmclaim.settings import ClaimSettings, LeaseSettings
 from warmclaim.telemetry.exposition import exposition
-from warmclaim.telemetry.register import SERIES_MAX
+from warmclaim.telemetry.register import CLOSED_SERIES_MAX, OPEN_LABELS, SERIES_MAX
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
 from warmclaim.testing.fake_nodes import FakeNodes
 from warmclaim.testing.virtual_loop import World, run_virtual
@@ -176,6 +176,13 @@ def test_each_family_is_there_at_rest(
     scrapes: tuple[Scrape, Scrape], name: str, labels: dict[str, str], value: float
 ) -> None:
     assert scrapes[1].sum(name, **labels) == value
+
+
+def test_a_whole_manager_leaves_room_in_the_series_of_closed_sets(
+    scrapes: tuple[Scrape, Scrape],
+) -> None:
+    counted = [s for s in scrapes[1].samples if not s.name.startswith("process_")]
+    assert len([s for s in counted if not OPEN_LABELS & set(s.labels)]) <= CLOSED_SERIES_MAX - 100
 
 
 def test_a_renewal_that_had_to_read_the_lease_first_is_counted() -> None:

@@ -49,6 +49,11 @@ class OpenSeries:
         self._round_began_s = self._clock.monotonic()
         self._families: list[Callable[[int], int]] = []
 
+    @property
+    def left(self) -> float:
+        """How many more may be taken now."""
+        return self._left
+
     def shared_by(self, drop_idle: Callable[[int], int]) -> None:
         """`drop_idle(round)` drops what was last counted in before it; returns the series freed."""
         self._families.append(drop_idle)
@@ -160,9 +165,9 @@ Rows: TypeAlias = Iterable[tuple[Labels, float]]
 class Sampled(Collector):
     """A family whose values are asked for at each scrape, from one or more sources.
 
-    Rows with the same labels are added up; beyond `rows_max` combinations, further ones are folded
-    as in a `Family`. A source that fails gives nothing: a gap is honest, a half count is not. Cost
-    is that of the sources, in the scrape, not in the hot path.
+    Rows with the same labels are added up; beyond `rows_max()` combinations, further ones are
+    folded as in a `Family`. A source that fails gives nothing: a gap is honest, a half count is
+    not. Cost is that of the sources, in the scrape, not in the hot path.
     """
 
     def __init__(
@@ -172,7 +177,7 @@ class Sampled(Collector):
         label_names: Labels,
         *,
         open_labels: Collection[str] = (),
-        rows_max: int,
+        rows_max: Callable[[], float],
         is_counter: bool = False,
     ) -> None:
         self._name = name
@@ -199,13 +204,14 @@ class Sampled(Collector):
         """The family with what the sources say now."""
         family = self._family()
         totals: dict[Labels, float] = {}
+        rows_max = self._rows_max()
         for source in self._sources:
             try:
-                rows = self._added_up(source())
+                rows = self._added_up(source(), rows_max)
             except Exception:  # the scrape must not fail for one family
                 continue
             for labels, value in rows.items():
-                self._add(totals, labels, value)
+                self._add(totals, labels, value, rows_max)
         for labels, value in totals.items():
             family.add_metric(list(_cut(labels)), value)
         yield family
@@ -214,13 +220,15 @@ class Sampled(Collector):
         kind = CounterMetricFamily if self._is_counter else GaugeMetricFamily
         return kind(self._name, self._text, labels=self._label_names)
 
-    def _added_up(self, rows: Rows) -> dict[Labels, float]:
+    def _added_up(self, rows: Rows, rows_max: float) -> dict[Labels, float]:
         totals: dict[Labels, float] = {}
         for labels, value in rows:
-            self._add(totals, labels, value)
+            self._add(totals, labels, value, rows_max)
         return totals
 
-    def _add(self, totals: dict[Labels, float], labels: Labels, value: float) -> None:
-        if labels not in totals and len(totals) >= self._rows_max:
+    def _add(
+        self, totals: dict[Labels, float], labels: Labels, value: float, rows_max: float
+    ) -> None:
+        if labels not in totals and len(totals) >= rows_max:
             labels = folded(labels, self._is_open)
         totals[labels] = totals.get(labels, 0.0) + value
