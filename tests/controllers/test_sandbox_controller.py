@@ -17,6 +17,7 @@ from tests.sandbox_objects import CLAIM, POOL, owner, sandbox_body, sandbox_owne
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import name_hash
+from warmclaim.api.pod import Pod
 from warmclaim.api.resources import POD, SANDBOX, SERVICE
 from warmclaim.errors import (
     ApiError,
@@ -352,6 +353,32 @@ class TestFaults:
             await world.play_kubelet(READY_STATUS)
             await world.run_for(5)
             assert (world.writes(), world.reads(), world.errors) == ([POST_POD, STATUS], 1, [])
+
+    async def test_an_answer_from_before_the_pod_came_does_not_hide_the_pod(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with a_world() as world:
+            lost = [UnknownOutcomeError("reset")]
+            world.transport.after = lambda r: lost.pop() if is_pod_create(r) and lost else None
+            late, send = [refusal(404, "NotFound")], world.transport.request
+
+            async def overtaken(request: Request) -> Response:
+                """The watch tells of the pod, and then comes what a read said before that."""
+                if request.method != "GET" or not request.path.endswith("/pods/sb") or not late:
+                    return await send(request)
+                found = world.server.cluster.store.get(str(POD), f"{NAMESPACE}/sb")
+                assert found is not None
+                world.caches.pods.put(msgspec.json.decode(found.encoded, type=Pod))
+                return late.pop()
+
+            monkeypatch.setattr(world.transport, "request", overtaken)
+            await world.create(sandbox_body())
+            await world.run_for(1)
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(5)
+            assert not late
+            assert (await world.ready()).is_true
+            assert world.errors == []
 
     async def test_a_pod_that_the_cache_does_not_show_yet_is_taken_over(self) -> None:
         async with a_world() as world:

@@ -138,11 +138,14 @@ class Children:
         self, resource: Resource[Any], key: ObjectKey, channel: Channel, child: Child, this: Pass
     ) -> None:
         this.asked.add(child)
+        informer = self._informers[child.plural]
+        before = informer.store.get(key)
         try:
             found = await self._client.get(resource, key, channel=channel)
         except NotFoundError:
             this.found.pop(child, None)
-            self._informers[child.plural].observe_absent(key)
+            if before is not None:  # by uid: the answer may be older than what has come meanwhile
+                informer.observe_absent(key, before.metadata.uid)
         else:
             self._enter(child, found, this)
 

@@ -193,9 +193,11 @@ async def delete_policy(
 
 async def read_policy(client: ApiClient, policies: Informer[NetworkPolicy], key: ObjectKey) -> None:
     """Enter what the API server says of a policy into the cache."""
+    before = policies.store.get(key)
     try:
         view = await client.get(NETWORK_POLICY, key, channel=_CHANNEL)
     except NotFoundError:
-        policies.observe_absent(key)
+        if before is not None:  # by uid: the answer may be older than what has come meanwhile
+            policies.observe_absent(key, before.metadata.uid)
     else:
         policies.observe(view)
