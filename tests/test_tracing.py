@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -215,6 +217,14 @@ def test_pools_have_no_span_as_in_the_controller_that_this_one_replaces(rig: Rig
 def test_without_tracing_nothing_is_handed_on_and_requests_are_observed_as_before() -> None:
     assert NO_TRACE.context() is None
     assert NO_TRACE.requests(print) is print
+
+
+def test_without_tracing_nothing_of_it_is_imported() -> None:
+    program = (
+        "import sys, warmclaim.cli.manage;"
+        "sys.exit(any(name.split('.')[0] in ('opentelemetry', 'grpc') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_without_the_extra_the_flag_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

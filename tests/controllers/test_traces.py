@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.controllers.app_world import NAMESPACE, AppWorld, running
 from tests.otlp_receiver import Receiver, receiving
 
 from warmclaim.api.names import ANNOTATION_TRACE_CONTEXT
 from warmclaim.api.resources import POD
+from warmclaim.settings import ClaimSettings
 from warmclaim.telemetry.tracing import SERVICE_NAME, Tracing, otlp_exporter
 from warmclaim.testing.api import FakeApiServer
-from warmclaim.testing.builders import a_claim, a_pool, a_template
+from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template
 from warmclaim.testing.fake_nodes import FakeNodes
 from warmclaim.testing.http_front import serve
 from warmclaim.testing.virtual_loop import World, run_virtual
@@ -163,6 +165,27 @@ def test_a_pod_that_is_made_has_its_span_and_its_event(seen: Seen) -> None:
 def test_pods_never_carry_a_context(seen: Seen) -> None:
     assert len(seen.pods) == 5
     assert all(ANNOTATION_TRACE_CONTEXT not in annotations for annotations in seen.pods)
+
+
+def test_a_traced_claim_costs_two_writes_and_no_read_as_any_other() -> None:
+    settings = ClaimSettings(events_disabled=True, observability_disabled=True)
+
+    async def main(world: World) -> None:
+        tracing = Tracing(InMemorySpanExporter(), world.clock)
+        app_world = AppWorld(world, trace=tracing, claims=settings)
+        app_world.put(a_template("python"), a_pool("pool"), a_sandbox("w1", pool="pool"))
+        async with running(app_world.app):
+            await app_world.run_for(0.1)
+            app_world.put(a_claim("c", pool="pool"))
+            await app_world.served("c")
+            await app_world.run_for(60)
+            writes = ["patch sandboxes 200", "patch sandboxclaims/status 200"]
+            assert (app_world.writes(), app_world.reads()) == (writes, 0)
+            sandbox = await app_world.sandbox("w1")
+            assert ANNOTATION_TRACE_CONTEXT in sandbox.metadata.annotations
+        tracing.close()
+
+    run_virtual(main)
 
 
 def test_tracing_that_cannot_begin_ends_the_start_with_1(tmp_path: Path) -> None:
