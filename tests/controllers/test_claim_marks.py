@@ -311,3 +311,18 @@ class TestBefore:
             assert seen_s >= before - 1e-5
 
         virtual(scenario, claims=QUIET)
+
+
+def test_a_claim_without_room_for_a_note_is_served_and_left_as_it_is() -> None:
+    async def scenario(world: AppWorld) -> None:
+        stock(world, member("w1"))
+        full = {"note": "f" * (256 * 1024 - len("note"))}
+        world.put(a_claim("c", pool="pool", merge={"metadata": {"annotations": full}}))
+        await world.served("c")
+        await world.run_for(600)
+        assert await noted_on(world) == full
+        assert [write for write in world.writes() if "status" not in write][1:] == [
+            "patch sandboxclaims 422"
+        ]
+
+    virtual(scenario, claims=QUIET)
