@@ -18,6 +18,7 @@ WarmclaimError
 ├── NotSentError            no byte of the request left: surely not applied
 ├── UnknownOutcomeError     applied or not: read back, never guess
 ├── StreamError             a watch broke or made no sense: resume from the last version
+├── BrokenListError         a list is cut, or holds what is no object: nothing of it counts
 └── InvariantError          ours: a promise would be broken; refuse the step, count it
 """
 
@@ -107,6 +108,10 @@ class UnknownOutcomeError(WarmclaimError):
 
 class StreamError(WarmclaimError):
     """A watch ended in a way that is not a clean end."""
+
+
+class BrokenListError(WarmclaimError):
+    """What should be a list is not a whole one; what was read of it must be dropped."""
 
 
 def means_no_service(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -36,6 +36,9 @@ class Request:
 
     `path` starts with "/" and is already escaped; `timeout_s` bounds the whole exchange for
     `Transport.request` and the time to the response head for `Transport.stream`.
+
+    `on_piece` takes the body of a 2xx answer as it comes, so that nobody holds it whole; the body
+    of the Response is then what is left to take: nothing, or all where it was there at once.
     """
 
     method: Method
@@ -45,6 +48,7 @@ class Request:
     content_type: str = "application/json"
     channel: Channel = Channel.CLAIMS
     timeout_s: float = 10.0
+    on_piece: Callable[[bytes], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

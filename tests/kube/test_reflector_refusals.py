@@ -25,7 +25,7 @@ from tests.kube.reflector_rig import (
     running,
 )
 
-from warmclaim.errors import NotSentError, PermanentError, StreamError, UnknownOutcomeError
+from warmclaim.errors import NotSentError, StreamError, UnknownOutcomeError
 from warmclaim.kube.ladder import ReflectorSettings
 from warmclaim.seams import Response
 from warmclaim.testing.refusals import not_permitted
@@ -265,15 +265,6 @@ async def test_unreadable_object_in_a_list_is_not_taken_for_gone() -> None:
         assert rig.asked()[-1] == "watch@9"
         assert rig.names == "ab"
         assert rig.informer.skipped == 1
-
-
-async def test_b19_pages_that_are_too_large_are_asked_for_smaller() -> None:
-    too_large = PermanentError(200, "AnswerTooLarge", "")
-    async with running(too_large, too_large, a_list(A, rv=7), hanging()) as rig:
-        await rig.clock.run_for(3)
-        limits = [dict(r.query)["limit"] for r in rig.transport.requests[:3]]
-        assert limits == ["500", "125", "31"]
-        assert rig.names == "a"
 
 
 async def test_h7_b19_line_beyond_the_limit_lists_again() -> None:

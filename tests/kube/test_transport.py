@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 
 import pytest
 from tests.kube.socket_server import (
@@ -58,6 +59,23 @@ async def test_body_beyond_the_limit_is_dropped_and_permanent_for_reads() -> Non
             await transport.request(a("GET"))
         with pytest.raises(UnknownOutcomeError, match="more than 2000 bytes"):
             await transport.request(a("PUT"))
+
+
+async def test_body_that_is_taken_piece_by_piece_may_be_longer_and_is_not_held() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n" + b" " * 3000
+    settings, pieces = TransportSettings(body_bytes_max=2000), list[bytes]()
+    async with serving(answering(raw)) as server, transport_to(server.port, settings) as transport:
+        response = await transport.request(replace(a("GET"), on_piece=pieces.append))
+        assert (response.status, response.body) == (200, b"")
+        assert b"".join(pieces) == b" " * 3000
+
+
+async def test_body_of_a_refusal_is_never_taken_for_that_of_an_answer() -> None:
+    raw = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno"
+    pieces = list[bytes]()
+    async with serving(answering(raw)) as server, transport_to(server.port) as transport:
+        response = await transport.request(replace(a("GET"), on_piece=pieces.append))
+        assert (response.status, response.body, pieces) == (500, b"no", [])
 
 
 async def test_compressed_answer_is_not_unpacked() -> None:

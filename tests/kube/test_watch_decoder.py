@@ -13,7 +13,7 @@ from tests.kube.fakes import Widget, a_widget, bookmark, error_line, line
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.errors import ExpiredError, TransientError
-from warmclaim.kube.pages import read_page
+from warmclaim.kube.pages import PageReader
 from warmclaim.kube.watch_decoder import (
     Bookmark,
     ErrorEvent,
@@ -227,8 +227,8 @@ def test_a_name_that_no_object_can_have_makes_it_unreadable_and_no_more(name: st
 
 def test_a_list_leaves_such_a_name_out_and_keeps_the_rest() -> None:
     items = [a_widget("Upper", 7), a_widget("a", 8)]
-    page = read_page(
-        Widget, json.dumps({"metadata": {"resourceVersion": "9"}, "items": items}).encode()
-    )
+    reader = PageReader(Widget)
+    reader.feed(json.dumps({"metadata": {"resourceVersion": "9"}, "items": items}).encode())
+    page = reader.end()
     assert [item.metadata.name for item in page.items] == ["a"]
     assert page.unreadable == (None,)

@@ -233,11 +233,6 @@ def is_version_too_large(error: BaseException) -> bool:
     return isinstance(error, TransientError) and error.reason == VERSION_TOO_LARGE
 
 
-def is_answer_too_large(error: BaseException) -> bool:
-    """Did a read bring more than the transport takes in?"""
-    return isinstance(error, PermanentError) and error.reason == ANSWER_TOO_LARGE
-
-
 def member(value: object, *names: str) -> str:
     """The string at a path of nested mappings, "" where there is none."""
     for name in names:

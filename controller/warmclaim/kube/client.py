@@ -17,11 +17,11 @@ import msgspec
 
 from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.resources import Resource
-from warmclaim.errors import StreamError
+from warmclaim.errors import BrokenListError, StreamError
 from warmclaim.kube import answers
 from warmclaim.kube.exchange import Call, Exchange, RequestObserver
 from warmclaim.kube.outage import PROBE_NAME, PROBE_S_MAX, Outage
-from warmclaim.kube.pages import Page, read_page
+from warmclaim.kube.pages import Page, PageReader
 from warmclaim.kube.permissions import Permissions
 from warmclaim.seams import ByteStream, Channel, Clock, Request, Transport
 
@@ -263,13 +263,16 @@ class ApiClient:
             query += (("resourceVersion", resource_version),)
             query += (("resourceVersionMatch", match),) if match else ()
         limit_s = timeout_s or self._timeout_s
-        path = resource.collection(namespace)
-        request = Request("GET", path, query, channel=channel, timeout_s=limit_s)
+        path, page = resource.collection(namespace), PageReader(resource.view)
+        request = Request(
+            "GET", path, query, channel=channel, timeout_s=limit_s, on_piece=page.feed
+        )
         call = Call("list", str(resource), namespace or "", request)
         response = await self._exchange.send(call)
         try:
-            return read_page(resource.view, response.body)
-        except answers.DECODE_ERRORS as error:
+            page.feed(response.body)
+            return page.end()
+        except BrokenListError as error:
             raise self._exchange.unusable(call, str(error)) from error
 
     async def watch(

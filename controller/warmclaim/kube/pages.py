@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
 
 from warmclaim.api.meta import Object, ObjectKey
+from warmclaim.errors import BrokenListError
 from warmclaim.kube import answers
+from warmclaim.streaming.json_list import ListDecoder
 
 T = TypeVar("T", bound=Object)
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +31,53 @@ class _ListMetadata(msgspec.Struct, rename="camel"):
     continue_: str = msgspec.field(default="", name="continue")
 
 
-class _List(msgspec.Struct, Generic[V]):
+class _Envelope(msgspec.Struct):
     metadata: _ListMetadata
-    items: list[V] | None = None
 
 
-def read_page(view: type[T], body: bytes) -> Page[T]:
-    """A list in JSON. Raises one of `DECODE_ERRORS` where the list itself makes no sense."""
-    decoder: msgspec.json.Decoder[_List[T]] = answers.decoder_for(_List[view])  # type: ignore[valid-type]
-    unreadable: list[ObjectKey | None] = []
-    try:
-        whole = decoder.decode(body)
-        metadata, items = whole.metadata, whole.items or []
-    except answers.DECODE_ERRORS:
-        # Some object, or the list. The second pass costs one more decode, only for such pages.
-        raw = answers.decoder_for(_List[msgspec.Raw]).decode(body)
-        metadata, items = raw.metadata, _readable(view, raw.items or (), unreadable)
-    sound = [item for item in items if answers.is_sound(item.metadata)]
-    unreadable += [None] * (len(items) - len(sound))
-    if answers.version_number(metadata.resource_version) is None:
-        raise ValueError("a list without resourceVersion")
-    return Page(sound, metadata.resource_version, metadata.continue_, tuple(unreadable))
+class PageReader(Generic[T]):
+    """Takes the pieces of one page as they come; only the views of its objects are kept."""
 
+    def __init__(self, view: type[T]) -> None:
+        self._view = view
+        self._list = ListDecoder()
+        self._items: list[T] = []
+        self._unreadable: list[ObjectKey | None] = []
+        self._error: BrokenListError | None = None
 
-def _readable(
-    view: type[T], entries: Sequence[msgspec.Raw], unreadable: list[ObjectKey | None]
-) -> list[T]:
-    items: list[T] = []
-    for entry in entries:
+    def feed(self, piece: bytes) -> None:
+        """Never raises: what is wrong with the page is said at its end."""
+        if self._error is None:
+            try:
+                self._take(self._list.feed(piece))
+            except BrokenListError as error:
+                self._error = error
+                self._items.clear()
+
+    def end(self) -> Page[T]:
+        """The page. Raises BrokenListError where this is no whole list, or one without version."""
+        if self._error is not None:
+            raise self._error
+        self._take(self._list.end())
         try:
-            items.append(answers.decoder_for(view).decode(entry))
-        except answers.DECODE_ERRORS:
-            identity = answers.identity_of(entry)
-            unreadable.append(identity.key if identity else None)
-    return items
+            metadata = answers.decoder_for(_Envelope).decode(self._list.envelope).metadata
+        except answers.DECODE_ERRORS as error:
+            raise BrokenListError(f"a list without metadata: {error}") from error
+        if answers.version_number(metadata.resource_version) is None:
+            raise BrokenListError("a list without resourceVersion")
+        unreadable = tuple(self._unreadable)
+        return Page(self._items, metadata.resource_version, metadata.continue_, unreadable)
+
+    def _take(self, raw_items: list[bytes]) -> None:
+        decoder = answers.decoder_for(self._view)
+        for raw in raw_items:
+            try:
+                item = decoder.decode(raw)
+            except answers.DECODE_ERRORS:
+                identity = answers.identity_of(raw)
+                self._unreadable.append(identity.key if identity else None)
+                continue
+            if answers.is_sound(item.metadata):
+                self._items.append(item)
+            else:
+                self._unreadable.append(None)

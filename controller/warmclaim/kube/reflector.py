@@ -103,7 +103,6 @@ class Reflector(Generic[T]):
         self._ladder = Ladder(self._settings)
         self._backoff = Backoff(self._settings)
         self._use_watch_list = self._settings.use_watch_list
-        self._page_objects = self._settings.page_objects_max
         self._failed_watch_lists = 0
         self._has_progress = False
         self._listed_at = clock.monotonic()
@@ -170,10 +169,6 @@ class Reflector(Generic[T]):
     def _failed(self, step: Step, error: Exception) -> None:
         if isinstance(step, ListStep):
             self._ladder.list_failed(error)
-            if answers.is_answer_too_large(error):
-                # Objects of 1.5 MB by the hundred are some tenant's doing; the kind is read all
-                # the same, in smaller pages from now on.
-                self._page_objects = max(1, self._page_objects // 4)
         elif isinstance(error, ApiError):
             self._ladder.watch_failed(error, is_in_stream=False)
         self.stats.failures += 1
@@ -199,7 +194,7 @@ class Reflector(Generic[T]):
                 self._resource,
                 namespace=self._namespace,
                 label_selector=self._label_selector,
-                limit=self._page_objects,
+                limit=self._settings.page_objects_max,
                 continue_token=token,
                 resource_version=step.resource_version,
                 match="NotOlderThan" if step.resource_version else None,

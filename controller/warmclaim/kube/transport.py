@@ -41,7 +41,8 @@ _SOCKET_OPTIONS: Final = {
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
     """Limits. A channel's connections are its own, so no channel waits for another; requests
-    beyond them wait, within their own time limit. 0 connections: no limit."""
+    beyond them wait, within their own time limit. 0 connections: no limit. `body_bytes_max` is of
+    what is held: a list, taken piece by piece, may be longer."""
 
     claim_connections_max: int = 16
     refill_connections_max: int = 8
@@ -178,7 +179,11 @@ class HttpTransport:
 
     async def _body(self, request: Request, answer: aiohttp.ClientResponse) -> bytes:
         limit, size, pieces = self._settings.body_bytes_max, 0, list[bytes]()
+        on_piece = request.on_piece if 200 <= answer.status < 300 else None
         while piece := await answer.content.readany():
+            if on_piece is not None:
+                on_piece(piece)
+                continue
             pieces.append(piece)
             size += len(piece)
             if size > limit:

@@ -12,13 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.streaming.lists import CORPUS, items_of, lists
 
-from warmclaim.streaming.json_list import (
-    FLUSH_BYTES,
-    BufferPool,
-    ListEncoder,
-    ListWriter,
-    gzipped,
-)
+from warmclaim.streaming.json_list import FLUSH_BYTES, ListEncoder, ListWriter, gzipped
+from warmclaim.streaming.json_list.writing import BufferPool
 
 Value = dict[str, object]
 
