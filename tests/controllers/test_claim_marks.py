@@ -11,6 +11,7 @@ from tests.controllers.app_world import (
     SANDBOX,
     AppWorld,
     Fault,
+    always,
     refusal,
     running,
     virtual,
@@ -207,6 +208,17 @@ class TestOnce:
             await world.run_for(600)
             assert len(notes_sent(world)) == 1
             assert (await world.claim("c")).is_ready
+
+        virtual(scenario, claims=QUIET)
+
+    def test_a_refused_label_of_its_sandbox_takes_no_note_from_the_claim(self) -> None:
+        async def scenario(world: AppWorld) -> None:
+            stock(world, a_sandbox("w1", claim="c"))
+            world.faults.before = always(refusal(422, "Invalid"), "PATCH", "/sandboxes/w1")
+            world.put(a_claim("c", sandbox="w1"))
+            await world.run_for(600)
+            assert (await noted_on(world))[READY] == "unknown"
+            assert sum(r.path.endswith("/sandboxes/w1") for r in world.faults.seen) == 1
 
         virtual(scenario, claims=QUIET)
 

@@ -75,15 +75,9 @@ class ClaimMarksReconciler:
         claim = self._claims.store.get(key)
         if claim is None or claim.metadata.uid != record.uid or not self._is_due(key, record):
             return DONE
-        try:
-            await self._label(claim)
-            if claim.is_ready:
-                await self._note(claim, record)
-        except NotPermittedError:
-            pass  # said once for all claims
-        except (ForbiddenError, ConflictError, PermanentError) as error:
-            _log.warning("notes on a claim refused: %s", error, extra={"claim": str(key)})
+        await _unless_refused(key, self._label(claim))
         if claim.is_ready:
+            await _unless_refused(key, self._note(claim, record))
             record.marked = claim.published
         return DONE
 
@@ -139,6 +133,15 @@ class ClaimMarksReconciler:
             self._claims.observe_absent(metadata.key, metadata.uid)
         else:
             self._claims.observe(written)
+
+
+async def _unless_refused(key: ObjectKey, write: Awaitable[None]) -> None:
+    try:
+        await write
+    except NotPermittedError:
+        pass  # said once for all claims
+    except (ForbiddenError, ConflictError, PermanentError) as error:
+        _log.warning("notes on a claim refused: %s", error, extra={"claim": str(key)})
 
 
 def wake_for_marks(claims: Informer[Claim], queue: AsyncWorkqueue[ObjectKey]) -> None:
