@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from tests.controllers.app_world import NAMESPACE, AppWorld, once, refusal, running, virtual
 
@@ -12,6 +13,7 @@ from warmclaim.api.names import LABEL_TEMPLATE_REF, name_hash
 from warmclaim.api.resources import CLAIM, NETWORK_POLICY, TEMPLATE
 from warmclaim.domain.network_policy import policy_name
 from warmclaim.errors import UnknownOutcomeError
+from warmclaim.seams import Response
 from warmclaim.testing.builders import a_claim, a_template, an_object, an_owner
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.virtual_loop import World, run_virtual
@@ -105,6 +107,36 @@ def test_a_deletion_that_met_a_conflict_is_tried_again() -> None:
         assert not stored(world, policy_name("one"))
         assert world.writes() == ["delete networkpolicies 200"]
         assert world.reads() == 1
+
+    virtual(scenario, **ONLY)
+
+
+def undone(value: Json) -> Response:
+    """The answer to a write that a webhook has undone."""
+    return Response(200, msgspec.json.encode(value), {"content-type": "application/json"})
+
+
+def test_a_label_that_a_webhook_undid_is_written_again() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template("web"))
+        found = world.server.cluster.store.get(str(TEMPLATE), f"{NAMESPACE}/web")
+        assert found is not None
+        world.faults.before = once(undone(found.object), "PATCH", "/sandboxtemplates/")
+        await world.run_for(1)
+        template = await world.hand.get(TEMPLATE, ObjectKey(NAMESPACE, "web"))
+        assert template.metadata.labels[LABEL_TEMPLATE_REF] == name_hash("web")
+
+    virtual(scenario, **ONLY)
+
+
+def test_a_policy_that_a_webhook_undid_is_written_again() -> None:
+    async def scenario(world: AppWorld) -> None:
+        world.put(a_template("web"))
+        await world.run_for(1)
+        world.faults.before = once(undone(stored(world)), "PATCH", "/networkpolicies/")
+        world.put(a_template("web", merge={"spec": {"networkPolicy": {"egress": [{}]}}}))
+        await world.run_for(1)
+        assert stored(world)["spec"]["egress"] == [{}]
 
     virtual(scenario, **ONLY)
 

@@ -93,6 +93,11 @@ class TemplateReconciler:
             self._caches.templates.observe_absent(metadata.key, metadata.uid)
         else:
             self._caches.templates.observe(written)
+            # What the server stored, not what was asked for, is the truth: a webhook may change it.
+            if written.metadata.labels.get(LABEL_TEMPLATE_REF) != wanted:
+                raise ConflictError(
+                    409, "Conflict", f"label of {metadata.key} was stored otherwise"
+                )
 
     async def _settle_policy(self, template: Template) -> None:
         key = ObjectKey(template.metadata.namespace, policy_name(template.metadata.name))
@@ -110,12 +115,19 @@ class TemplateReconciler:
                 self._warn(template, "NetworkPolicyNotControlled", note)
             case CreatePolicy(body):
                 await self._create(key, body)
+                self._verify(template, key)
             case ReplaceSpec(policy, spec):
                 await self._replace(template, policy, spec)
+                self._verify(template, key)
             case DeletePolicy(policy):
                 await delete_policy(self._client, self._caches.policies, policy)
             case _:
                 assert_never(decision)
+
+    def _verify(self, template: Template, key: ObjectKey) -> None:
+        now = self._caches.policies.store.get(key)
+        if now is not None and not isinstance(decide_policy(template, now), PolicySettled):
+            raise ConflictError(409, "Conflict", f"policy {key} was stored otherwise")
 
     async def _create(self, key: ObjectKey, body: dict[str, Any]) -> None:
         try:
