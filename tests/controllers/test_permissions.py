@@ -8,13 +8,16 @@ from collections.abc import Iterable
 import pytest
 from tests.controllers.app_world import NAMESPACE, AppWorld, running, virtual
 
+from warmclaim.api.lease import LEASE
 from warmclaim.api.resources import CLAIM, NETWORK_POLICY, POOL, SANDBOX, TEMPLATE
 from warmclaim.api.timestamps import rfc3339
+from warmclaim.app.election import LeaseElection
 from warmclaim.app.permission_events import REASON
 from warmclaim.domain.network_policy import policy_name
+from warmclaim.kube.lease import lease_name
 from warmclaim.kube.permissions import PLACES_MAX
 from warmclaim.seams import Request, Response
-from warmclaim.settings import CONTROLLERS
+from warmclaim.settings import CONTROLLERS, LeaseSettings
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template, an_object
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.refusals import not_permitted
@@ -254,6 +257,38 @@ def test_whatever_write_is_missing_is_said_in_one_line_and_tried_ever_more_seldo
 
     with caplog.at_level(logging.INFO):
         virtual(scenario, controllers=CONTROLLERS)
+
+
+@pytest.mark.parametrize("verb", ["get", "create", "update"])
+def test_without_the_lease_nobody_leads_and_the_log_and_readiness_say_why(
+    verb: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lacking = f'{verb} {LEASE} in namespace "{NAMESPACE}"'
+
+    async def main(world: World) -> None:
+        lease = LeaseSettings(namespace=NAMESPACE)
+        app_world = AppWorld(world, controllers=BOTH, lease=lease)
+        election = app_world.app.election
+        assert isinstance(election, LeaseElection)
+        role = Role(app_world, (verb, str(LEASE)))
+        if verb == "update":  # there is one, which nobody holds
+            app_world.put(an_object(LEASE, lease_name(BOTH)))
+        stock(app_world)
+        app_world.put(a_claim("c", pool="pool"))
+        async with running(app_world.app):
+            await app_world.run_for(60)
+            assert app_world.app.permissions_missing() == [lacking]
+            assert f"permission missing: {lacking}; the rest goes on" in said(caplog.records)
+            assert f"cannot {verb} resource" in str(election.elector.problem)
+            assert not await app_world.is_published("c")
+
+            role.lacks.clear()
+            await app_world.served("c", within_s=10)
+            assert app_world.app.permissions_missing() == []
+            assert election.elector.problem is None
+
+    with caplog.at_level(logging.INFO):
+        run_virtual(main)
 
 
 def test_claims_go_on_where_one_namespace_is_closed_to_the_manager() -> None:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 from tests.kube.client_rig import READS, WRITES, Rig
-from tests.kube.fakes import WIDGET, Answer, FakeClock, FakeStream, a_list, a_widget, ok
+from tests.kube.fakes import WIDGET, Answer, FakeClock, FakeStream, a_list, a_widget, ok, refusal
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.errors import (
@@ -130,6 +130,31 @@ async def test_it_is_known_by_verb_kind_and_namespace_and_ended_by_a_success(ver
     assert rig.client.permissions.missing() == [Missing(known, namespace)]
     await rig.call(verb)
     assert rig.client.permissions.missing() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_ended"),
+    [
+        (refusal(404, "NotFound"), True),
+        (refusal(409, "AlreadyExists"), True),
+        (refusal(409, "Conflict"), True),
+        (response(forbidden("widgets", "a", "exceeded quota")), True),
+        (Response(404, b"404 page not found"), False),
+        (Response(403, b"<html>Sign in</html>"), False),
+        (refusal(401, "Unauthorized"), False),
+        (refusal(429), False),
+        (refusal(500), False),
+    ],
+    ids=lambda value: getattr(value, "body", b"")[:60].decode() or str(value),
+)
+async def test_an_answer_that_is_not_the_authorizers_ends_it(
+    answer: Response, is_ended: bool
+) -> None:
+    rig = Rig(a_no("create"), answer)
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            await rig.call("create")
+    assert (rig.client.permissions.missing() == []) == is_ended
 
 
 async def test_a_subresource_has_a_permission_of_its_own() -> None:

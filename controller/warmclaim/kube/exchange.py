@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from warmclaim.errors import (
+    AlreadyExistsError,
     ApiError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
     NotPermittedError,
     NotSentError,
     ThrottledError,
@@ -24,6 +28,10 @@ Verb: TypeAlias = Literal["get", "list", "watch", "create", "patch", "update", "
 _READS: Final = frozenset(("get", "list", "watch"))
 
 PAUSE_S_MAX: Final = 30.0
+
+_PAST_THE_AUTHORIZER: Final = (AlreadyExistsError, ConflictError, ForbiddenError, NotFoundError)
+"""Only who may do such a thing is told why this one could not be done. With a reason: what has none
+is a proxy's."""
 
 R = TypeVar("R", Response, ByteStream)
 
@@ -126,7 +134,7 @@ class Exchange:
             is_usual = 200 <= answer.status < 300 or answer.status >= 400
             outcome = str(answer.status) if is_usual else "bad_answer"
             if 200 <= answer.status < 300:
-                self._permissions.worked(call.verb, call.resource, call.subresource, call.namespace)
+                self._worked(call)
         except NotSentError:
             outcome = "not_sent"
             raise
@@ -150,8 +158,13 @@ class Exchange:
         if isinstance(error, NotPermittedError):
             permission = Permission(call.verb, call.resource, call.subresource)
             self._permissions.refused(permission, call.namespace)
+        elif isinstance(error, _PAST_THE_AUTHORIZER) and error.reason:
+            self._worked(call)
         self._outage.suspect(error)
         return error
+
+    def _worked(self, call: Call) -> None:
+        self._permissions.worked(call.verb, call.resource, call.subresource, call.namespace)
 
     def unusable(self, call: Call, why: str) -> TransientError | UnknownOutcomeError:
         """The error of an answer that is no Kubernetes answer: HTML, a redirect, a torn body."""

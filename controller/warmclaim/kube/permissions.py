@@ -8,8 +8,8 @@ P1 One log line, and one call of each listener, when a permission is first refus
    never one for each request, also where of several API servers one refuses and another does not:
    what was granted is said to be missing again after `QUIET_S` at the earliest.
 P2 What is remembered is bounded: verbs x kinds x `PLACES_MAX`, whatever namespaces there are.
-P3 A success of the same verb, kind and place ends it. So do `FORGET_S` without another refusal,
-   for objects that are gone are not asked for again.
+P3 An answer of another sort to the same verb, kind and place ends it. So do `FORGET_S` without
+   another refusal, for objects that are gone are not asked for again.
 P4 While nothing is missing, a success costs one look at an empty dictionary.
 """
 
@@ -111,7 +111,7 @@ class Permissions:
                 listener(missing)
 
     def worked(self, verb: str, resource: str, subresource: str, namespace: str) -> None:
-        """Such a request was answered well. O(1)."""
+        """Such a request was answered by more than the authorizer. O(1)."""
         if not self._refused:
             return
         permission = Permission(verb, resource, subresource)
