@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,10 +14,12 @@ from warmclaim.domain.refill import (
     CreateMembers,
     DeleteMembers,
     Member,
+    Pause,
     PoolFacts,
     ReserveCreates,
     Settled,
     Shrink,
+    TakeIn,
     decide_refill,
     surplus_of,
 )
@@ -101,6 +106,26 @@ def test_scale_down_is_done_in_batches() -> None:
     assert decide_refill(facts(0, members, batch_max=2)) == Shrink(2)
 
 
+class TestOrphans:
+    def shown(self, replicas: int, **more: Any) -> PoolFacts:
+        return replace(facts(replicas, [a_member(1)]), orphan="pool-abcde@5", **more)
+
+    def test_one_is_reserved_before_anything_new_is(self) -> None:
+        reserved = Reservation(10, 10, 2, takes_in="pool-abcde@5")
+        assert decide_refill(self.shown(2)) == ReserveCreates(reserved)
+
+    def test_a_batch_of_ordinals_is_finished_first(self) -> None:
+        assert decide_refill(self.shown(2, unseen=(8,))) == CreateMembers((8,))
+
+    def test_what_may_still_be_taken_in_is_before_the_next_batch(self) -> None:
+        assert decide_refill(self.shown(5, is_open=True)) == TakeIn()
+
+    def test_none_while_the_pool_is_full_or_waits(self) -> None:
+        assert decide_refill(self.shown(1, is_open=True)) == Settled()
+        assert decide_refill(self.shown(5, pause_s=3.0)) == Pause(3.0)
+        assert decide_refill(self.shown(5, has_template=False)) == Settled()
+
+
 @given(
     st.integers(0, 20),
     st.lists(st.booleans(), max_size=25),
@@ -124,6 +149,8 @@ def test_members_and_what_may_come_never_exceed_the_target(
             assert count <= sum(not flag for flag in deleting) - replicas
         case DeleteMembers():
             raise AssertionError("all members are fit")
+        case Pause() | TakeIn():
+            raise AssertionError("there is nothing to wait for, or to take in")
         case Settled():
             active = sum(not flag for flag in deleting)
             assert active <= replicas <= len(members)

@@ -57,6 +57,15 @@ def test_the_annotation_is_read_as_it_was_written(
     assert parse_reservation(reservation.encode()) == reservation
 
 
+@given(st.integers(0, 1000), POOL_NAMES, st.integers(0, 2**63), st.integers(0, 2**31))
+def test_what_is_to_be_taken_in_is_read_as_it_was_written(
+    end: int, name: str, version: int, turn: int
+) -> None:
+    reservation = Reservation(end, end, 5, turn, f"{name}@{version}")
+    assert parse_reservation(reservation.encode()) == reservation
+    assert reservation.taken_over().takes_in == reservation.takes_in
+
+
 @pytest.mark.parametrize("turn", [0, 1, 2**31 - 1, 2**31])
 def test_a_batch_taken_over_is_the_same_one_with_another_text(turn: int) -> None:
     reservation = Reservation(0, 3, 3, turn)
@@ -85,6 +94,12 @@ def test_a_batch_taken_over_is_the_same_one_with_another_text(turn: int) -> None
         '{"first":0,"end":99999999999,"replicas":1}',
         '{"first":10,"end":4107,"replicas":1}',
         '{"first":0,"end":1.5,"replicas":1}',
+        '{"first":0,"end":1,"replicas":1,"takesIn":"pool-abcde@5"}',
+        '{"first":1,"end":1,"replicas":1,"takesIn":"pool-abcde"}',
+        '{"first":1,"end":1,"replicas":1,"takesIn":"@5"}',
+        '{"first":1,"end":1,"replicas":1,"takesIn":"../x@5"}',
+        '{"first":1,"end":1,"replicas":1,"takesIn":"pool-abcde@"}',
+        '{"first":1,"end":1,"replicas":1,"takesIn":"' + "p" * 300 + '@5"}',
         "{" * 1000,
         "\ud800",
     ],

@@ -28,11 +28,14 @@ from warmclaim.api.template import Template
 from warmclaim.api.volume_claim import VolumeClaim
 from warmclaim.controllers.indexes import (
     BY_ASKED_POOL,
+    BY_MARK,
     BY_NAME_HASH,
     BY_OWNER_UID,
     BY_OWNING_POOL,
     BY_TEMPLATE,
     asked_pool_of,
+    mark_of_orphan,
+    mark_of_pool,
     name_hash_of,
     owner_uid_of,
     owning_pool_of,
@@ -70,11 +73,16 @@ class Caches:
 
     @property
     def sandboxes(self) -> Informer[Sandbox]:
-        return self._informer(SANDBOX, {BY_OWNER_UID: owner_uid_of, BY_OWNING_POOL: owning_pool_of})
+        indexes = {
+            BY_OWNER_UID: owner_uid_of,
+            BY_OWNING_POOL: owning_pool_of,
+            BY_MARK: mark_of_orphan,
+        }
+        return self._informer(SANDBOX, indexes)
 
     @property
     def pools(self) -> Informer[Pool]:
-        return self._informer(POOL, {BY_TEMPLATE: template_of})
+        return self._informer(POOL, {BY_TEMPLATE: template_of, BY_MARK: mark_of_pool})
 
     @property
     def templates(self) -> Informer[Template]:

@@ -10,7 +10,7 @@ from typing import assert_never
 import msgspec
 
 from warmclaim.api.meta import ObjectKey
-from warmclaim.api.names import LABEL_WARM_POOL, name_hash
+from warmclaim.api.names import LABEL_LAUNCH_TYPE, LABEL_WARM_POOL, WARM, name_hash
 from warmclaim.api.pool import Pool, PoolStatus
 from warmclaim.api.resources import POOL, SANDBOX
 from warmclaim.api.sandbox import Sandbox
@@ -22,10 +22,14 @@ from warmclaim.controllers.pool_members import (
     PoolMemories,
     PoolMemory,
     current_reservation,
+    open_orphan,
+    orphans_of,
     unseen_ordinals,
+    versioned,
 )
-from warmclaim.controllers.pool_telemetry import PoolTelemetry
+from warmclaim.controllers.pool_telemetry import LeftAlone, PoolTelemetry
 from warmclaim.domain.blueprint import Blueprint
+from warmclaim.domain.orphans import why_left_alone
 from warmclaim.domain.refill import (
     Counts,
     CreateMembers,
@@ -36,12 +40,15 @@ from warmclaim.domain.refill import (
     ReserveCreates,
     Settled,
     Shrink,
+    TakeIn,
     decide_refill,
     surplus_of,
 )
 from warmclaim.errors import (
     ConflictError,
+    ForbiddenError,
     NotFoundError,
+    PermanentError,
     WarmclaimError,
 )
 from warmclaim.kube.client import ApiClient
@@ -107,7 +114,9 @@ class PoolReconciler:
         except WarmclaimError:
             await self._write_status(key)
             raise
-        return _soonest(paused, await self._write_status(key), self._tell(key))
+        written = await self._write_status(key)
+        await self._mark_members(key)
+        return _soonest(paused, written, self._tell(key))
 
     async def _resize(self, key: ObjectKey) -> Result:
         has_turn = False
@@ -132,11 +141,11 @@ class PoolReconciler:
                 case CreateMembers() if memory.is_sure and not has_turn:
                     await self._turn()
                     has_turn = True  # and look again: the world went on meanwhile
-                case ReserveCreates() | CreateMembers():
+                case ReserveCreates() | CreateMembers() | TakeIn():
                     # Reserved is at once, although refill yields: then the creates wait only for
                     # their turn.
                     await self._growth.carry_out(pool, memory, blueprint, decision)
-                    has_turn = has_turn and isinstance(decision, ReserveCreates)
+                    has_turn = has_turn and not isinstance(decision, CreateMembers)
                 case _:
                     assert_never(decision)
         return DONE
@@ -156,9 +165,11 @@ class PoolReconciler:
         memory = self.memories.of(pool)
         if memory.ledger.counts.living >= pool.spec.replicas:
             memory.is_refusal_told = False
-        is_missing = self._blueprints.of(pool) is None
+        blueprint = self._blueprints.of(pool)
+        if blueprint is not None:
+            self._telemetry.orphans(pool, memory, self._left_alone(pool, memory, blueprint))
         now_s = self._clock.monotonic()
-        lack = self._telemetry.template(pool, memory, now_s, is_missing=is_missing)
+        lack = self._telemetry.template(pool, memory, now_s, is_missing=blueprint is None)
         progress = memory.ledger.progress(now_s)
         return _soonest(lack, self._telemetry.progress(pool, memory, progress))
 
@@ -182,7 +193,33 @@ class PoolReconciler:
             batch_max=self._settings.batch_items_max,
             unfit=ledger.stale or stuck,
             pause_s=pace.pause_s(now_s),
+            orphan=self._fit_orphan(pool, memory, blueprint),
+            is_open=open_orphan(pool, memory, sandboxes) is not None,
         )
+
+    def _fit_orphan(self, pool: Pool, memory: PoolMemory, blueprint: Blueprint | None) -> str:
+        """The first that the pool may take in, as a reservation names it; "" if there is none."""
+        if blueprint is None:
+            return ""
+        for orphan in orphans_of(pool, self._caches.sandboxes.store):
+            is_new = versioned(orphan) != memory.left_out
+            if is_new and why_left_alone(orphan, pool, blueprint) is None:
+                return versioned(orphan)
+        return ""
+
+    def _left_alone(self, pool: Pool, memory: PoolMemory, blueprint: Blueprint) -> list[LeftAlone]:
+        """What stays without an owner, at the end of a pass."""
+        is_full = memory.ledger.counts.living >= pool.spec.replicas
+        found: list[LeftAlone] = []
+        for orphan in orphans_of(pool, self._caches.sandboxes.store):
+            why = why_left_alone(orphan, pool, blueprint)
+            if why is None and versioned(orphan) == memory.left_out:
+                why = "the server refused the change"
+            if why is None and is_full:
+                why = "the pool has as many sandboxes as it wants"
+            if why is not None:
+                found.append(LeftAlone(orphan.metadata.name, why))
+        return found
 
     async def _delete_all(self, members: Sequence[Member]) -> None:
         started, size = 0, 1
@@ -206,6 +243,32 @@ class PoolReconciler:
             )
         except (NotFoundError, ConflictError):
             _log.info("surplus member changed, left alone", extra={"sandbox": str(member.key)})
+
+    async def _mark_members(self, key: ObjectKey) -> None:
+        """Label members that do not say that they were launched warm, as another controller may
+        have left them. What the server refuses is not tried again: it is not worth a loop."""
+        pool = self._caches.pools.store.get(key)
+        if pool is None or pool.metadata.is_deleting:
+            return
+        memory = self.memories.of(pool)
+        if memory.is_marking_refused:
+            return
+        sandboxes = self._caches.sandboxes
+        for member in memory.ledger.unmarked[: self._settings.batch_items_max]:
+            labels = {LABEL_LAUNCH_TYPE: WARM}
+            patch = {"metadata": {"uid": member.uid, "labels": labels}}
+            try:
+                marked = await self._client.merge_patch(
+                    SANDBOX, member.key, patch, channel=Channel.REFILL
+                )
+            except NotFoundError:
+                sandboxes.observe_absent(member.key, member.uid)
+            except (ForbiddenError, ConflictError, PermanentError) as error:
+                memory.is_marking_refused = True
+                _log.warning("launch type refused: %s", error, extra={"pool": str(key)})
+                return
+            else:
+                sandboxes.observe(marked)
 
     async def _write_status(self, key: ObjectKey) -> Result:
         pool = self._caches.pools.store.get(key)

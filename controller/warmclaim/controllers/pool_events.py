@@ -8,7 +8,7 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
-from warmclaim.controllers.indexes import BY_TEMPLATE
+from warmclaim.controllers.indexes import BY_MARK, BY_TEMPLATE, mark_of_orphan
 from warmclaim.controllers.pool import PoolCaches
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.kube.informer import Change
@@ -52,6 +52,9 @@ class PoolEvents:
             if sandbox and owner:
                 key = ObjectKey(sandbox.metadata.namespace, owner.name)
                 self._queue.add(key, lane=Lane.REFILL, after_s=GATHER_S)
+            for mark in mark_of_orphan(sandbox) if sandbox else ():
+                for pool in self._caches.pools.store.by_index(BY_MARK, mark):
+                    self._queue.add(pool.metadata.key, lane=Lane.REFILL, after_s=GATHER_S)
 
     def _template_changed(self, change: Change[Template]) -> None:
         template = change.new or change.old

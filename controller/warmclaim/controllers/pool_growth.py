@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterable, Sequence
 
 from warmclaim.api.meta import ObjectKey
@@ -14,12 +15,14 @@ from warmclaim.controllers.pool_members import (
     PoolMemory,
     catch_up,
     current_reservation,
+    open_orphan,
     reservation_text,
+    versioned,
 )
 from warmclaim.controllers.pool_telemetry import PoolTelemetry
 from warmclaim.domain.blueprint import Blueprint, member_sandbox
-from warmclaim.domain.patches import create_reservation_patch
-from warmclaim.domain.refill import CreateMembers, ReserveCreates
+from warmclaim.domain.patches import adoption_patch, create_reservation_patch
+from warmclaim.domain.refill import CreateMembers, ReserveCreates, TakeIn
 from warmclaim.domain.reservation import Reservation, member_name
 from warmclaim.errors import (
     AlreadyExistsError,
@@ -37,6 +40,8 @@ from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Informer
 from warmclaim.seams import Channel, Clock
 from warmclaim.settings import PoolSettings
+
+_log = logging.getLogger("warmclaim.pool")
 
 
 class PoolGrowth:
@@ -63,13 +68,15 @@ class PoolGrowth:
         pool: Pool,
         memory: PoolMemory,
         blueprint: Blueprint | None,
-        decision: ReserveCreates | CreateMembers,
+        decision: ReserveCreates | CreateMembers | TakeIn,
     ) -> None:
         """One step. Raises what a request raised; the step's world is in the caches then."""
         if not memory.is_sure:
             await self._make_sure(pool, memory)
         elif isinstance(decision, ReserveCreates):
             await self._reserve(pool, memory, decision.reservation)
+        elif isinstance(decision, TakeIn):
+            await self._take_in(pool, memory)
         elif blueprint is not None:
             await self._create_some(pool, memory, blueprint, decision.ordinals)
 
@@ -107,10 +114,45 @@ class PoolGrowth:
         if reservation_text(now) != reservation_text(pool):
             return  # a list from before it tells nothing of what it allows
         reservation = catch_up(now, memory, self._sandboxes.store)
-        if reservation.ordinals:
+        if reservation.ordinals or reservation.takes_in:
             await self._reserve(now, memory, reservation.taken_over())
         else:
             memory.is_sure = True  # nothing may be made of it by anybody
+
+    async def _take_in(self, pool: Pool, memory: PoolMemory) -> None:
+        """Make a member of what the last batch names. Where the server says no although nothing
+        happened to it, a policy does: then it is left out, and the pool makes one of its own."""
+        orphan = open_orphan(pool, memory, self._sandboxes.store)
+        if orphan is None:
+            return
+        key, named = orphan.metadata.key, versioned(orphan)
+        operations = adoption_patch(orphan, pool)
+        try:
+            taken = await self._client.json_patch(
+                SANDBOX, key, operations, channel=Channel.REFILL, is_patient=False
+            )
+        except NotFoundError:
+            self._sandboxes.observe_absent(key, orphan.metadata.uid)
+        except (ConflictError, ForbiddenError, PermanentError) as error:
+            if isinstance(error, NotPermittedError | NamespaceTerminatingError):
+                raise
+            await self._read_sandbox(key, orphan.metadata.uid)
+            if open_orphan(pool, memory, self._sandboxes.store) is not None:
+                memory.left_out = named
+                _log.warning("not taken in: %s", error, extra={"sandbox": str(key)})
+        except UnknownOutcomeError:
+            await self._read_sandbox(key, orphan.metadata.uid)
+            raise
+        else:
+            self._sandboxes.observe(taken)
+
+    async def _read_sandbox(self, key: ObjectKey, uid: str) -> None:
+        try:
+            found = await self._client.get(SANDBOX, key, channel=Channel.REFILL)
+        except NotFoundError:
+            self._sandboxes.observe_absent(key, uid)
+        else:
+            self._sandboxes.observe(found)
 
     async def _list_all(self, namespace: str) -> None:
         token = ""

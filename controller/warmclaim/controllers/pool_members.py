@@ -3,13 +3,14 @@ accounted for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
-from warmclaim.controllers.indexes import BY_OWNER_UID
+from warmclaim.controllers.indexes import BY_MARK, BY_OWNER_UID, mark_of_pool
 from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.pool_ledger import PoolIdentity, PoolLedger
@@ -26,18 +27,25 @@ from warmclaim.kube.store import Store
 from warmclaim.seams import Clock
 from warmclaim.settings import PoolSettings
 
+ORPHANS_MAX = 100
+
 
 @dataclass(slots=True)
 class PoolMemory:
     """What this process knows of a pool beyond the caches. Losing it costs requests, no promise.
 
-    `ledger`: its members, counted. `seen`: ordinals of the current batch known to exist, to have
-    existed, or to be taken by somebody else. `is_sure`: the caches hold whatever was created under
-    the batches before this one, and nobody else counts by it, since this process reserved it or
-    took it over. `text`: the annotation as last looked at, sound or not. `refused`: the blueprint
-    of which the server wanted no sandbox. `is_held_up`, `is_lack_told` and `is_refusal_told`: an
-    event has told that no node takes its pods, that there is nothing to make them from, and that
-    the server wants none.
+    Of its last batch. `reservation`: which that is. `text`: the annotation as last looked at, sound
+    or not. `seen`: ordinals known to exist, to have existed, or to be taken by somebody else.
+    `is_sure`: the caches hold whatever was created under the batches before this one, and nobody
+    else counts by it, since this process reserved it or took it over.
+
+    What the server refused. `refused`: the blueprint of which it wanted no sandbox. `left_out`: the
+    sandbox that it did not let the pool take in, as the batch named it. `is_marking_refused`: it
+    wants no label on members.
+
+    What an event has told. `is_held_up`: no node takes its pods. `is_lack_told`: there is nothing
+    to make them from. `is_refusal_told`: the server wants none. `are_orphans_told`: sandboxes of
+    its mark are nobody's.
     """
 
     key: ObjectKey
@@ -54,6 +62,9 @@ class PoolMemory:
     is_lack_told: bool = False
     refused: Blueprint | None = None
     is_refusal_told: bool = False
+    left_out: str = ""
+    are_orphans_told: bool = False
+    is_marking_refused: bool = False
 
 
 class PoolMemories:
@@ -182,3 +193,25 @@ def unseen_ordinals(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -
         if sandboxes.get(ObjectKey(namespace, member_name(name, pool.metadata.uid, ordinal))):
             memory.seen.add(ordinal)
     return [ordinal for ordinal in reservation.ordinals if ordinal not in memory.seen]
+
+
+def open_orphan(pool: Pool, memory: PoolMemory, sandboxes: Store[Sandbox]) -> Sandbox | None:
+    """What the last batch may still take in, by us or by another leader; None once that is settled.
+    It is when anything happened to the sandbox, since whoever takes it in tests its version."""
+    named = memory.reservation.takes_in if memory.reservation else ""
+    if not named or named == memory.left_out:
+        return None
+    name, _, _ = named.partition("@")
+    sandbox = sandboxes.get(ObjectKey(pool.metadata.namespace, name))
+    return sandbox if sandbox is not None and versioned(sandbox) == named else None
+
+
+def versioned(sandbox: Sandbox) -> str:
+    """A sandbox at this version, as a reservation names it."""
+    return f"{sandbox.metadata.name}@{sandbox.metadata.resource_version}"
+
+
+def orphans_of(pool: Pool, sandboxes: Store[Sandbox]) -> Sequence[Sandbox]:
+    """Sandboxes of the pool's mark without an owner, the first few: a tenant may make any number.
+    O(those that are there)."""
+    return sandboxes.by_index(BY_MARK, mark_of_pool(pool)[0])[:ORPHANS_MAX]

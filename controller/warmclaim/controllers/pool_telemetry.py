@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from warmclaim.api.pool import Pool
 from warmclaim.api.resources import POOL
@@ -20,6 +22,13 @@ TEMPLATE_GRACE_S = 2.0
 """A template applied together with its pool comes by another watch, a little before or after."""
 
 _NAME_CHARS_MAX = 253
+
+
+class LeftAlone(NamedTuple):
+    """A sandbox that a pool does not take in, and what speaks against it."""
+
+    name: str
+    why: str
 
 
 class PoolTelemetry:
@@ -72,6 +81,19 @@ class PoolTelemetry:
             note = f"Could not create a sandbox, tried again with growing pauses: {error}"
             self._events.warning(POOL, pool, "SandboxCreateFailed", "Creating", note)
             memory.is_refusal_told = True
+
+    def orphans(self, pool: Pool, memory: PoolMemory, left_alone: Sequence[LeftAlone]) -> None:
+        """Sandboxes of the pool's mark that are nobody's and stay so. Told once until there are
+        none."""
+        if left_alone and not memory.are_orphans_told:
+            first, more = left_alone[0], len(left_alone) - 1
+            others = f"; {more} more have this pool's label and no owner" if more else ""
+            note = (
+                f'Sandbox "{first.name}" has this pool\'s label and no owner and is left alone: '
+                f"{first.why}{others}"
+            )
+            self._events.warning(POOL, pool, "OrphanLeftAlone", "Reconciling", note)
+        memory.are_orphans_told = bool(left_alone)
 
     def name_taken(self, pool: Pool, name: str) -> None:
         """Somebody else's sandbox has a name that this pool would give."""

@@ -15,7 +15,7 @@ from warmclaim.api.pool import Pool
 from warmclaim.api.template import Template
 from warmclaim.domain.claim_volumes import merged_volumes
 from warmclaim.domain.env_injection import with_env
-from warmclaim.domain.patches import owner_reference
+from warmclaim.domain.patches import owner_reference, pool_reference
 from warmclaim.domain.pod_template import keys_note
 
 _POOL_CREATOR = "controller"
@@ -67,14 +67,7 @@ def member_sandbox(
     if is_evictable:
         _pod_metadata(spec, "annotations").setdefault(names.ANNOTATION_SAFE_TO_EVICT, "true")
     own = {names.LABEL_LAUNCH_TYPE: names.WARM, names.LABEL_CREATED_BY: _POOL_CREATOR}
-    owner = {
-        "apiVersion": f"{names.EXTENSIONS_GROUP}/{names.VERSION}",
-        "kind": "SandboxWarmPool",
-        "name": pool.metadata.name,
-        "uid": pool.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    owner = msgspec.to_builtins(pool_reference(pool))
     return _sandbox(pool.metadata.namespace, name, blueprint, {**labels, **own}, owner, spec)
 
 

@@ -139,6 +139,35 @@ def create_reservation_patch(pool: Pool, new: Reservation) -> list[Operation]:
     return [*tests, _test(path, old), {"op": "add", "path": path, "value": new.encode()}]
 
 
+def adoption_patch(sandbox: Sandbox, pool: Pool) -> list[Operation]:
+    """`sandbox`, which has no owner, becomes a member of `pool`, if nothing happened to it."""
+    meta = sandbox.metadata
+    launched = {names.LABEL_LAUNCH_TYPE: names.WARM}
+    return [
+        _test("/metadata/uid", meta.uid),
+        _test("/metadata/resourceVersion", meta.resource_version),
+        _test("/metadata/ownerReferences", None),
+        {
+            "op": "add",
+            "path": "/metadata/ownerReferences",
+            "value": [msgspec.to_builtins(pool_reference(pool))],
+        },
+        *_set_members("/metadata/labels", launched, exists=bool(meta.labels)),
+    ]
+
+
+def pool_reference(pool: Pool) -> OwnerReference:
+    """The pool as the controlling owner of its member."""
+    return OwnerReference(
+        api_version=f"{names.EXTENSIONS_GROUP}/{names.VERSION}",
+        kind="SandboxWarmPool",
+        name=pool.metadata.name,
+        uid=pool.metadata.uid,
+        controller=True,
+        block_owner_deletion=True,
+    )
+
+
 def owner_reference(claim: Claim) -> OwnerReference:
     """The claim as the controlling owner of its sandbox."""
     return OwnerReference(

@@ -48,7 +48,8 @@ class PoolFacts:
     `unseen` are the ordinals of `reservation` that nobody has yet shown to exist, to be taken by
     somebody else, or to have existed. `unfit` are members that are to be replaced: made from
     another blueprint than the pool wants, or not ready in time. `pause_s`: for how long nothing
-    may be created.
+    may be created. `orphan`: a sandbox that the pool may take in, as a reservation names it;
+    `is_open`: that of the last batch may still be taken in, by whoever.
     """
 
     replicas: int
@@ -59,6 +60,8 @@ class PoolFacts:
     batch_max: int
     unfit: Sequence[Member] = ()
     pause_s: float = 0.0
+    orphan: str = ""
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,11 @@ class CreateMembers:
     """Create the members with these ordinals; each create is idempotent by its name."""
 
     ordinals: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeIn:
+    """Take in what the last batch names, if it still is at that version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,7 @@ class Settled:
 
 
 RefillDecision: TypeAlias = (
-    ReserveCreates | CreateMembers | DeleteMembers | Shrink | Pause | Settled
+    ReserveCreates | CreateMembers | TakeIn | DeleteMembers | Shrink | Pause | Settled
 )
 
 
@@ -131,5 +139,9 @@ def _grow(facts: PoolFacts, missing: int) -> RefillDecision:
     if facts.unseen:
         return CreateMembers(tuple(facts.unseen[: min(missing, facts.batch_max)]))
     first = facts.reservation.end
+    if facts.is_open:
+        return TakeIn()
+    if facts.orphan:
+        return ReserveCreates(Reservation(first, first, facts.replicas, takes_in=facts.orphan))
     count = min(missing, facts.batch_max, BATCH_MAX)
     return ReserveCreates(Reservation(first, first + count, facts.replicas))

@@ -10,12 +10,16 @@ The reservation stands in an annotation, since the CRD's schema must stay that o
 
     extensions.agents.x-k8s.io/create-reservation: {"first":12,"end":16,"replicas":20}
 
+A sandbox that lost its owner is taken in the same way: by a batch that names it, so that whoever
+counts the pool's members counts it too. Such a batch has no ordinals.
+
 A leader that goes on with a batch which it did not reserve raises its turn, by compare-and-set as
 well. So there is one at a time that counts by it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -29,6 +33,8 @@ _NAME_LENGTH_MAX = 63  # names become label values and host names
 _UID_DIGITS = 5  # 24 bits in base 36
 _ORDINAL_MAX = 36**6
 _TURN_MAX = 2**31  # counts on from 1: a tenant may have written the highest
+_TEXT_CHARS_MAX = 512
+_VERSIONED = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?@[0-9]{1,20}")
 
 BATCH_MAX = 4096
 """No batch has more ordinals, whatever the settings say. Each look at an unfinished one costs that
@@ -39,13 +45,15 @@ many look-ups, so a batch that somebody forged must not be larger than one of ou
 class Reservation:
     """Ordinals [first, end) may have been created, under a target of `replicas`.
 
-    `turn`: how often the batch changed hands.
+    `turn`: how often the batch changed hands. `takes_in`: a batch of no ordinals may take in a
+    sandbox that is there, at one version of it: "<name>@<resourceVersion>".
     """
 
     first: int
     end: int
     replicas: int
     turn: int = 0
+    takes_in: str = ""
 
     @property
     def ordinals(self) -> range:
@@ -54,18 +62,20 @@ class Reservation:
     def encode(self) -> str:
         """The annotation's value; equal reservations have equal text."""
         turn = f',"turn":{self.turn}' if self.turn else ""
-        return f'{{"first":{self.first},"end":{self.end},"replicas":{self.replicas}{turn}}}'
+        orphan = f',"takesIn":"{self.takes_in}"' if self.takes_in else ""
+        return f'{{"first":{self.first},"end":{self.end},"replicas":{self.replicas}{turn}{orphan}}}'
 
     def taken_over(self) -> Reservation:
         """The same batch, in the hands of another leader."""
         return replace(self, turn=self.turn % _TURN_MAX + 1)
 
 
-class _Stored(msgspec.Struct, forbid_unknown_fields=True):
+class _Stored(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     first: int
     end: int
     replicas: int
     turn: int = 0
+    takes_in: str = ""
 
 
 def parse_reservation(text: str | None) -> Reservation | None:
@@ -74,7 +84,7 @@ def parse_reservation(text: str | None) -> Reservation | None:
     The annotation is tenant-writable unless a policy forbids it, so nothing in it is believed
     that a batch of ours could not have been.
     """
-    if text is None or len(text) > 128:
+    if text is None or len(text) > _TEXT_CHARS_MAX:
         return None
     try:
         stored = msgspec.json.decode(text.encode(), type=_Stored)
@@ -82,9 +92,16 @@ def parse_reservation(text: str | None) -> Reservation | None:
         return None
     is_sane = 0 <= stored.first <= stored.end <= _ORDINAL_MAX and stored.replicas >= 0
     is_bounded = stored.end - stored.first <= BATCH_MAX and 0 <= stored.turn <= _TURN_MAX
-    if not is_sane or not is_bounded:
+    if not is_sane or not is_bounded or not _is_one_kind(stored):
         return None
-    return Reservation(stored.first, stored.end, stored.replicas, stored.turn)
+    return Reservation(stored.first, stored.end, stored.replicas, stored.turn, stored.takes_in)
+
+
+def _is_one_kind(stored: _Stored) -> bool:
+    """A batch has ordinals, or it takes something in, or neither."""
+    if not stored.takes_in:
+        return True
+    return stored.first == stored.end and _VERSIONED.fullmatch(stored.takes_in) is not None
 
 
 def member_name(pool_name: str, pool_uid: str, ordinal: int) -> str:

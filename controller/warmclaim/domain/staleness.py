@@ -42,14 +42,26 @@ _volumes: msgspec.json.Decoder[list[_Volume] | None] = msgspec.json.Decoder(list
 def is_stale(member: Sandbox, blueprint: Blueprint) -> bool:
     """Whether `member` must be replaced under Recreate. O(1) for equal hashes; a blueprint is
     compared once, however many members share it. One that cannot be read is stale."""
-    labels = member.metadata.labels
-    if labels.get(names.LABEL_TEMPLATE_REF) != blueprint.template_ref_hash:
-        return True
-    if labels.get(names.LABEL_TEMPLATE_HASH) == blueprint.hash:
+    is_of_template = _is_of_template(member, blueprint)
+    if is_of_template and member.metadata.labels.get(names.LABEL_TEMPLATE_HASH) == blueprint.hash:
         return False
-    spec = member.spec
+    return not is_of_template or not _means_the_same(member, blueprint)
+
+
+def is_made_from(sandbox: Sandbox, blueprint: Blueprint) -> bool:
+    """Whether a sandbox that somebody may have written is what the blueprint makes: its label with
+    a hash is not believed."""
+    return _is_of_template(sandbox, blueprint) and _means_the_same(sandbox, blueprint)
+
+
+def _is_of_template(sandbox: Sandbox, blueprint: Blueprint) -> bool:
+    return sandbox.metadata.labels.get(names.LABEL_TEMPLATE_REF) == blueprint.template_ref_hash
+
+
+def _means_the_same(sandbox: Sandbox, blueprint: Blueprint) -> bool:
+    spec = sandbox.spec
     found = _meaning(bytes(spec.pod_template), bytes(spec.volume_claim_templates), spec.service)
-    return found != meaning_of(blueprint)
+    return found == meaning_of(blueprint)
 
 
 def meaning_of(blueprint: Blueprint) -> bytes:

@@ -39,11 +39,14 @@ from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
 from warmclaim.controllers.indexes import (
     BY_ASKED_POOL,
+    BY_MARK,
     BY_NAME_HASH,
     BY_OWNER_UID,
     BY_OWNING_POOL,
     BY_TEMPLATE,
     asked_pool_of,
+    mark_of_orphan,
+    mark_of_pool,
     name_hash_of,
     owner_uid_of,
     owning_pool_of,
@@ -84,8 +87,12 @@ _KINDS: Final[dict[Part, tuple[Resource[Any], ...]]] = {
 }
 _INDEXES: Final[dict[str, dict[str, Any]]] = {
     str(CLAIM): {BY_ASKED_POOL: asked_pool_of},
-    str(SANDBOX): {BY_OWNER_UID: owner_uid_of, BY_OWNING_POOL: owning_pool_of},
-    str(POOL): {BY_TEMPLATE: template_of},
+    str(SANDBOX): {
+        BY_OWNER_UID: owner_uid_of,
+        BY_OWNING_POOL: owning_pool_of,
+        BY_MARK: mark_of_orphan,
+    },
+    str(POOL): {BY_TEMPLATE: template_of, BY_MARK: mark_of_pool},
     str(POD): {BY_OWNER_UID: owner_uid_of, BY_NAME_HASH: name_hash_of},
     str(SERVICE): {BY_OWNER_UID: owner_uid_of},
 }

@@ -14,12 +14,12 @@ made by others, and the pool deletes what is too much.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX
-from warmclaim.domain.reservation import ordinal_of, parse_reservation
+from warmclaim.domain.reservation import Reservation, ordinal_of, parse_reservation
 from warmclaim.seams import Clock
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.objects import (
@@ -71,7 +71,7 @@ class _PoolBook:
     replicas: int = 0
     members: set[str] = field(default_factory=set[str])
     created: set[int] = field(default_factory=set[int])
-    batches: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
+    batches: list[Reservation] = field(default_factory=list[Reservation])
     lowered: int = 0
     gone_s: float | None = None
 
@@ -88,6 +88,7 @@ class Judge:
         self._pools: dict[str, _PoolBook] = {}
         self._lost: dict[str, _Loss] = {}
         self._made_by: dict[str, str] = {}
+        self._were_claimed: set[str] = set()  # uids of sandboxes
         self._handlers: dict[str, Callable[[Commit, str], None]] = {
             SANDBOXES: self._sandbox,
             CLAIMS: self._claim,
@@ -117,11 +118,18 @@ class Judge:
         if is_manager(who):
             self._judge_sandbox(commit, before, after)
         self._note_loss(commit, before, after, who)
+        is_taken_in = _is_taken_in(commit, before, after) and is_manager(who)
+        if is_taken_in:
+            self._made_by[uid] = who  # from now on it counts as the pool's own doing
         self._book_member(commit, before, after)
-        if commit.verb is Verb.ADDED and is_manager(self._made_by[uid]) and after is not None:
+        is_made = commit.verb is Verb.ADDED and is_manager(self._made_by[uid])
+        if (is_made or is_taken_in) and after is not None:
             self._judge_ceiling(commit, after)
+        if after is not None and after.kind == CLAIM.kind:
+            self._were_claimed.add(uid)
         if not commit.is_live:
             self._made_by.pop(uid, None)
+            self._were_claimed.discard(uid)
 
     def _judge_sandbox(self, commit: Commit, before: Owner | None, after: Owner | None) -> None:
         if not commit.is_live or _begins_to_end(commit):
@@ -139,6 +147,9 @@ class Judge:
     def _judge_change_of_owner(
         self, commit: Commit, before: Owner | None, after: Owner | None
     ) -> None:
+        if after is not None and _is_taken_in(commit, before, after):
+            self._judge_taking_in(commit, after)
+            return
         if before is None or before.kind != POOL.kind or after is None or after.kind != CLAIM.kind:
             self._breach("S1", commit, f"the owner went from {before} to {after}")
             return
@@ -150,6 +161,17 @@ class Judge:
             self._breach("S7", commit, f"adopted from {before}, which is gone for long")
         if is_deleting(commit.object):
             self._breach("S7", commit, "adopted while it was being deleted")
+
+    def _judge_taking_in(self, commit: Commit, pool: Owner) -> None:
+        """A sandbox that was nobody's became a pool's member."""
+        metadata = commit.object["metadata"]
+        book = self._pools.get(pool.uid)
+        if metadata["uid"] in self._were_claimed:
+            self._breach("S1", commit, f"{pool.name} took in what a claim had")
+        if book is None or book.name != f"{metadata['namespace']}/{pool.name}":
+            self._breach("S7", commit, f"taken in by {pool}, which never was a pool here")
+        if is_deleting(commit.object):
+            self._breach("S7", commit, "taken in while it was being deleted")
 
     def _judge_namespace(self, commit: Commit, owner: Owner) -> None:
         namespace = commit.object["metadata"]["namespace"]
@@ -196,10 +218,13 @@ class Judge:
         if owner.kind != POOL.kind:
             return
         book = self._book(owner.uid)
-        ordinal = ordinal_of(owner.name, owner.uid, commit.object["metadata"]["name"])
-        reserved = self._reserved_under(book, ordinal)
-        if ordinal is not None:
-            book.created.add(ordinal)
+        if commit.verb is Verb.ADDED:
+            ordinal = ordinal_of(owner.name, owner.uid, commit.object["metadata"]["name"])
+            reserved = self._reserved_under(book, ordinal)
+            if ordinal is not None:
+                book.created.add(ordinal)
+        else:
+            reserved = _taken_in_under(book, commit)
         ceiling = max(book.replicas, reserved, book.lowered)
         if len(book.members) > ceiling:
             text = f"{len(book.members)} members of {owner.name}, {ceiling} allowed"
@@ -215,7 +240,7 @@ class Judge:
         if ordinal is None:
             return 0
         batches = book.batches[-1:] if ordinal in book.created else reversed(book.batches)
-        return next((target for first, end, target in batches if first <= ordinal < end), 0)
+        return next((batch.replicas for batch in batches if ordinal in batch.ordinals), 0)
 
     def _is_late_again(self, commit: Commit, owner: Owner | None, who: str) -> bool:
         """Whether a create landed late and its ordinal had been made before."""
@@ -237,7 +262,7 @@ class Judge:
         book.replicas = replicas
         stored = parse_reservation(metadata.get("annotations", {}).get(ANNOTATION_RESERVATION))
         if stored is not None and is_manager(who):
-            batch = (stored.first, stored.end, stored.replicas)
+            batch = replace(stored, turn=0)
             if not book.batches or book.batches[-1] != batch:
                 book.batches.append(batch)
 
@@ -300,6 +325,20 @@ def _has_ended(claim: Json) -> bool:
     """Whether its user gave it an end and its status says that this has come. When exactly is not
     judged here: a manager's wall clock may be wrong."""
     return bool(part(claim, "spec", "lifecycle")) and ready_of(claim).reason == "ClaimExpired"
+
+
+def _is_taken_in(commit: Commit, before: Owner | None, after: Owner | None) -> bool:
+    is_change = commit.before is not None and commit.is_live
+    return is_change and before is None and after is not None and after.kind == POOL.kind
+
+
+def _taken_in_under(book: _PoolBook, commit: Commit) -> int:
+    """The target under which this was reserved, at the version that it had; 0 if it was not."""
+    if commit.before is None:
+        return 0
+    before = commit.before["metadata"]
+    named = f"{before['name']}@{before['resourceVersion']}"
+    return next((batch.replicas for batch in book.batches if batch.takes_in == named), 0)
 
 
 def _begins_to_end(commit: Commit) -> bool:
