@@ -14,6 +14,7 @@ from warmclaim.api.resources import CLAIM, NETWORK_POLICY, TEMPLATE
 from warmclaim.domain.network_policy import policy_name
 from warmclaim.errors import UnknownOutcomeError
 from warmclaim.seams import Response
+from warmclaim.settings import LeaseSettings
 from warmclaim.testing.builders import a_claim, a_template, an_object, an_owner
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.virtual_loop import World, run_virtual
@@ -139,6 +140,27 @@ def test_a_policy_that_a_webhook_undid_is_written_again() -> None:
         assert stored(world)["spec"]["egress"] == [{}]
 
     virtual(scenario, **ONLY)
+
+
+def test_a_standby_keeps_nothing_of_objects_that_came_and_went() -> None:
+    async def scenario(world: AppWorld) -> None:
+        _, standby = world.another("standby", lease=LeaseSettings(), **ONLY)
+        await world.run_for(1)  # the first one leads
+        async with running(standby):
+            for name in ("one", "two"):
+                world.put(a_template(name), a_claim(name))
+                world.put(a_policy(policy_name(f"old-{name}"), an_owner(CLAIM, f"old-{name}")))
+            await world.run_for(1)
+            assert standby.remembered()["sandboxtemplate keys"] == 2
+            for name in ("one", "two"):
+                await world.hand.delete(TEMPLATE, ObjectKey(NAMESPACE, name))
+                await world.hand.delete(NETWORK_POLICY, ObjectKey(NAMESPACE, policy_name(name)))
+            await world.run_for(1)
+            kept = {name: count for name, count in standby.remembered().items() if count}
+            assert kept == {}
+            assert world.writes("standby") == []
+
+    virtual(scenario, lease=LeaseSettings(), **ONLY)
 
 
 def test_policies_of_older_versions_are_removed() -> None:

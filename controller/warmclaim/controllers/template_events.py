@@ -15,7 +15,8 @@ _SUFFIX = policy_name("")
 
 
 class TemplateEvents:
-    """Subscribes to the caches; answers to own writes wake nobody."""
+    """Subscribes to the caches; answers to own writes wake nobody. What is gone is told as well: a
+    standby drops its key then."""
 
     def __init__(
         self,
@@ -29,17 +30,19 @@ class TemplateEvents:
         caches.policies.subscribe(self._policy_changed)
 
     def _template_changed(self, change: Change[Template]) -> None:
-        if change.new is not None and not change.is_own:
-            self._templates.add(change.new.metadata.key, lane=Lane.HOUSEKEEPING)
+        template = change.new or change.old
+        if template is not None and (change.new is None or not change.is_own):
+            self._templates.add(template.metadata.key, lane=Lane.HOUSEKEEPING)
 
     def _policy_changed(self, change: Change[NetworkPolicy]) -> None:
-        if change.new is not None and is_legacy(change.new):
-            self._legacy.add(change.new.metadata.key, lane=Lane.HOUSEKEEPING)
+        policy = change.new or change.old
+        if policy is not None and is_legacy(policy):
+            self._legacy.add(policy.metadata.key, lane=Lane.HOUSEKEEPING)
         if change.is_own:
             return
-        for policy in (change.old, change.new):
-            if policy is not None:
-                self._wake(policy)
+        for seen in (change.old, change.new):
+            if seen is not None:
+                self._wake(seen)
 
     def _wake(self, policy: NetworkPolicy) -> None:
         """The template that owns it, and the one whose name it has: it may stand in its way."""
