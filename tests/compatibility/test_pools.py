@@ -5,17 +5,20 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+import pytest
 from tests.controllers.app_world import NAMESPACE, POOL, SANDBOX, AppWorld, always, refusal, virtual
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import name_hash
+from warmclaim.api.pool import Pool
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.seams import Request
-from warmclaim.testing.builders import a_pool, a_sandbox, a_template, an_owner
+from warmclaim.testing.builders import a_pool, a_sandbox, a_template, an_owner, as_view
 from warmclaim.testing.json_values import Json
 
 ONLY: dict[str, Any] = {"controllers": frozenset({"pool"})}
 KEY = ObjectKey(NAMESPACE, "pool")
+RECREATE: Json = {"type": "Recreate"}
 
 
 def status_of(world: AppWorld) -> Json:
@@ -118,3 +121,18 @@ def test_a_pool_that_is_being_deleted_makes_nothing() -> None:
         assert await members(world) == []
 
     virtual(scenario, **ONLY)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "recreates"),
+    [({}, False), ({"type": "OnReplenish"}, False), ({"type": "New"}, False), (RECREATE, True)],
+)
+def test_a_strategy_that_nobody_knows_is_that_of_replenishing(
+    strategy: Json, recreates: bool
+) -> None:
+    body = a_pool()
+    body["spec"]["updateStrategy"] = strategy
+    assert as_view(body, Pool).spec.recreates is recreates
+    del body["spec"]["updateStrategy"], body["spec"]["replicas"]
+    spec = as_view(body, Pool).spec
+    assert (spec.recreates, spec.replicas) == (False, 1)
