@@ -24,6 +24,7 @@ _EPILOG = """\
   [cyan]warmclaim crds --write DIR[/cyan]        The API's kinds, as YAML files.
   [cyan]warmclaim run --kubeconfig FILE[/cyan]   The controllers, against a cluster.
   [cyan]warmclaim explain claim NS/NAME[/cyan]   Why it is not Ready, or which sandbox it got.
+  [cyan]warmclaim export claims[/cyan]           All objects of a kind, as JSON.
 
 [bold]Exit codes[/bold]  0 done; 1 failed; 2 a flag or an argument is wrong.
 """
@@ -143,6 +144,61 @@ def claim(
 
     return explain_claim(
         name, kubeconfig=kubeconfig, address=address, as_json=output is Output.JSON
+    )
+
+
+class Form(StrEnum):
+    """How objects are written."""
+
+    JSON = "json"
+    LINES = "jsonl"
+
+
+_EXPORT_EPILOG = """\
+[bold]Kinds[/bold]  claims, sandboxes, pools, templates, pods, services, persistentvolumeclaims,
+networkpolicies; also by their full names, as sandboxclaims.
+
+[bold]Examples[/bold]
+
+  [cyan]warmclaim export claims > claims.json[/cyan]
+
+  [cyan]warmclaim export sandboxes -n my-namespace -o jsonl | jq -r .metadata.name[/cyan]
+
+[bold]Exit codes[/bold]  0 all was written; 1 it broke off, and what was written is not the whole;
+2 the API server gave nothing, or an argument is wrong.
+"""
+
+
+@app.command(epilog=_EXPORT_EPILOG)
+def export(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Which objects; see below.")],
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", help="Only of this one; without it, of all.")
+    ] = "",
+    selector: Annotated[
+        str, typer.Option("--selector", "-l", help="Only with these labels, as for kubectl.")
+    ] = "",
+    output: Annotated[
+        Form, typer.Option("--output", "-o", help="One list, or one line for each object.")
+    ] = Form.JSON,
+    kubeconfig: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="How to reach the API; as for [cyan]run[/cyan]."),
+    ] = "",
+) -> int:
+    """Write all objects of a kind to stdout.
+
+    They are passed on as the API server lists them, all at one version, and never gathered:
+    a gigabyte takes no more memory than one object.
+    """
+    from warmclaim.cli.export import export as write_out
+
+    return write_out(
+        kind,
+        namespace=namespace,
+        selector=selector,
+        as_lines=output is Form.LINES,
+        kubeconfig=kubeconfig,
     )
 
 

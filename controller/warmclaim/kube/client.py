@@ -301,7 +301,29 @@ class ApiClient:
             query += (("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan"))
         path, limit_s = resource.collection(namespace), connect_timeout_s or self._timeout_s
         request = Request("GET", path, query, channel=channel, timeout_s=limit_s)
-        call = Call("watch", str(resource), namespace or "", request)
+        return await self._opened(Call("watch", str(resource), namespace or "", request))
+
+    async def open_list(
+        self,
+        resource: Resource[T],
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        limit: int = 500,
+        continue_token: str = "",
+        channel: Channel = Channel.WATCH,
+        timeout_s: float | None = None,
+    ) -> ByteStream:
+        """One page of a list as the server sends it, for who passes objects on as they are;
+        `timeout_s` ends with the response head. The caller closes the stream."""
+        query = (*_selection(label_selector), ("limit", str(limit)))
+        query += (("continue", continue_token),) if continue_token else ()
+        path, limit_s = resource.collection(namespace), timeout_s or self._timeout_s
+        request = Request("GET", path, query, channel=channel, timeout_s=limit_s)
+        return await self._opened(Call("list", str(resource), namespace or "", request))
+
+    async def _opened(self, call: Call) -> ByteStream:
+        """The stream of a success; an answer that is none has been read and closed."""
         stream = await self._exchange.open(call)
         kind = stream.headers.get("content-type", _JSON)
         if stream.status == 200 and kind.startswith(_JSON):

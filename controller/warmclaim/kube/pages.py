@@ -26,13 +26,26 @@ class Page(Generic[T]):
     unreadable: tuple[ObjectKey | None, ...] = ()
 
 
-class _ListMetadata(msgspec.Struct, rename="camel"):
+class ListMetadata(msgspec.Struct, rename="camel"):
+    """The version a list is of, and the token of its next page, "" for none."""
+
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
 
 
 class _Envelope(msgspec.Struct):
-    metadata: _ListMetadata
+    metadata: ListMetadata
+
+
+def list_metadata(envelope: bytes) -> ListMetadata:
+    """What a list says of itself. Raises BrokenListError for one without a version."""
+    try:
+        metadata = answers.decoder_for(_Envelope).decode(envelope).metadata
+    except answers.DECODE_ERRORS as error:
+        raise BrokenListError(f"a list without metadata: {error}") from error
+    if answers.version_number(metadata.resource_version) is None:
+        raise BrokenListError("a list without resourceVersion")
+    return metadata
 
 
 class PageReader(Generic[T]):
@@ -59,12 +72,7 @@ class PageReader(Generic[T]):
         if self._error is not None:
             raise self._error
         self._take(self._list.end())
-        try:
-            metadata = answers.decoder_for(_Envelope).decode(self._list.envelope).metadata
-        except answers.DECODE_ERRORS as error:
-            raise BrokenListError(f"a list without metadata: {error}") from error
-        if answers.version_number(metadata.resource_version) is None:
-            raise BrokenListError("a list without resourceVersion")
+        metadata = list_metadata(self._list.envelope)
         unreadable = tuple(self._unreadable)
         return Page(self._items, metadata.resource_version, metadata.continue_, unreadable)
 

@@ -1,0 +1,80 @@
+"""All objects of a kind as they are stored: not decoded, not held, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
+
+from warmclaim.api.resources import Resource
+from warmclaim.errors import StreamError
+from warmclaim.kube.client import ApiClient
+from warmclaim.kube.pages import list_metadata
+from warmclaim.seams import ByteStream
+from warmclaim.streaming.json_list import ListDecoder
+
+PAGE_OBJECTS_MAX: Final = 500
+SILENCE_S_MAX: Final = 30.0
+
+
+class RawList:
+    """Reads a kind in pages, all of one version. `resource_version` is known at the end.
+
+    Memory: one unfinished object and one piece of the answer, whatever the number and the size.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        resource: Resource[Any],
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+    ) -> None:
+        self.resource_version = ""
+        self._client = client
+        self._resource = resource
+        self._namespace = namespace
+        self._label_selector = label_selector
+
+    async def objects(self) -> AsyncGenerator[bytes]:
+        """Each object in JSON, as it came; it must be read to its end or closed.
+
+        Raises ApiError and NotSentError, and where the list broke off or makes no sense
+        StreamError and BrokenListError: then what came before is not the list.
+        """
+        token, has_more = "", True
+        while has_more:
+            stream = await self._client.open_list(
+                self._resource,
+                namespace=self._namespace,
+                label_selector=self._label_selector,
+                limit=PAGE_OBJECTS_MAX,
+                continue_token=token,
+            )
+            decoder = ListDecoder()
+            try:
+                async with aclosing(_pieces(stream)) as pieces:
+                    async for piece in pieces:
+                        for item in decoder.feed(piece):
+                            yield item
+            finally:
+                await stream.close()
+            for item in decoder.end():
+                yield item
+            metadata = list_metadata(decoder.envelope)
+            self.resource_version, token = metadata.resource_version, metadata.continue_
+            has_more = bool(token)
+
+
+async def _pieces(stream: ByteStream) -> AsyncGenerator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_S_MAX):
+                piece = await stream.read()
+        except TimeoutError:
+            raise StreamError(f"silent for {SILENCE_S_MAX:.0f} s") from None
+        if not piece:
+            return
+        yield piece
