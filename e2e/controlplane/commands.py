@@ -24,6 +24,7 @@ _STAGES = ("kwok.yaml", "node.yaml", "pod.yaml", "volume.yaml")
 _CONTROLLERS = (
     "clusterrole-aggregation-controller",
     "garbage-collector-controller",
+    "horizontal-pod-autoscaler-controller",
     "namespace-controller",
     "persistentvolume-protection-controller",
     "persistentvolumeclaim-protection-controller",
@@ -176,6 +177,7 @@ class Layout:
             f"--root-ca-file={self.ca_file}",
             "--concurrent-gc-syncs=20",
             "--concurrent-namespace-syncs=10",
+            "--horizontal-pod-autoscaler-sync-period=2s",
         ]
 
     def _scheduler(self) -> list[str]:
