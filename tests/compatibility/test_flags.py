@@ -73,3 +73,34 @@ def test_the_grace_is_as_long_as_the_flag_says() -> None:
 
     flag = "--sandbox-warm-pool-readiness-grace-period=10s"
     virtual(scenario, **given("--controllers=pool", flag))
+
+
+@pytest.mark.parametrize(("interval_s", "looks"), [(10, 10), (50, 2)])
+def test_held_members_are_looked_at_as_often_as_the_flag_says(interval_s: int, looks: int) -> None:
+    async def scenario(world: AppWorld) -> None:
+        held = a_sandbox("held", ready=False)
+        held["status"] = {
+            "conditions": [
+                a_condition("Ready", "False"),
+                a_condition("PodScheduled", "False", reason="Unschedulable"),
+            ]
+        }
+        world.put(a_template(), a_pool(), held)
+        await world.run_for(20)
+        before = passes(world)
+        await world.run_for(10 * 10 + 1)
+        assert abs(passes(world) - before - looks) <= 1
+        assert await world.exists(SANDBOX, "held")
+
+    flags = (
+        "--sandbox-warm-pool-readiness-grace-period=5s",
+        f"--sandbox-warm-pool-unschedulable-recheck-interval={interval_s}s",
+    )
+    virtual(scenario, **given("--controllers=pool", *flags))
+
+
+def passes(world: AppWorld) -> float:
+    """Passes over pools so far."""
+    labels = {"controller": "sandboxwarmpool"}
+    name = "controller_runtime_reconcile_time_seconds_count"
+    return world.app.metrics.registry.get_sample_value(name, labels) or 0.0
