@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_a_patched_scale_is_followed_and_zero_counts_are_left_out(
 ) -> None:
     for size in (4, 0, 2):
         api.merge(path(namespace, POOLS, POOL, "scale"), {"spec": {"replicas": size}})
-        wait_until(f"size {size}", lambda size=size: differs(api, namespace, size), timeout_s=60)
+        wait_until(f"size {size}", partial(differs, api, namespace, size), timeout_s=60)
         pool = api.get(path(namespace, POOLS, POOL))
         assert pool["status"]["observedGeneration"] == pool["metadata"]["generation"]
         assert pool["status"].get("replicas") == (size or None)
