@@ -19,31 +19,16 @@ from tests.controllers.pool_world import LOST, POOLS, Ceiling, fills, members, p
 from warmclaim.api import names
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import ANNOTATION_RESERVATION
-from warmclaim.api.pool import Pool
-from warmclaim.api.template import Template
-from warmclaim.domain.blueprint import blueprint_of, member_sandbox
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.domain.reservation import Reservation, parse_reservation
 from warmclaim.seams import Request
-from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_template, as_view
+from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_stray, a_template
 from warmclaim.testing.json_values import Json
-from warmclaim.testing.patch import merge_patch
-
-MADE = member_sandbox(as_view(a_pool(), Pool), blueprint_of(as_view(a_template(), Template)), "any")
 
 
 def told(world: AppWorld) -> list[str]:
     found = world.server.cluster.store.scan("events.events.k8s.io")
     return [f"{commit.object['reason']}: {commit.object['note']}" for commit in found]
-
-
-def a_stray(name: str = "pool-x7k2p", merge: Json | None = None) -> Json:
-    """As the pool makes it, but nobody's; then changed."""
-    value = a_sandbox(name)
-    value["spec"] |= MADE["spec"]
-    del value["metadata"]["ownerReferences"]
-    changed: Json = merge_patch(value, merge or {})
-    return changed
 
 
 async def orphan(world: AppWorld, name: str) -> None:

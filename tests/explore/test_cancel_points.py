@@ -18,7 +18,7 @@ import pytest
 
 from warmclaim import controllers
 from warmclaim.controllers import claim as claim_controller
-from warmclaim.controllers import pool
+from warmclaim.controllers import pool_growth
 from warmclaim.domain.reservation import member_name
 from warmclaim.runtime.controller import Controller
 from warmclaim.testing.explore import cancel_points
@@ -62,7 +62,14 @@ def requests_in(module: str) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("module", "least"),
-    [("claim_marks", 2), ("hand_over", 3), ("pool", 3), ("sandbox", 2), ("sandbox_children", 2)],
+    [
+        ("claim_marks", 2),
+        ("hand_over", 3),
+        ("pool", 3),
+        ("pool_growth", 6),
+        ("sandbox", 2),
+        ("sandbox_children", 2),
+    ],
 )
 def test_no_request_of_a_controller_is_left_out(module: str, least: int) -> None:
     places = {place for case in CASES for place in found_in(case.name).places}
@@ -105,13 +112,13 @@ def test_a_key_that_is_dropped_with_its_pass_is_found(monkeypatch: pytest.Monkey
 
 
 def test_a_request_that_goes_on_after_its_pass_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def first_failure(calls: Iterable[Awaitable[None]]) -> BaseException | None:
+    async def answers_to(calls: Iterable[Awaitable[bool]]) -> list[bool | BaseException]:
         """Start them all, and let them go on whatever becomes of the pass."""
         tasks = [asyncio.ensure_future(call) for call in calls]
         await asyncio.wait(tasks)
-        return next((error for task in tasks if (error := task.exception())), None)
+        return [task.exception() or task.result() for task in tasks]
 
-    monkeypatch.setattr(pool, "_first_failure", first_failure)
+    monkeypatch.setattr(pool_growth, "answers_to", answers_to)
     assert "was left behind at" in failures("pool-fill")
 
 
@@ -121,7 +128,7 @@ def test_a_member_with_another_name_at_each_try_is_found(monkeypatch: pytest.Mon
     def another(pool_name: str, uid: str, _: int) -> str:
         return member_name(pool_name, uid, next(tries))
 
-    monkeypatch.setattr(pool, "member_name", another)
+    monkeypatch.setattr(pool_growth, "member_name", another)
     assert "S6" in failures("pool-fill")
 
 

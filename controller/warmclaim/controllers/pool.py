@@ -17,7 +17,7 @@ from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.template import Template
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.indexes import BY_OWNER_UID
-from warmclaim.controllers.pool_growth import PoolGrowth, first_failure
+from warmclaim.controllers.pool_growth import PoolGrowth, answers_to
 from warmclaim.controllers.pool_members import (
     PoolMemories,
     PoolMemory,
@@ -225,9 +225,9 @@ class PoolReconciler:
         started, size = 0, 1
         while started < len(members):
             batch = members[started : started + size]
-            failure = await first_failure(self._delete(member) for member in batch)
-            if failure is not None:
-                raise failure
+            for answer in await answers_to(self._delete(member) for member in batch):
+                if isinstance(answer, BaseException):
+                    raise answer
             started += len(batch)
             size *= 2
 

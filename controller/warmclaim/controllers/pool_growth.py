@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
+from typing import TypeVar
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import LABEL_WARM_POOL
@@ -40,6 +41,8 @@ from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Informer
 from warmclaim.seams import Channel, Clock
 from warmclaim.settings import PoolSettings
+
+T = TypeVar("T")
 
 _log = logging.getLogger("warmclaim.pool")
 
@@ -182,7 +185,7 @@ class PoolGrowth:
         pace = memory.pace
         taken = ordinals[: pace.take(len(ordinals), self._clock.monotonic())]
         creates = (self._create(pool, memory, blueprint, ordinal) for ordinal in taken)
-        answers = await asyncio.gather(*creates, return_exceptions=True)
+        answers = await answers_to(creates)
         pace.give_back(sum(_is_unused(answer) for answer in answers))
         failures = [answer for answer in answers if isinstance(answer, BaseException)]
         if not failures:
@@ -246,7 +249,6 @@ def _is_unused(answer: bool | BaseException) -> bool:
     return not may_have or isinstance(answer, ThrottledError)
 
 
-async def first_failure(calls: Iterable[Awaitable[None]]) -> BaseException | None:
+async def answers_to(calls: Iterable[Awaitable[T]]) -> list[T | BaseException]:
     """Do all of them at once and await them all, so that none goes on after its pass ended."""
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    return next((answer for answer in answers if isinstance(answer, BaseException)), None)
+    return await asyncio.gather(*calls, return_exceptions=True)

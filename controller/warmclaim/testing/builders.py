@@ -17,7 +17,10 @@ from typing import TypeVar
 import msgspec
 
 from warmclaim.api import names
+from warmclaim.api.pool import Pool
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, TEMPLATE, Resource
+from warmclaim.api.template import Template
+from warmclaim.domain.blueprint import blueprint_of, member_sandbox
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.patch import merge_patch
 
@@ -143,6 +146,15 @@ def a_sandbox(
         }
         if node is not None:
             value["status"]["nodeName"] = node
+    return _merged(value, merge)
+
+
+def a_stray(name: str = "pool-x7k2p", *, pool: str = "pool", merge: Json | None = None) -> Json:
+    """A ready Sandbox as the builders' pool makes it of the builders' template, but nobody's."""
+    blueprint = blueprint_of(as_view(a_template(), Template))
+    value = a_sandbox(name, pool=pool)
+    value["spec"] |= member_sandbox(as_view(a_pool(pool), Pool), blueprint, name)["spec"]
+    del value["metadata"]["ownerReferences"]
     return _merged(value, merge)
 
 

@@ -16,6 +16,7 @@ from warmclaim.testing.builders import (
     a_pod_spec,
     a_pool,
     a_sandbox,
+    a_stray,
     a_template,
     an_object,
 )
@@ -294,6 +295,7 @@ def _with_children(name: str, problems: Problems, **spec: Any) -> Case:
 
 
 _OVER: Final = {"shutdownTime": "2025-12-31T00:00:00Z"}
+_UNMARKED: Final = a_sandbox("w0", merge={"metadata": {"labels": {names.LABEL_LAUNCH_TYPE: None}}})
 _TWO: Final = (a_sandbox("w0"), a_sandbox("w1"))
 _WITH_SERVICE: Final = {"spec": {"service": True}}
 
@@ -338,6 +340,9 @@ CASES: Final = (
         "taken-over",
         of_manager=(_reserved_pool(3, Reservation(0, 3, 3)), _member(0)),
     ),
+    _pools("takes-in", a_stray(), a_pool(replicas=2)),
+    _pools("takes-in-answer-lost", a_stray(), a_pool(), script=_reservation_lost),
+    _pools("marks", _UNMARKED, a_pool()),
     _pools("shrinks", a_pool(replicas=1), *(a_sandbox(f"w{n}") for n in range(4))),
     _sandboxes("alone", _fresh_sandbox("s0", pool=None, merge=_WITH_SERVICE)),
     _sandboxes("member", _fresh_sandbox("s0"), turn=_while_claims_are_served),
