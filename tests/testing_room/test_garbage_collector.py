@@ -9,6 +9,7 @@ from warmclaim.testing.crds import schemaless_crds
 from warmclaim.testing.deletion import DeleteOptions
 from warmclaim.testing.garbage_collector import GarbageCollector
 from warmclaim.testing.json_values import Json
+from warmclaim.testing.patch import MERGE_PATCH
 from warmclaim.testing.refusals import Refusal
 from warmclaim.testing.resources import NAMESPACE, Kind
 from warmclaim.testing.virtual_loop import World, run_virtual
@@ -151,6 +152,24 @@ def test_foreground_deletion_waits_for_the_dependents_that_block() -> None:
             assert garden.names(garden.sandboxes) == ["blocker"]
             await world.clock.sleep(10)
             assert garden.names(garden.sandboxes) == []
+            assert garden.names(garden.claims) == []
+
+    run_virtual(scenario)
+
+
+def test_foreground_deletion_goes_on_when_what_blocked_it_names_the_owner_no_more() -> None:
+    async def scenario(world: World) -> None:
+        garden = _Garden(world)
+        async with GarbageCollector(garden.cluster):
+            garden.create(garden.sandboxes, "held", garden.owned_by(garden.owner))
+            target = Target(garden.sandboxes, "default", "held")
+            held = {"metadata": {"finalizers": ["example.com/held"]}}
+            garden.cluster.patch(target, MERGE_PATCH, held)
+            garden.delete(garden.claims, "owner", "Foreground")
+            await world.clock.sleep(5)
+            assert garden.names(garden.claims) == ["owner"]
+            garden.cluster.patch(target, MERGE_PATCH, {"metadata": {"ownerReferences": None}})
+            await world.clock.sleep(5)
             assert garden.names(garden.claims) == []
 
     run_virtual(scenario)

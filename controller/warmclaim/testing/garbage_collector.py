@@ -63,6 +63,9 @@ class GarbageCollector(Actor):
             self._book(place, uids)
             if uids:
                 self._later(self._collect, place)
+        for owner in commit.before["metadata"].get("ownerReferences", ()) if commit.before else ():
+            if owner["uid"] not in uids:
+                self._later(self._continue_foreground, commit, owner)
         if not commit.is_live:
             self._on_end(commit)
         elif "deletionTimestamp" in metadata:
@@ -82,9 +85,6 @@ class GarbageCollector(Actor):
     def _on_end(self, commit: Commit) -> None:
         for place in self._dependents.get(commit.object["metadata"]["uid"], ()):
             self._later(self._collect, place)
-        if commit.before is not None:
-            for owner in commit.before["metadata"].get("ownerReferences", ()):
-                self._later(self._continue_foreground, commit, owner)
         namespace = commit.object["metadata"].get("namespace")
         if namespace and self._is_terminating(namespace):
             self._later(self._empty_namespace, namespace)
