@@ -222,6 +222,18 @@ def test_a_sound_life_breaks_nothing() -> None:
     assert story.promises == []
 
 
+def test_a_claim_that_was_told_to_be_over_loses_what_it_shows() -> None:
+    story = Story()
+    story.begin()
+    story.reserve("w1")
+    story.publish("w1")
+    over = {"conditions": [builders.a_condition("Ready", "False", reason="ClaimExpired")]}
+    story.put(in_ns(builders.a_claim, "c", sandbox="w1", merge={"status": over}))
+    story.get(CLAIM, "c")
+    story.remove("w1", uid="w1-uid")
+    assert story.promises == []
+
+
 def test_taking_back_another_name_that_came_in_between_changes_nothing() -> None:
     story = Story()
     story.begin()

@@ -5,88 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.sim.court import DELETED, MANAGER, TENANT, Court
 
-from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.resources import CLAIM, POOL
-from warmclaim.domain.reservation import member_name
 from warmclaim.testing import builders
-from warmclaim.testing.json_values import Json
-from warmclaim.testing.sim.judge import CLAIMS, LAG_S_MAX, POOLS, SANDBOXES, Judge
-from warmclaim.testing.sim.trace import LATE, Attribution
-from warmclaim.testing.store import ObjectStore
-
-MANAGER, TENANT = "m0", "tenant"
-DELETED = {"metadata": {"deletionTimestamp": builders.T0}}
-
-
-class _Time:
-    now_s = 0.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def wall(self) -> float:
-        return self.now_s
-
-    async def sleep(self, delay_s: float) -> None:
-        self.now_s += delay_s
-
-
-class Court:
-    """A store, its judge, and short words for commits. Objects are in ns-0 unless they say so."""
-
-    def __init__(self) -> None:
-        self.store = ObjectStore()
-        self.attribution = Attribution()
-        self.time = _Time()
-        self.judge = Judge(self.store, self.attribution, self.time)
-        self.store.observers.append(self.judge)
-
-    @property
-    def promises(self) -> list[str]:
-        return [breach.promise for breach in self.judge.breaches]
-
-    def _put(self, who: str, resource: str, value: Json) -> None:
-        metadata = value["metadata"]
-        self.attribution.who = who
-        self.store.put(resource, f"{metadata['namespace']}/{metadata['name']}", value)
-
-    def pool(self, replicas: int = 3, batch: str | None = None, who: str = TENANT) -> None:
-        merge = {"metadata": {"annotations": {ANNOTATION_RESERVATION: batch}}} if batch else None
-        pool = builders.a_pool("pool", replicas=replicas, namespace="ns-0", merge=merge)
-        self._put(who, POOLS, pool)
-
-    def reserve(self, first: int, end: int, replicas: int) -> None:
-        text = f'{{"first":{first},"end":{end},"replicas":{replicas}}}'
-        self.pool(replicas, text, MANAGER)
-
-    def member(self, ordinal: int, who: str = MANAGER, merge: Json | None = None) -> str:
-        name = member_name("pool", "pool-uid", ordinal)
-        self._put(who, SANDBOXES, builders.a_sandbox(name, namespace="ns-0", merge=merge))
-        return name
-
-    def adopt(
-        self, name: str, claim: str, who: str = MANAGER, *, merge: Json | None = None
-    ) -> None:
-        value = builders.a_sandbox(name, claim=claim, namespace="ns-0", merge=merge)
-        self._put(who, SANDBOXES, value)
-
-    def claim(self, name: str, shows: str | None = None, who: str = MANAGER) -> None:
-        self._put(who, CLAIMS, builders.a_claim(name, namespace="ns-0", sandbox=shows))
-
-    def delete(self, resource: str, name: str, who: str = MANAGER) -> None:
-        self.attribution.who = who
-        self.store.delete(resource, f"ns-0/{name}")
-
-    def handed_over(self) -> str:
-        """A sound hand-over: pool, member, claim c, reservation, publication."""
-        self.pool()
-        self.reserve(0, 3, 3)
-        name = self.member(0)
-        self.claim("c", who=TENANT)
-        self.adopt(name, "c")
-        self.claim("c", shows=name)
-        return name
+from warmclaim.testing.sim.judge import CLAIMS, POOLS, SANDBOXES
+from warmclaim.testing.sim.lifetimes import LAG_S_MAX
+from warmclaim.testing.sim.trace import LATE
 
 
 def test_a_sound_hand_over_breaks_nothing() -> None:
@@ -351,22 +276,3 @@ def test_a_create_of_the_last_batch_may_still_be_under_way_from_another_leader()
     court.delete(SANDBOXES, court.member(0))
     court.member(0, "m1")
     assert court.promises == []
-
-
-@pytest.mark.parametrize(
-    ("has_end", "reason", "promises"),
-    [(True, "ClaimExpired", []), (False, "ClaimExpired", ["S4"]), (True, "Because", ["S4"])],
-)
-def test_only_a_claim_whose_time_is_over_loses_its_sandbox(
-    has_end: bool, reason: str, promises: list[str]
-) -> None:
-    court = Court()
-    name = court.handed_over()
-    ready = builders.a_condition("Ready", "False", reason=reason)
-    merge: Json = {"status": {"conditions": [ready]}}
-    if has_end:
-        merge["spec"] = {"lifecycle": {"shutdownTime": builders.T0}}
-    claim = builders.a_claim("c", namespace="ns-0", sandbox=name, merge=merge)
-    court.store.put(CLAIMS, "ns-0/c", claim)
-    court.delete(SANDBOXES, name)
-    assert court.promises == promises

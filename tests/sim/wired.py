@@ -7,7 +7,16 @@ from collections.abc import Callable
 import msgspec
 
 from warmclaim.api.meta import ObjectKey
-from warmclaim.api.resources import CLAIM, POOL, SANDBOX, Resource
+from warmclaim.api.resources import (
+    CLAIM,
+    NETWORK_POLICY,
+    POD,
+    POOL,
+    SANDBOX,
+    TEMPLATE,
+    VOLUME_CLAIM,
+    Resource,
+)
 from warmclaim.domain.reservation import Reservation, member_name
 from warmclaim.seams import Method, Request, Response
 from warmclaim.testing import builders
@@ -21,6 +30,10 @@ PROCESS = "m0-1"
 NAMESPACE = "ns-0"
 OPTIONS: Options = msgspec.structs.replace(
     drawn_options(1), batch_items_max=3, lease_s=(15.0, 10.0, 2.0)
+)
+
+_KINDS: tuple[Resource[object], ...] = (
+    *(CLAIM, NETWORK_POLICY, POD, POOL, SANDBOX, TEMPLATE, VOLUME_CLAIM),
 )
 
 
@@ -55,7 +68,7 @@ class Wired:
     def put(self, value: Json) -> Json:
         """Somebody stores an object as it is."""
         metadata = value["metadata"]
-        resource = next(r for r in (CLAIM, POOL, SANDBOX) if r.kind == value["kind"])
+        resource = next(r for r in _KINDS if r.kind == value["kind"])
         key = f"{metadata['namespace']}/{metadata['name']}"
         return self.store.put(str(resource), key, value).object
 
@@ -64,6 +77,11 @@ class Wired:
         self.store.delete(str(resource), f"{NAMESPACE}/{name}")
 
     # ---------------------------------------------------------------- requests
+
+    @property
+    def passes_begun(self) -> int:
+        """How many have."""
+        return self._passes
 
     def begin(self, controller: str = "sandboxclaim", name: str = "c") -> None:
         """A pass begins; what is sent from now on is sent in it."""
@@ -85,11 +103,12 @@ class Wired:
         body: object = None,
         answer: Json | None = None,
         query: tuple[tuple[str, str], ...] = (),
+        content_type: str = "",
     ) -> Exchange:
         """A request; with `answer`, it was a success, and this came back."""
         raw = msgspec.json.encode(body) if body is not None else None
         kind = "application/json-patch+json" if method == "PATCH" else "application/json"
-        request = Request(method, path, query, raw, kind)
+        request = Request(method, path, query, raw, content_type or kind)
         place = place_of(path)
         exchange = Exchange(self.process, request, place, self.now_s, self._work, self.is_out)
         audience = self._audience

@@ -15,7 +15,8 @@ from it are a breach, at the moment of their sending:
   inside that one, or follows it before each of its members has existed;
 * a delete that names no uid; one of a sandbox at a version before the one at which the process
   was told that a claim owns it, while it does; one of a pool's member at any version; one of a
-  sandbox that the process was told the claim shows, and it does.
+  sandbox that the process was told the claim shows, and it does, unless it was told in the same
+  breath that the claim's time is over.
 
 And the reads that must come first: a cold create, a reclaim (the delete of a claim's sandbox at
 any version) and a name taken back are sent only in a pass that got the claim from the server.
@@ -70,14 +71,22 @@ class _Held(NamedTuple):
     stamp: _Stamp
 
 
+class _Shown(NamedTuple):
+    """The name in a claim's status, "" for none, and whether that says that its time is over."""
+
+    name: str
+    is_over: bool
+    stamp: _Stamp
+
+
 @dataclass(slots=True)
 class _Knowledge:
-    """What one process was told. `held`: sandboxes of a claim's uid, by key. `shown`: the name
-    that a claim's uid shows. `made`: keys of members that it created. `batches`: its own last
+    """What one process was told. `held`: sandboxes of a claim's uid, by key. `shown`: what a
+    claim's uid shows. `made`: keys of members that it created. `batches`: its own last
     reservation of a pool's uid. `read`: the last pass that got a claim's uid from the server."""
 
     held: dict[str, dict[str, _Held]] = field(default_factory=dict[str, dict[str, _Held]])
-    shown: dict[str, tuple[str, _Stamp]] = field(default_factory=dict[str, tuple[str, _Stamp]])
+    shown: dict[str, _Shown] = field(default_factory=dict[str, _Shown])
     made: dict[tuple[str, str], _Stamp] = field(default_factory=dict[tuple[str, str], _Stamp])
     batches: dict[str, tuple[Reservation, _Stamp]] = field(
         default_factory=dict[str, tuple[Reservation, _Stamp]]
@@ -125,7 +134,7 @@ class Barrier:
         if place.resource == SANDBOXES:
             self._learn_sandbox(exchange, found, known)
         elif place.resource == CLAIMS:
-            known.shown[found.metadata.uid] = found.published, stamp
+            known.shown[found.metadata.uid] = _Shown(found.published, found.is_over, stamp)
             if method == "GET" and exchange.work is not None:
                 known.read[found.metadata.uid] = exchange.work.number
         elif method == "PATCH" and not place.subresource:
@@ -216,7 +225,8 @@ class Barrier:
         self._require_read(exchange, known, owner.uid, "a reclaim")
         name = exchange.place.name
         claim = self._live(CLAIMS, f"{exchange.place.namespace}/{owner.name}", owner.uid)
-        if _told_shown(exchange, known, owner.uid) == name == published_by(claim):
+        shown = _told_shown(exchange, known, owner.uid)
+        if shown is not None and shown.name == name == published_by(claim) and not shown.is_over:
             self._report("S8", f"{exchange}: {owner.name} was told to show it")
 
     def _publishing(self, exchange: Exchange, known: _Knowledge) -> None:
@@ -227,7 +237,8 @@ class Barrier:
         if not shows:
             return
         name, is_whole = _new_name(operations)
-        if name and name != shows and _told_shown(exchange, known, uid) == shows:
+        told_shown = _told_shown(exchange, known, uid)
+        if name and name != shows and told_shown is not None and told_shown.name == shows:
             self._report("S8", f"{exchange}: {name} is published, it was told to show {shows}")
         elif is_whole and not name and _takes_back(operations, shows):
             self._require_read(exchange, known, uid, "a name taken back")
@@ -288,9 +299,9 @@ def _stamp(exchange: Exchange) -> _Stamp:
     return _Stamp(number, exchange.passes_begun)
 
 
-def _told_shown(exchange: Exchange, known: _Knowledge, claim_uid: str) -> str:
-    name, stamp = known.shown.get(claim_uid, ("", None))
-    return name if stamp is not None and stamp.counts_for(exchange) else ""
+def _told_shown(exchange: Exchange, known: _Knowledge, claim_uid: str) -> _Shown | None:
+    shown = known.shown.get(claim_uid)
+    return shown if shown is not None and shown.stamp.counts_for(exchange) else None
 
 
 def _operations(exchange: Exchange) -> list[Json]:

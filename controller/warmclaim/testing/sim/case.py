@@ -12,6 +12,26 @@ import msgspec
 Leaders = Literal["one", "elected", "two"]
 
 
+class Uses(msgspec.Struct, frozen=True):
+    """How much of the API is in use in a run; by default what it takes to hand sandboxes over.
+
+    Shares are of all claims and of all pools. `brief_share`: claims with a lifetime;
+    `dressed_share`: claims that ask for metadata of their pods, some of it forbidden;
+    `own_share`: claims that ask for variables or volumes, and so for a sandbox of their own, which
+    the templates grant or not (`grants_own`). `recreate_share`: pools that replace stale members.
+    `has_policies`: the template controller runs. `is_inherited`: the Go controller of this API
+    was here before.
+    """
+
+    brief_share: float = 0.0
+    dressed_share: float = 0.0
+    own_share: float = 0.0
+    grants_own: bool = True
+    recreate_share: float = 0.0
+    has_policies: bool = False
+    is_inherited: bool = False
+
+
 class Options(msgspec.Struct, frozen=True):
     """What one seed draws before it begins.
 
@@ -48,6 +68,7 @@ class Options(msgspec.Struct, frozen=True):
     server_lag_s: float = 0.0
     bookmarks: bool = True
     clock_rates: tuple[float, float] = (1.0, 1.0)
+    uses: Uses = Uses()
 
 
 class Action(msgspec.Struct, frozen=True):

@@ -93,7 +93,10 @@ def group_of(request: Request) -> str:
 
 
 _COLLECTIONS: Final = frozenset(
-    ("sandboxclaims", "sandboxes", "sandboxwarmpools", "sandboxtemplates", "pods", "services")
+    (
+        *("sandboxclaims", "sandboxes", "sandboxwarmpools", "sandboxtemplates"),
+        *("pods", "services", "persistentvolumeclaims", "networkpolicies"),
+    )
 )
 
 

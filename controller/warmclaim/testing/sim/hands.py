@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from warmclaim.api.names import ASSIGNED_SANDBOX, name_hash
+from warmclaim.api.names import name_hash
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, TEMPLATE, Resource
 from warmclaim.seams import Rng
 from warmclaim.testing import builders
@@ -21,16 +21,18 @@ from warmclaim.testing.json_values import Json
 from warmclaim.testing.lag import Later
 from warmclaim.testing.refusals import Refusal
 from warmclaim.testing.resources import NAMESPACE, NODE
+from warmclaim.testing.sim.admins import TEMPLATE_NAME, Admins
 from warmclaim.testing.sim.case import Action, Options
 from warmclaim.testing.sim.enemies import Act, Enemies
 from warmclaim.testing.sim.grip import Grip
+from warmclaim.testing.sim.inherited import leave_behind
 from warmclaim.testing.sim.objects import is_deleting, part, parts, published_by, ready_of
+from warmclaim.testing.sim.tenants import Tenants
 from warmclaim.testing.sim.trace import WORLD, Attribution
 from warmclaim.testing.sim.workload import namespace_name, pool_target, pools_of
 from warmclaim.testing.store import Commit
 
 REPLICAS_MAX: Final = 30
-TEMPLATE_NAME: Final = "python"
 OBJECT_BYTES_MAX: Final = 24 * 1024
 """What the store of a run takes: small, so that objects too large for it cost little."""
 
@@ -76,12 +78,12 @@ class Hands:
         self._options = options
         self._rng = rng
         self._later = later
-        self.claims_made = 0
+        self._tenants = Tenants(self._grip, options, self._later_as)
+        self._admins = Admins(self._grip, options)
+        self._is_founded = False
         self._acts: dict[str, Act] = {
-            "claim.create": self._create_claim,
             "claim.delete": self._delete_claim,
             "claim.recreate": self._recreate_claim,
-            "claim.assign": self._assign_claim,
             "claim.lose": self._lose_sandbox,
             "claim.churn": self._churn,
             "claim.swell": self._swell_claim,
@@ -99,8 +101,15 @@ class Hands:
             "pod.flap": self._flap,
             "pod.address": self._lose_address,
             "node.lose": self._lose_node,
+            **self._tenants.acts,
+            **self._admins.acts,
             **Enemies(self._grip).acts,
         }
+
+    @property
+    def claims_made(self) -> int:
+        """How many claims tenants have made, those that come and go at once not counted."""
+        return self._tenants.claims_made
 
     def does(self, action: Action) -> bool:
         """Whether this action is one of these hands'."""
@@ -127,6 +136,7 @@ class Hands:
                 self._as("tenant", partial(self._shrink, resource, *where))
         for found in self._grip.all(SANDBOX):
             self._as("tenant", partial(self._release, found))
+        self._as("tenant", self._tenants.let_go)
 
     def is_ending(self) -> bool:
         """Whether some namespace is still terminating."""
@@ -152,10 +162,14 @@ class Hands:
             name = namespace_name(number)
             if self._grip.get_kind(NAMESPACE, "", name) is None:
                 self._cluster.create(Target(NAMESPACE), {"metadata": {"name": name}})
-            self._create_template(name)
+            self._admins.create_template(name)
         for number, replicas in enumerate(self._options.replicas):
             namespace, _, name = pool_target(self._options, number).partition("/")
-            self._create_pool(namespace, name, replicas)
+            self._admins.create_pool(namespace, name, replicas)
+        if self._options.uses.is_inherited and not self._is_founded:
+            for number in range(len(self._options.replicas)):
+                leave_behind(self._grip, *pool_target(self._options, number).split("/"))
+        self._is_founded = True
 
     def _delete_namespace(self, namespace: str, _name: str, _x: float) -> None:
         for resource in (TEMPLATE, POOL, CLAIM, SANDBOX):
@@ -175,18 +189,6 @@ class Hands:
     def _found_again(self, _namespace: str, _name: str, _x: float) -> None:
         self._found()
 
-    def _create_template(self, namespace: str) -> None:
-        if self._grip.get(TEMPLATE, namespace, TEMPLATE_NAME) is None:
-            body = builders.as_sent(builders.a_template(TEMPLATE_NAME, namespace=namespace))
-            self._grip.create(TEMPLATE, namespace, body)
-
-    def _create_pool(self, namespace: str, name: str, replicas: int) -> None:
-        if self._grip.get(POOL, namespace, name) is None:
-            pool = builders.a_pool(
-                name, replicas=replicas, template=TEMPLATE_NAME, namespace=namespace
-            )
-            self._grip.create(POOL, namespace, builders.as_sent(pool))
-
     def _scale(self, namespace: str, name: str, x: float) -> None:
         self._grip.patch(POOL, namespace, name, {"spec": {"replicas": _replicas(x)}})
 
@@ -197,7 +199,7 @@ class Hands:
 
     def _create_again(self, action: Action) -> None:
         namespace, _, name = action.target.partition("/")
-        self._create_pool(namespace, name, _replicas(action.x))
+        self._admins.create_pool(namespace, name, _replicas(action.x))
 
     def _edit_template(self, namespace: str, _name: str, x: float) -> None:
         image = f"registry.example/sandbox:{int(x * 1000)}"
@@ -208,7 +210,9 @@ class Hands:
 
     def _renew_template(self, namespace: str, _name: str, x: float) -> None:
         self._grip.delete(TEMPLATE, namespace, TEMPLATE_NAME)
-        self._later(x * 6, lambda: self._as("admin", lambda: self._create_template(namespace)))
+        self._later(
+            x * 6, lambda: self._as("admin", lambda: self._admins.create_template(namespace))
+        )
 
     def _swell_template(self, namespace: str, _name: str, x: float) -> None:
         """The template itself just fits into the store; a sandbox made of it does not."""
@@ -222,28 +226,12 @@ class Hands:
 
     # ----------------------------------------------------------------- tenant
 
-    def _create_claim(self, namespace: str, name: str, x: float, **metadata: Json) -> None:
-        pools = pools_of(self._options, namespace)
-        claim = builders.a_claim(name, pool=pools[int(x * len(pools))], namespace=namespace)
-        self._grip.create(CLAIM, namespace, builders.as_sent(claim, **metadata))
-        self.claims_made += 1
-
     def _delete_claim(self, namespace: str, name: str, _x: float) -> None:
         self._grip.delete(CLAIM, namespace, name)
 
     def _recreate_claim(self, namespace: str, name: str, x: float) -> None:
         self._grip.delete(CLAIM, namespace, name)
-        self._create_claim(namespace, name, x)
-
-    def _assign_claim(self, namespace: str, name: str, x: float) -> None:
-        """A claim is made again, for which another controller has chosen some sandbox already."""
-        chosen = self._grip.some(SANDBOX, x)
-        if chosen is None:
-            return
-        mark: Json = {ASSIGNED_SANDBOX: chosen["metadata"]["name"]}
-        self._grip.delete(CLAIM, namespace, name)
-        part = "labels" if x * 7 % 1 < 0.3 else "annotations"
-        self._create_claim(namespace, name, x * 13 % 1, **{part: mark})
+        self._tenants.create_claim(namespace, name, x)
 
     def _churn(self, namespace: str, _name: str, x: float) -> None:
         """Claims come and go at once, a hundred in a second."""

@@ -15,26 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX
 from warmclaim.domain.reservation import Reservation, ordinal_of, parse_reservation
 from warmclaim.seams import Clock
 from warmclaim.testing.json_values import Json
-from warmclaim.testing.sim.objects import (
-    Owner,
-    controller_of,
-    is_deleting,
-    part,
-    published_by,
-    ready_of,
-)
+from warmclaim.testing.sim.lifetimes import LAG_S_MAX, Lifetimes, goes_by_itself, says_over
+from warmclaim.testing.sim.objects import Owner, controller_of, is_deleting, published_by
 from warmclaim.testing.sim.trace import LATE, Attribution, is_manager
 from warmclaim.testing.store import Commit, ObjectStore, Verb
-
-LAG_S_MAX: Final = 120.0
-"""A watch may be silent for 70 s before it is noticed; then the list may fail for a while."""
 
 CLAIMS, POOLS, SANDBOXES = str(CLAIM), str(POOL), str(SANDBOX)
 
@@ -83,6 +74,7 @@ class Judge:
         self._store = store
         self._attribution = attribution
         self._clock = clock
+        self.lifetimes = Lifetimes(clock)
         self.breaches: list[Breach] = []
         self.on_breach: Callable[[Breach], None] = lambda _: None
         self._pools: dict[str, _PoolBook] = {}
@@ -186,7 +178,9 @@ class Judge:
             return
         metadata = commit.object["metadata"]
         claim = self._live(CLAIMS, f"{metadata['namespace']}/{owner.name}", owner.uid)
-        if claim is None or is_deleting(claim) or _has_ended(claim):
+        if claim is None or is_deleting(claim) or self.lifetimes.has_ended(claim):
+            return
+        if commit.before is not None and goes_by_itself(commit.before):
             return
         if published_by(claim) == metadata["name"]:
             self._breach("S4", commit, f"deleted while {owner.name} has it")
@@ -272,8 +266,16 @@ class Judge:
     # ----------------------------------------------------------------- claims
 
     def _claim(self, commit: Commit, who: str) -> None:
-        if not is_manager(who) or not commit.is_live:
+        if is_manager(who):
+            self._judge_claim(commit)
+        self.lifetimes.on_claim(commit)
+
+    def _judge_claim(self, commit: Commit) -> None:
+        if not commit.is_live or _begins_to_end(commit):
+            self._judge_end_of_claim(commit)
             return
+        if says_over(commit.object) and not says_over(commit.before):
+            self._judge_end_of_time(commit)
         old, new = published_by(commit.before), published_by(commit.object)
         if old == new:
             return
@@ -283,6 +285,15 @@ class Judge:
             self._breach("S2", commit, f"published {new} over {old}")
         if new:
             self._judge_publication(commit, new)
+
+    def _judge_end_of_time(self, commit: Commit) -> None:
+        if not self.lifetimes.was_due(commit.object):
+            self._breach("S4", commit, "said to be over, before it was")
+
+    def _judge_end_of_claim(self, commit: Commit) -> None:
+        was_ending = commit.before is not None and is_deleting(commit.before)
+        if not was_ending and not self.lifetimes.may_go(commit.before or commit.object):
+            self._breach("S4", commit, "a claim was deleted, and did not say that it is over")
 
     def _judge_taking_back(self, commit: Commit, name: str) -> None:
         metadata = commit.object["metadata"]
@@ -319,12 +330,6 @@ class Judge:
 
     def _is_past(self, moment: float | None) -> bool:
         return moment is not None and self._clock.monotonic() - moment > LAG_S_MAX
-
-
-def _has_ended(claim: Json) -> bool:
-    """Whether its user gave it an end and its status says that this has come. When exactly is not
-    judged here: a manager's wall clock may be wrong."""
-    return bool(part(claim, "spec", "lifecycle")) and ready_of(claim).reason == "ClaimExpired"
 
 
 def _is_taken_in(commit: Commit, before: Owner | None, after: Owner | None) -> bool:

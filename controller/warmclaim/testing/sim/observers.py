@@ -15,9 +15,13 @@ from warmclaim.testing.sim.bounds import Bounds
 from warmclaim.testing.sim.budget import Budget
 from warmclaim.testing.sim.canaries import HEARD_SHARE, Silence
 from warmclaim.testing.sim.case import Options
+from warmclaim.testing.sim.children import Children
 from warmclaim.testing.sim.fairness import BATCH_SHARE, Fairness
 from warmclaim.testing.sim.fence import Fence
 from warmclaim.testing.sim.flights import Flights
+from warmclaim.testing.sim.mind import Mind
+from warmclaim.testing.sim.notes import Notes
+from warmclaim.testing.sim.policies import Policies
 from warmclaim.testing.sim.tenure import Tenure
 from warmclaim.testing.sim.trace import Attribution
 from warmclaim.testing.sim.watch_validators import WatchValidators
@@ -28,15 +32,23 @@ from warmclaim.testing.store import ObjectStore
 class Observers:
     """Makes them and connects them. `report` hears of each breach."""
 
-    def __init__(self, store: ObjectStore, clock: Clock, options: Options, report: Report) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        attribution: Attribution,
+        clock: Clock,
+        options: Options,
+        report: Report,
+    ) -> None:
         barrier, borders, budget = Barrier(store, report), Borders(report), Budget(options, report)
         self._silence, self._watches = Silence(report), WatchValidators(store, report)
         workers, hide = options.claim_workers, self._watches.is_unreadable
         self._fairness = Fairness(store, workers, report, hide)
+        notes, self._mind = Notes(store, report), Mind(store, self._passes_begun, report)
         audience = Audience(
-            writes=[barrier, borders, self._silence, budget, self._fairness],
+            writes=[barrier, borders, self._silence, budget, self._fairness, notes, self._mind],
             reads=[self._watches, budget],
-            answers=[barrier],
+            answers=[barrier, notes],
         )
         if options.leaders == "elected":
             fence = Fence(options.lease_s[1], report)
@@ -44,7 +56,10 @@ class Observers:
             audience.answers.append(fence)
             tenure = Tenure(clock, max(options.clock_rates), report)
             store.observers.append(tenure.on_commit)
+        children = Children(attribution, report)
+        policies = Policies(store, attribution, clock, report)
         store.observers += [barrier.on_commit, borders.on_commit, self._watches.on_commit]
+        store.observers += [notes.on_commit, children.on_commit, policies.on_commit]
         self._wire = Wire(audience)
         self._flights = Flights(report)
         self._bounds = Bounds(store, report)
@@ -64,6 +79,10 @@ class Observers:
     def attach(self, process: str, app: App) -> None:
         """Watch the caches of a process that is about to run."""
         self._watches.attach(process, app)
+        self._mind.attach(process, app.caches.informers)
+
+    def _passes_begun(self) -> int:
+        return self._wire.passes_begun
 
     @contextmanager
     def hearing(self) -> Generator[None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from warmclaim.testing.sim.case import Options
+from warmclaim.testing.sim.case import Options, Uses
 from warmclaim.testing.sim.dice import Dice
 from warmclaim.testing.sim.faults import REQUEST_FAULTS
 
@@ -24,9 +24,15 @@ ACTS: Final = {
     "claim.assign": 6.0,
     "claim.churn": 1.0,
     "claim.swell": 3.0,
+    "claim.prolong": 4.0,
+    "claim.relabel": 4.0,
+    "claim.suspend": 8.0,
+    "claim.retire": 4.0,
     "pool.scale": 8.0,
     "pool.renew": 2.0,
+    "pool.strategy": 3.0,
     "template.edit": 3.0,
+    "template.manage": 3.0,
     "template.renew": 1.5,
     "template.swell": 1.5,
     "namespace.renew": 1.0,
@@ -35,6 +41,10 @@ ACTS: Final = {
     "pod.delete": 6.0,
     "pod.flap": 8.0,
     "pod.address": 4.0,
+    "pod.finish": 6.0,
+    "policy.delete": 3.0,
+    "policy.edit": 3.0,
+    "policy.legacy": 2.0,
     "node.lose": 2.0,
     "clock.step": 3.0,
     "lease.delete": 2.0,
@@ -62,6 +72,7 @@ ACTS: Final = {
     "hostile.ready": 3.0,
     "hostile.squat": 2.0,
     "hostile.batch": 3.0,
+    "hostile.policy": 1.5,
 }
 CONDITIONS: Final = (
     "A14.forbidden",  # a request met a closed namespace
@@ -114,6 +125,25 @@ def drawn_options(seed: int) -> Options:
         server_lag_s=round(dice.log_between("server lag", 0.01, 3.0), 4),
         bookmarks=not dice.chance("no bookmarks", 0.15),
         clock_rates=_clock_rates(dice),
+        uses=_uses(dice),
+    )
+
+
+def _uses(dice: Dice) -> Uses:
+    """Each on in a share of the seeds, so that simple worlds stay simple."""
+
+    def share(name: str, most: float) -> float:
+        is_on = dice.chance(f"uses {name}", 0.4)
+        return round(dice.between(f"share {name}", 0.05, most), 3) if is_on else 0.0
+
+    return Uses(
+        brief_share=share("lifetimes", 0.5),
+        dressed_share=share("metadata", 0.3),
+        own_share=share("own", 0.2),
+        grants_own=dice.chance("grants own", 0.8),
+        recreate_share=share("recreate", 1.0),
+        has_policies=dice.chance("policies", 0.4),
+        is_inherited=dice.chance("inherited", 0.2),
     )
 
 

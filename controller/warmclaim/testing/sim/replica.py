@@ -29,8 +29,9 @@ CRASHES_MAX = 8
 def settings_of(options: Options) -> Settings:
     """The manager's settings in a run."""
     duration_s, renew_s, retry_s = options.lease_s
+    templates = {"template"} if options.uses.has_policies else set[str]()
     return Settings(
-        controllers=frozenset({"claim", "pool", "sandbox"}),
+        controllers=frozenset({"claim", "pool", "sandbox", *templates}),
         api=ApiSettings(list_page_items=options.page_items, uses_watch_list=options.watch_list),
         lease=LeaseSettings(
             enabled=options.leaders == "elected",

@@ -24,6 +24,7 @@ from warmclaim.testing.sim.observers import Observers
 from warmclaim.testing.sim.options import drawn_options
 from warmclaim.testing.sim.replica import Replica, settings_of
 from warmclaim.testing.sim.servers import Servers
+from warmclaim.testing.sim.tenants import Tenants
 from warmclaim.testing.sim.trace import Attribution, Trace
 from warmclaim.testing.sim.transport import Line
 from warmclaim.testing.sim.workload import drawn_actions
@@ -117,7 +118,7 @@ class _Run:
         store.observers += [self._trace.on_commit, self._judge, *observers]
         if self._due:
             store.observers.append(self._on_commit)
-        self._observers = Observers(store, world.clock, options, self._fail)
+        self._observers = Observers(store, self._attribution, world.clock, options, self._fail)
         self._servers = Servers(self._cluster, options, world.clock, world.loop.call_later)
         self._plan = FaultPlan(Dice(options.seed), options.rates, case.faults, case.added)
         self._line = Line(
@@ -174,7 +175,8 @@ class _Run:
         outcome, trace = self._outcome, self._trace
         outcome.digest = trace.digest
         outcome.struck = dict(self._plan.struck)
-        self._done.pop("claim.create", None)
+        for name in Tenants.CREATING:
+            self._done.pop(name, None)
         outcome.faults = self._plan.counts() + self._line.felt() + self._done
         outcome.commits = sum(trace.commits.values())
         outcome.claims = self._hands.claims_made
@@ -232,7 +234,8 @@ class _Run:
     async def _liveness(self) -> None:
         limits = self._case.limits
         began = self._clock.monotonic()
-        liveness = Liveness(self._cluster.store)
+        has_policies = self._case.options.uses.has_policies
+        liveness = Liveness(self._cluster.store, self._clock, has_policies=has_policies)
         if problems := await self._last_problems(liveness, began + limits.converge_s):
             self._fail("liveness", summary(problems))
             return
@@ -276,6 +279,7 @@ class _Run:
 
     def _do(self, action: Action) -> None:
         self._trace.say(f"{action.do} {action.target} {action.x}")
+        self._judge.lifetimes.look()
         if self._hands.does(action):
             has_effect = self._hands.act(action)
         elif self._machinery.does(action):

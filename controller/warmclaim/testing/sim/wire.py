@@ -19,6 +19,8 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.seams import ByteStream, Clock, Request, Response, Transport
 from warmclaim.telemetry.tracing import Find, Span
 
+CLAIM_EXPIRED: Final = "ClaimExpired"
+
 Report: TypeAlias = Callable[[str, str], None]
 """Takes a promise that did not hold, and what was seen."""
 
@@ -66,8 +68,14 @@ class _Named(msgspec.Struct):
     name: str = ""
 
 
+class _Condition(msgspec.Struct):
+    type: str = ""
+    reason: str = ""
+
+
 class _Status(msgspec.Struct):
     sandbox: _Named | None = None
+    conditions: list[_Condition] = msgspec.field(default_factory=list[_Condition])
 
 
 class _Spec(msgspec.Struct, rename="camel"):
@@ -92,6 +100,12 @@ class Told(msgspec.Struct):
         """The sandbox that a claim's status names, or ""."""
         named = self.status.sandbox if self.status is not None else None
         return named.name if named is not None else ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a claim's status says that its time is over."""
+        conditions = self.status.conditions if self.status is not None else ()
+        return any(c.type == "Ready" and c.reason == CLAIM_EXPIRED for c in conditions)
 
 
 @dataclass(slots=True)
@@ -159,6 +173,11 @@ class Wire:
         self._audience = audience
         self._work: ContextVar[Pass | None] = ContextVar("work", default=None)
         self._passes = 0
+
+    @property
+    def passes_begun(self) -> int:
+        """How many have, of all processes."""
+        return self._passes
 
     def tap(
         self, inner: Transport, process: str, clock: Clock, is_out: Callable[[], bool]

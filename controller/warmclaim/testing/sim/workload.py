@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from warmclaim.testing.sim.case import Action, Options
+from warmclaim.testing.sim.case import Action, Options, Uses
 from warmclaim.testing.sim.dice import Dice
 
 _ON_CLAIMS: Final = frozenset(("hostile.status", "hostile.clear", "hostile.squat"))
@@ -46,10 +46,25 @@ def drawn_actions(options: Options) -> tuple[Action, ...]:
 
 def _claims(options: Options, dice: Dice) -> Iterator[Action]:
     for number in range(options.claims):
-        when, x, _, _ = dice.units(f"claim {number}")
+        when, x, kind, _ = dice.units(f"claim {number}")
         # With a burst of 4 half of the claims come in the first sixteenth of the time.
         at = options.span_s * 0.8 * when**options.burst
-        yield Action(round(at, 4), "claim.create", claim_target(options, number), round(x, 6))
+        do = _creation(options.uses, kind)
+        yield Action(round(at, 4), do, claim_target(options, number), round(x, 6))
+
+
+def _creation(uses: Uses, kind: float) -> str:
+    """By which action a claim is made."""
+    shares = (
+        ("claim.brief", uses.brief_share),
+        ("claim.dress", uses.dressed_share),
+        ("claim.own", uses.own_share),
+    )
+    for do, share in shares:
+        if kind < share:
+            return do
+        kind -= share
+    return "claim.create"
 
 
 def _count(dice: Dice, name: str, often: float) -> int:
@@ -68,6 +83,6 @@ def _action(options: Options, dice: Dice, name: str, number: int) -> Action:
         target = f"s{int(which * options.servers)}"
     elif name in _ON_NAMESPACES:
         target = namespace_name(int(which * options.namespaces))
-    elif name.startswith(("pool.", "template.", "hostile.")):
+    elif name.startswith(("pool.", "template.", "policy.", "hostile.")):
         target = pool_target(options, int(which * len(options.replicas)))
     return Action(round(options.span_s * when, 4), name, target, round(x, 6))
