@@ -60,17 +60,18 @@ def requests_in(module: str) -> Iterator[str]:
                 yield f"{module}.{body.name}"
 
 
-@pytest.mark.parametrize(
-    ("module", "least"),
-    [
-        ("claim_marks", 2),
-        ("hand_over", 3),
-        ("pool", 3),
-        ("pool_growth", 6),
-        ("sandbox", 2),
-        ("sandbox_children", 2),
-    ],
-)
+REQUESTING = {
+    "claim_marks": 2,
+    "hand_over": 3,
+    "pool": 3,
+    "pool_growth": 6,
+    "sandbox": 2,
+    "sandbox_children": 2,
+    "template": 3,
+}
+
+
+@pytest.mark.parametrize(("module", "least"), REQUESTING.items())
 def test_no_request_of_a_controller_is_left_out(module: str, least: int) -> None:
     places = {place for case in CASES for place in found_in(case.name).places}
     reached = {f"{place.split('.')[0]}.{place.split('.')[-1].split(':')[0]}" for place in places}

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from warmclaim.api import names
-from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE, VOLUME_CLAIM, Resource
+from warmclaim.api.resources import (
+    NETWORK_POLICY,
+    POD,
+    SANDBOX,
+    SERVICE,
+    TEMPLATE,
+    VOLUME_CLAIM,
+    Resource,
+)
 from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.domain.reservation import Reservation, member_name
 from warmclaim.errors import UnknownOutcomeError
@@ -19,14 +27,25 @@ from warmclaim.testing.builders import (
     a_stray,
     a_template,
     an_object,
+    an_owner,
 )
 from warmclaim.testing.explore.arena import Arena
+from warmclaim.testing.explore.cancel_ends import (
+    annotation_missing,
+    at_rest,
+    claim_gone,
+    label_missing,
+    pool_problems,
+    sandbox_deleted,
+    sandbox_gone,
+    sandbox_problems,
+    unmarked,
+    unsettled,
+)
 from warmclaim.testing.explore.cancelling import Case, Problems, Script, Strike, nothing
 from warmclaim.testing.explore.process import Turn
 from warmclaim.testing.explore.worlds import claim_problems
 from warmclaim.testing.json_values import Json
-from warmclaim.testing.sim.objects import controller_of, part, ready_of
-from warmclaim.testing.store import ObjectStore
 from warmclaim.testing.virtual_loop import VirtualClock
 
 BUSY_S: Final = 0.1
@@ -116,6 +135,15 @@ def _squatted(arena: Arena) -> Script:
     return Script(_once(squat, "POST", "/sandboxes"), nothing)
 
 
+def _policy_changed(arena: Arena) -> Script:
+    """Somebody opens the template's policy just before it is replaced."""
+
+    def open_it(_: Request) -> None:
+        arena.cluster.put(_own_policy(ingress=[{}], egress=[{}]))
+
+    return Script(_once(open_it, "PATCH", "/networkpolicies/"), nothing)
+
+
 def _status_refused(_: Arena) -> Script:
     def refuse(_: Request) -> Response:
         refusal = refusals.conflict(str(SANDBOX), "s0")
@@ -127,95 +155,6 @@ def _status_refused(_: Arena) -> Script:
 def _while_claims_are_served(clock: VirtualClock) -> Turn:
     until_s = clock.monotonic() + BUSY_S
     return RefillGate(clock, lambda: clock.monotonic() < until_s).turn
-
-
-# How a world must end.
-
-
-def _annotation_missing(store: ObjectStore) -> list[str]:
-    found = [
-        part(commit.object, "spec", "podTemplate", "metadata", "annotations", "note")
-        for commit in store.scan(str(SANDBOX))
-    ]
-    return claim_problems(store) + ([] if found == ["blue"] else [f"the pod's note is {found}"])
-
-
-def _unmarked(store: ObjectStore) -> list[str]:
-    """What is not noted on a served claim and its sandbox, and what should not be any more."""
-    problems: list[str] = []
-    for commit in store.scan(str(CLAIM)):
-        metadata = commit.object["metadata"]
-        if names.ANNOTATION_FIRST_READY not in metadata["annotations"]:
-            problems.append(f"{commit.key} does not say when it was Ready")
-        if names.ASSIGNED_SANDBOX in metadata["annotations"] | metadata.get("labels", {}):
-            problems.append(f"{commit.key} still names what it did not get")
-    for commit in store.scan(str(SANDBOX)):
-        if commit.object["metadata"]["labels"].get(names.LABEL_LAUNCH_TYPE) != names.WARM:
-            problems.append(f"{commit.key} was launched warm and does not say so")
-    return problems
-
-
-def _claim_gone(store: ObjectStore) -> list[str]:
-    return [f"{commit.key} outlives its time" for commit in store.scan(str(CLAIM))]
-
-
-def _sandbox_gone(store: ObjectStore) -> list[str]:
-    """The claim stays and says so."""
-    kept = [f"{commit.key} outlives its claim's time" for commit in store.scan(str(SANDBOX))]
-    said = [ready_of(commit.object).reason for commit in store.scan(str(CLAIM))]
-    return kept if said == ["ClaimExpired"] else [*kept, f"the claim says {said}"]
-
-
-def _pool_problems(store: ObjectStore) -> list[str]:
-    """As many members as wanted, and the status says so."""
-    pool = next(iter(store.scan(str(POOL)))).object
-    wanted = int(pool["spec"]["replicas"])
-    owners = [controller_of(commit.object) for commit in store.scan(str(SANDBOX))]
-    members = sum(owner is not None and owner.kind == POOL.kind for owner in owners)
-    shown = part(pool, "status", "replicas")
-    problems = [] if members == wanted else [f"L4 {members} members, {wanted} wanted"]
-    return problems + ([] if shown == wanted else [f"L4 the status shows {shown} of {wanted}"])
-
-
-def _sandbox_problems(store: ObjectStore) -> list[str]:
-    """Each sandbox has its pod, its Service where it wants one, and a status."""
-    problems: list[str] = []
-    for commit in store.scan(str(SANDBOX)):
-        sandbox = commit.object
-        problems += _child_problems(store, sandbox, POD)
-        if sandbox["spec"].get("service"):
-            problems += _child_problems(store, sandbox, SERVICE)
-        if sandbox["spec"].get("volumeClaimTemplates"):
-            problems += _child_problems(store, sandbox, VOLUME_CLAIM)
-        if not part(sandbox, "status", "conditions"):
-            problems.append(f"{commit.key} has no status")
-    return problems
-
-
-def _at_rest(store: ObjectStore) -> list[str]:
-    """Nothing runs for the sandbox, its volume is kept, and its status tells of both."""
-    left = [f"{kind.plural} {c.key}" for kind in (POD, SERVICE) for c in store.scan(str(kind))]
-    said = [ready_of(commit.object).reason for commit in store.scan(str(SANDBOX))]
-    kept = sum(1 for _ in store.scan(str(VOLUME_CLAIM)))
-    is_well = said in (["SandboxSuspended"], ["SandboxExpired"]) and kept == 1
-    return left + ([] if is_well else [f"the sandbox says {said}, {kept} volume claims"])
-
-
-def _sandbox_deleted(store: ObjectStore) -> list[str]:
-    return [f"{commit.key} outlives its time" for commit in store.scan(str(SANDBOX))]
-
-
-def _label_missing(store: ObjectStore) -> list[str]:
-    labels = [part(commit.object, "metadata", "labels", "tier") for commit in store.scan(str(POD))]
-    return [] if labels == ["gold"] else [f"the pod's labels are {labels}"]
-
-
-def _child_problems(store: ObjectStore, sandbox: Json, kind: Resource[Any]) -> list[str]:
-    uid = sandbox["metadata"]["uid"]
-    owners = [controller_of(commit.object) for commit in store.scan(str(kind))]
-    count = sum(owner is not None and owner.uid == uid for owner in owners)
-    name = sandbox["metadata"]["name"]
-    return [] if count == 1 else [f"{name} has {count} of {kind.plural}"]
 
 
 # The worlds.
@@ -243,7 +182,7 @@ def _asks_for_more() -> Case:
     asked = {"spec": {"additionalPodMetadata": {"annotations": {"note": "blue"}}}}
     claim = a_claim("c0", sandbox="w0", merge=asked)
     objects = (a_template(), a_pool(), a_sandbox("w0", claim="c0"), claim)
-    return Case("claim-asks-for-more", "claim", objects, _annotation_missing)
+    return Case("claim-asks-for-more", "claim", objects, annotation_missing)
 
 
 def _expired(policy: str, problems: Problems) -> Case:
@@ -259,15 +198,15 @@ def _marks(name: str, **more: Any) -> Case:
     chosen = {names.ASSIGNED_SANDBOX: "chosen"}
     claim = a_claim("c0", sandbox="w0", merge={"metadata": {"annotations": chosen}})
     bound = a_sandbox("w0", claim="c0")
-    return Case(f"marks-{name}", "marks", (bound, claim), _unmarked, **more)
+    return Case(f"marks-{name}", "marks", (bound, claim), unmarked, **more)
 
 
 def _pools(name: str, *objects: Json, **more: Any) -> Case:
-    return Case(f"pool-{name}", "pool", (a_template(), *objects), _pool_problems, **more)
+    return Case(f"pool-{name}", "pool", (a_template(), *objects), pool_problems, **more)
 
 
 def _sandboxes(name: str, *objects: Json, **more: Any) -> Case:
-    return Case(f"sandbox-{name}", "sandbox", objects, _sandbox_problems, **more)
+    return Case(f"sandbox-{name}", "sandbox", objects, sandbox_problems, **more)
 
 
 def _own(kind: Resource[Any], name: str) -> Json:
@@ -294,7 +233,19 @@ def _with_children(name: str, problems: Problems, **spec: Any) -> Case:
     return Case(f"sandbox-{name}", "sandbox", (sandbox, *children), problems)
 
 
+def _templates(name: str, *objects: Json, **more: Any) -> Case:
+    return Case(f"template-{name}", "template", objects, unsettled, **more)
+
+
+def _own_policy(**spec: Any) -> Json:
+    """The one that the template has already."""
+    owners = [an_owner(TEMPLATE, "python")]
+    merge: Json = {"metadata": {"ownerReferences": owners}, "spec": spec}
+    return an_object(NETWORK_POLICY, "python-network-policy", merge=merge)
+
+
 _OVER: Final = {"shutdownTime": "2025-12-31T00:00:00Z"}
+_UNMANAGED: Final = {"spec": {"networkPolicyManagement": "Unmanaged"}}
 _UNMARKED: Final = a_sandbox("w0", merge={"metadata": {"labels": {names.LABEL_LAUNCH_TYPE: None}}})
 _TWO: Final = (a_sandbox("w0"), a_sandbox("w1"))
 _WITH_SERVICE: Final = {"spec": {"service": True}}
@@ -326,8 +277,8 @@ CASES: Final = (
     _claims("publication-lost", a_pool(), a_sandbox("w0"), a_claim("c0"), script=_status_lost),
     _claims("sandbox-missing", a_pool(), a_sandbox("w0"), a_claim("c0", sandbox=_GONE)),
     _asks_for_more(),
-    _expired("Delete", _claim_gone),
-    _expired("Retain", _sandbox_gone),
+    _expired("Delete", claim_gone),
+    _expired("Retain", sandbox_gone),
     _marks("upgraded"),
     _marks("yields", turn=_while_claims_are_served),
     _marks("answer-lost", script=_note_lost),
@@ -359,14 +310,19 @@ CASES: Final = (
             merge={"spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}]}},
         ),
     ),
-    _with_children("suspended", _at_rest, operatingMode="Suspended", service=False),
-    _with_children("expired-retain", _at_rest, **_OVER, shutdownPolicy="Retain"),
-    _with_children("expired-delete", _sandbox_deleted, **_OVER, shutdownPolicy="Delete"),
+    _with_children("suspended", at_rest, operatingMode="Suspended", service=False),
+    _with_children("expired-retain", at_rest, **_OVER, shutdownPolicy="Retain"),
+    _with_children("expired-delete", sandbox_deleted, **_OVER, shutdownPolicy="Delete"),
     _with_children(
         "pod-relabelled",
-        _label_missing,
+        label_missing,
         podTemplate={"metadata": {"labels": {"tier": "gold"}}, "spec": a_pod_spec()},
     ),
+    _templates("new", a_template()),
+    _templates("create-answer-lost", a_template(), script=_create_lost),
+    _templates("edited", a_template(), _own_policy(ingress=[{}])),
+    _templates("changed-meanwhile", a_template(), _own_policy(), script=_policy_changed),
+    _templates("given-up", a_template(merge=_UNMANAGED), _own_policy()),
     _sandboxes("status-refused", _fresh_sandbox("s0", pool=None), script=_status_refused),
     _sandboxes("status-answer-lost", _fresh_sandbox("s0", pool=None), script=_status_lost),
 )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from warmclaim.api.meta import ObjectKey
-from warmclaim.api.resources import CLAIM, POOL, SANDBOX
+from warmclaim.api.resources import CLAIM, POOL, SANDBOX, TEMPLATE
 from warmclaim.errors import NotSentError
 from warmclaim.seams import ByteStream, Request, Response
 from warmclaim.testing.api import Caller, FakeApiServer
@@ -49,6 +49,7 @@ _WORKED: Final[dict[Part, str]] = {
     "marks": str(CLAIM),
     "pool": str(POOL),
     "sandbox": str(SANDBOX),
+    "template": str(TEMPLATE),
 }
 
 Strike: TypeAlias = Callable[[Request], Response | Exception | None]

@@ -18,6 +18,7 @@ from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.names import LABEL_NAME_HASH
 from warmclaim.api.resources import (
     CLAIM,
+    NETWORK_POLICY,
     POD,
     POOL,
     SANDBOX,
@@ -58,6 +59,8 @@ from warmclaim.controllers.pool_events import PoolEvents
 from warmclaim.controllers.pool_telemetry import PoolTelemetry
 from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
+from warmclaim.controllers.template import TemplateCaches, TemplateReconciler
+from warmclaim.controllers.template_events import TemplateEvents
 from warmclaim.controllers.warm_index import WarmIndex
 from warmclaim.domain.eligibility import pool_owner, why_not_adoptable
 from warmclaim.errors import InvariantError
@@ -75,7 +78,7 @@ from warmclaim.testing.virtual_loop import SeededRng
 from warmqueue import Backoff, Lane, WaitingLine, WarmDirectory, Workqueue
 
 T = TypeVar("T", bound=Object)
-Part: TypeAlias = Literal["claim", "marks", "pool", "sandbox"]
+Part: TypeAlias = Literal["claim", "marks", "pool", "sandbox", "template"]
 Turn: TypeAlias = Callable[[], Awaitable[None]]
 
 _KINDS: Final[dict[Part, tuple[Resource[Any], ...]]] = {
@@ -84,6 +87,7 @@ _KINDS: Final[dict[Part, tuple[Resource[Any], ...]]] = {
     "marks": (SANDBOX, CLAIM),
     "pool": (TEMPLATE, SANDBOX, POOL),
     "sandbox": (VOLUME_CLAIM, POD, SERVICE, SANDBOX),
+    "template": (NETWORK_POLICY, TEMPLATE),
 }
 _INDEXES: Final[dict[str, dict[str, Any]]] = {
     str(CLAIM): {BY_ASKED_POOL: asked_pool_of},
@@ -147,16 +151,13 @@ class Process:
             )
             for kind in _KINDS[part]
         }
-        core: Workqueue[ObjectKey] = Workqueue(
-            namespace_of=lambda key: key.namespace,
-            backoff=Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S),
-        )
-        self.queue = AsyncWorkqueue(core, clock)
+        self.queue = AsyncWorkqueue(_a_queue(), clock)
         build = {
             "claim": self._claims,
             "marks": self._marks,
             "pool": self._pools,
             "sandbox": self._sandboxes,
+            "template": self._templates,
         }
         self.controller = Controller(
             part, build[part](), self.queue, workers=workers, clock=clock, observer=self
@@ -309,6 +310,17 @@ class Process:
         )
         SandboxWakeups(caches, enqueue, self.queue.core.is_worked)
         return reconciler
+
+    def _templates(self) -> Reconciler[ObjectKey]:
+        caches = TemplateCaches(self.informers[str(TEMPLATE)], self.informers[str(NETWORK_POLICY)])
+        # The policies of older versions have a controller of their own, which does not run here.
+        TemplateEvents(caches, self.queue, AsyncWorkqueue(_a_queue(), self._clock))
+        return TemplateReconciler(self.client, caches, MutedEvents())
+
+
+def _a_queue() -> Workqueue[ObjectKey]:
+    backoff = Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S)
+    return Workqueue(namespace_of=lambda key: key.namespace, backoff=backoff)
 
 
 def view_of(commit: Commit) -> Any:
