@@ -40,7 +40,11 @@ def settled_us(found: list[Sandbox]) -> tuple[float, float]:
         ledger.see(sandbox.metadata.key, sandbox, 0.0)
 
     def look() -> None:
-        assert (ledger.counts.ready, ledger.stale, ledger.progress(1.0).held) == (len(found), [], 0)
+        assert (ledger.counts.ready, ledger.stale, ledger.progress(1.0).held) == (
+            len(found),
+            [],
+            {},
+        )
 
     def recount() -> None:
         naive.note(found, 1.0)

@@ -7,8 +7,11 @@ from typing import Any
 from tests.controllers.app_world import (
     CLAIM,
     NAMESPACE,
+    POOL,
     SANDBOX,
     AppWorld,
+    always,
+    refusal,
     virtual,
 )
 from tests.controllers.pool_world import (
@@ -26,7 +29,7 @@ from warmclaim.testing.builders import (
     a_claim,
     a_condition,
     a_pool,
-    a_sandbox,
+    a_stray,
     a_template,
     an_owner,
 )
@@ -121,7 +124,8 @@ class TestReadinessGrace:
         conditions = [a_condition("Ready", "False")]
         if scheduled:
             conditions.append(a_condition("PodScheduled", "False", **scheduled))
-        member = a_sandbox(name, pool="pool", ready=False)
+        member = a_stray(name)
+        member["metadata"]["ownerReferences"] = [an_owner(POOL, "pool")]
         member["status"] = {"conditions": conditions}
         return member
 
@@ -177,6 +181,40 @@ class TestReadinessGrace:
             assert self._told(world)[1:] == ["WarmPoolProgressing: Warm pool is progressing again"]
 
         virtual(scenario, **POOLS)
+
+    def test_what_is_held_is_replaced_once_it_would_be_made_otherwise(self) -> None:
+        async def scenario(world: AppWorld) -> None:
+            held = self._stalls(world, "held", reason="Unschedulable")
+            world.put(a_template(), a_pool(replicas=1), held)
+            await world.run_for(self.GRACE_S + 100)
+            assert await members(world) == ["held"]
+            pod = {"spec": {"containers": [{"name": "sandbox", "image": "registry.example/2"}]}}
+            patch = {"spec": {"podTemplate": pod}}
+            await world.hand.merge_patch(TEMPLATE, ObjectKey(NAMESPACE, "python"), patch)
+            await world.run_for(5)
+            assert len(await members(world)) == 1
+            assert await members(world) != ["held"]
+            assert self._told(world)[1:] == ["WarmPoolProgressing: Warm pool is progressing again"]
+
+        virtual(scenario, **POOLS)
+
+    def test_one_whose_pod_is_refused_is_held_and_said_once(self) -> None:
+        """Else a quota of pods would have members made and deleted without end."""
+
+        async def scenario(world: AppWorld) -> None:
+            no = refusal(403, "Forbidden", "exceeded quota: pods")
+            world.faults.before = always(no, "POST", "/pods")
+            start(world, 2)
+            await fills(world, 2)
+            before = await members(world)
+            await world.run_for(self.GRACE_S + 600)
+            assert await members(world) == before
+            assert self._told(world) == [
+                "WarmPoolNotProgressing: 2/2 sandboxes are without a pod past the 5m0s readiness "
+                "grace period, since it is refused; holding them instead of replacing"
+            ]
+
+        virtual(scenario, controllers=frozenset({"pool", "sandbox"}))
 
     def test_a_step_of_the_wall_clock_replaces_nobody(self) -> None:
         async def scenario(world: AppWorld) -> None:

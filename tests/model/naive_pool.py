@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from warmclaim.api.sandbox import Sandbox
 from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.pool_ledger import member_of
-from warmclaim.domain.refill import Counts, Member
+from warmclaim.domain.refill import Counts, Hindrance, Member
 from warmclaim.domain.staleness import is_stale
 
 
@@ -22,7 +23,7 @@ class Recounted:
     stale: set[ObjectKey]
     unmarked: set[ObjectKey]
     stuck: set[ObjectKey]
-    held: int
+    held: dict[Hindrance, int]
     look_again_s: float | None
 
 
@@ -59,22 +60,21 @@ class NaivePool:
         waiting = _waiting(found)
         left = {mark: self.since_s[mark] + self.grace_s - now_s for mark in waiting}
         overdue = [member for mark, member in waiting.items() if left[mark] <= 0]
+        stale = {s.metadata.key for s in staying if self.blueprint and is_stale(s, self.blueprint)}
         return Recounted(
             counts=Counts(
                 len(found),
                 sum(member.is_deleting for member in found),
                 sum(member.is_ready and not member.is_deleting for member in found),
             ),
-            stale={
-                s.metadata.key for s in staying if self.blueprint and is_stale(s, self.blueprint)
-            },
+            stale=stale,
             unmarked={
                 s.metadata.key
                 for s in staying
                 if s.metadata.labels.get("agents.x-k8s.io/launch-type") != "warm"
             },
-            stuck={member.key for member in overdue if not member.is_unschedulable},
-            held=sum(member.is_unschedulable for member in overdue),
+            stuck={m.key for m in overdue if m.hindrance is None or m.key in stale},
+            held=dict(Counter(m.hindrance for m in overdue if m.hindrance and m.key not in stale)),
             look_again_s=min((s for s in left.values() if s > 0), default=None),
         )
 

@@ -70,6 +70,8 @@ def sandboxes(draw: st.DrawFn) -> Sandbox:
     if draw(st.booleans()):
         metadata["labels"].pop("agents.x-k8s.io/launch-type")
     ready = a_condition("Ready", draw(st.sampled_from(["True", "False"])))
+    if draw(st.booleans()):
+        ready |= {"reason": "ReconcilerError", "message": "Pod a was refused (403 Forbidden): no"}
     ready["lastTransitionTime"] = f"2026-01-01T00:00:0{draw(st.integers(0, 2))}Z"
     scheduled = a_condition("PodScheduled", "False", reason="Unschedulable")
     value["status"]["conditions"] = [ready, scheduled][: draw(st.integers(0, 2))]
@@ -179,7 +181,7 @@ class LedgerMachine(RuleBasedStateMachine):
             {member.key for member in ledger.stale},
             {member.key for member in ledger.unmarked},
             {member.key for member in progress.stuck},
-            progress.held,
+            dict(progress.held),
             progress.look_again_s,
         )
         assert told == self.naive.look(self.informer.store.values(), now_s)

@@ -177,9 +177,8 @@ class PoolReconciler:
         """O(what changed since the last look, and what of the last batch is not accounted for)."""
         sandboxes, ledger = self._caches.sandboxes.store, memory.ledger
         now_s, pace = self._clock.monotonic(), memory.pace
-        wanted = blueprint if pool.spec.recreates else None
-        ledger.judge_by(wanted, lambda: sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid))
-        stuck = ledger.progress(now_s).stuck
+        ledger.judge_by(blueprint, lambda: sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid))
+        unfit = (ledger.stale if pool.spec.recreates else []) or ledger.progress(now_s).stuck
         pace.see(ledger.counts.active, pool.spec.replicas, now_s)
         if memory.refused not in (None, blueprint):
             memory.refused = None
@@ -191,7 +190,7 @@ class PoolReconciler:
             unseen=unseen_ordinals(pool, memory, sandboxes),
             has_template=blueprint is not None,
             batch_max=self._settings.batch_items_max,
-            unfit=ledger.stale or stuck,
+            unfit=unfit,
             pause_s=pace.pause_s(now_s),
             orphan=self._fit_orphan(pool, memory, blueprint),
             is_open=open_orphan(pool, memory, sandboxes) is not None,

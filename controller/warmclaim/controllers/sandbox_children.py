@@ -26,6 +26,7 @@ from warmclaim.domain.sandbox_children import (
     Step,
 )
 from warmclaim.domain.sandbox_pod import is_pool_member
+from warmclaim.domain.wording import refusal_note
 from warmclaim.errors import (
     AlreadyExistsError,
     ApiError,
@@ -158,7 +159,7 @@ class Children:
 
     def _refused(self, step: Step, error: ApiError, this: Pass) -> None:
         text = error.message[:_SERVER_TEXT_CHARS_MAX]
-        text = f"{step.child} was refused ({error.status} {error.reason}): {text}"
+        text = refusal_note(str(step.child), error.status, error.reason, text)
         this.tried[step.child] = Problem(text, hides_pod=step.resource is POD)
         this.error = this.error or error
 

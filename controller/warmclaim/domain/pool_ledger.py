@@ -14,8 +14,8 @@ from warmclaim.api.names import LABEL_LAUNCH_TYPE, WARM
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.eligibility import pool_owner
-from warmclaim.domain.readiness import Progress, is_unschedulable
-from warmclaim.domain.refill import Counts, Member
+from warmclaim.domain.readiness import Progress, hindrance_of
+from warmclaim.domain.refill import Counts, Hindrance, Member
 from warmclaim.domain.staleness import is_stale
 
 
@@ -53,7 +53,7 @@ class PoolLedger:
         # is the first to end, and the order of entry is the order of ends.
         self._since_s: dict[ObjectKey, float] = {}
         self._stuck: dict[ObjectKey, None] = {}
-        self._held: dict[ObjectKey, None] = {}
+        self._held: dict[Hindrance, dict[ObjectKey, None]] = {why: {} for why in Hindrance}
 
     def __len__(self) -> int:
         return len(self._members)
@@ -114,6 +114,9 @@ class PoolLedger:
         for sandbox in sandboxes() if blueprint else ():
             if sandbox.metadata.key in self._members and self._is_stale(sandbox):
                 self._stale[sandbox.metadata.key] = None
+        for key in self._overdue:
+            self._stop_waiting(key)
+            self._put_overdue(key, self._members[key])
 
     def progress(self, now_s: float) -> Progress:
         """Who is stuck, how many are held. O(the stuck, and whose grace has ended since)."""
@@ -125,7 +128,12 @@ class PoolLedger:
             self._put_overdue(key, self._members[key])
         first_s = next(iter(self._since_s.values()), None)
         look_again_s = None if first_s is None else first_s + self._grace_s - now_s
-        return Progress([self._members[key] for key in self._stuck], len(self._held), look_again_s)
+        held = {why: len(keys) for why, keys in self._held.items() if keys}
+        return Progress([self._members[key] for key in self._stuck], held, look_again_s)
+
+    @property
+    def _overdue(self) -> list[ObjectKey]:
+        return [*self._stuck, *(key for keys in self._held.values() for key in keys)]
 
     def _leave(self, key: ObjectKey, old: Member) -> None:
         del self._members[key]
@@ -151,35 +159,40 @@ class PoolLedger:
         is_same_wait = old is not None and (old.uid, old.changed) == (new.uid, new.changed)
         if is_same_wait and key in self._since_s:
             return
-        is_overdue = is_same_wait and (key in self._stuck or key in self._held)
+        is_overdue = is_same_wait and self._is_overdue(key)
         self._stop_waiting(key)
         if is_overdue:
             self._put_overdue(key, new)
         else:
             self._since_s[key] = now_s
 
+    def _is_overdue(self, key: ObjectKey) -> bool:
+        return key in self._stuck or any(key in keys for keys in self._held.values())
+
     def _put_overdue(self, key: ObjectKey, member: Member) -> None:
-        overdue = self._held if member.is_unschedulable else self._stuck
+        """Held is only what is of the blueprint that the pool has now."""
+        is_held = member.hindrance is not None and key not in self._stale
+        overdue = self._held[member.hindrance] if member.hindrance and is_held else self._stuck
         overdue[key] = None
 
     def _stop_waiting(self, key: ObjectKey) -> None:
         self._since_s.pop(key, None)
         self._stuck.pop(key, None)
-        self._held.pop(key, None)
+        for keys in self._held.values():
+            keys.pop(key, None)
 
 
 def member_of(sandbox: Sandbox) -> Member:
     """A member as refill sees it. O(its conditions)."""
     metadata, ready = sandbox.metadata, sandbox.ready
-    is_ready = sandbox.is_ready
     return Member(
         key=metadata.key,
         uid=metadata.uid,
         resource_version=metadata.resource_version,
         created=metadata.creation_timestamp,
-        is_ready=is_ready,
+        is_ready=sandbox.is_ready,
         is_deleting=metadata.is_deleting,
-        is_unschedulable=not is_ready and is_unschedulable(sandbox),
+        hindrance=hindrance_of(sandbox),
         changed=ready.last_transition_time if ready else "",
     )
 

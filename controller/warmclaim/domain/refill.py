@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.domain.reservation import BATCH_MAX, Reservation
+
+
+class Hindrance(StrEnum):
+    """Why a member is not ready, where one in its place would not be either."""
+
+    UNSCHEDULABLE = "no node can take its pod"
+    REFUSED = "the API server refuses its pod"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,7 @@ class Member:
     created: str
     is_ready: bool
     is_deleting: bool
-    is_unschedulable: bool = False
+    hindrance: Hindrance | None = None
     changed: str = ""
     """The last transition of its Ready condition, as it stands there."""
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 _CHARS_MAX: Final = 80
+_REFUSED: Final = " was refused ("
 
 
 def shown(text: str) -> str:
     """At most 80 characters of it, with what cannot be printed escaped."""
     printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_CHARS_MAX])
     return printable if len(text) <= _CHARS_MAX else f"{printable}..."
+
+
+def refusal_note(thing: str, status: int, reason: str, text: str) -> str:
+    """That the API server did not let something be made or changed."""
+    return f"{thing}{_REFUSED}{status} {reason}): {text}"
+
+
+def tells_of_refusal(message: str) -> bool:
+    """Whether a message has such a note in it."""
+    return _REFUSED in message
 
 
 def duration_text(seconds: float) -> str:
