@@ -55,8 +55,8 @@ e2e: $(VENV)/test controlplane  ## Burst tests on a real kube-apiserver with KWO
 chaos: $(VENV)/test controlplane  ## Kill, stop and disturb real processes in bursts: ROUNDS=n, SEED=x, ARGS="--first-fault leader-kill"
 	$(BIN)/python -m e2e.chaos --rounds $(or $(ROUNDS),5) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: $(VENV)/test  ## Benchmarks: each prints figures and ratios, none can fail on time
-	$(BIN)/python -m pytest tests/bench -m bench -s -q --timeout 0 $(ARGS)
+bench: $(VENV)/test  ## Benchmarks: figures and ratios, none can fail on time; OBJECTS=10000 lists 1 GB
+	$(if $(OBJECTS),BENCH_LIST_OBJECTS=$(OBJECTS) )$(BIN)/python -m pytest tests/bench -m bench -s -q --timeout 0 $(ARGS)
 
 sim: $(VENV)/run  ## Simulate the hand-over under faults: SEEDS=n FIRST=k, or SEED=x to replay one
 	$(BIN)/python -m warmclaim.testing.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),0) --jobs 2)

@@ -77,8 +77,11 @@ class TestP2FullPieces:
     @pytest.mark.parametrize("more", [-1, 0, 1])
     def test_a_list_that_fits_exactly_is_one_piece(self, more: int) -> None:
         value = a_list({"name": "a"})
-        pieces = list(ListEncoder(flush_bytes=len(whole(value)) + more).pieces(value))
-        assert len(pieces) == (2 if more < 0 else 1)
+        pieces = ListEncoder(flush_bytes=len(whole(value)) + more).pieces(value)
+        next(pieces)
+        assert pieces.has_more is (more < 0)
+        assert len(list(pieces)) == (1 if more < 0 else 0)
+        assert not pieces.has_more
 
     def test_a_buffer_without_room_is_refused(self) -> None:
         with pytest.raises(ValueError, match="0 bytes"):
@@ -181,4 +184,5 @@ class TestListWriter:
         for item in items:
             pieces += writer.add(item)
         pieces += writer.end(after)
+        pieces += writer.rest()
         assert b"".join(pieces) == whole({**before, "items": items, **after})

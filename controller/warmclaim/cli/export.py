@@ -120,8 +120,9 @@ class _Output:
 
     def end(self, resource_version: str) -> None:
         """The list is whole."""
-        metadata = {"metadata": {"resourceVersion": resource_version}}
-        self._write(self._writer.rest() if self._as_lines else self._writer.end(metadata))
+        if not self._as_lines:
+            self._write(self._writer.end({"metadata": {"resourceVersion": resource_version}}))
+        self._write(self._writer.rest())
         self._file.flush()
 
     def _write(self, pieces: Iterable[bytes]) -> None:

@@ -11,7 +11,7 @@ servers may share one cluster; each has its own watch cache.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from warmclaim.seams import ByteStream, Request, Response
-from warmclaim.streaming.json_list import ListEncoder
+from warmclaim.streaming.json_list import EncodedList, ListEncoder
 from warmclaim.testing import discovery, reading, refusals, reviews, scale, writing
 from warmclaim.testing.alarm import Alarm
 from warmclaim.testing.audit import AuditEntry, RequestLog
@@ -152,8 +152,11 @@ class FakeApiServer:
     def _listed(self, value: Json) -> Answer | ListAnswer:
         """The answer that is a list: complete if it fits into one piece."""
         pieces = self.lists.pieces(value)
-        first, second = next(pieces), next(pieces, b"")
-        return ListAnswer(first, second, pieces) if second else _answer(200, first)
+        first = next(pieces)
+        if pieces.has_more:
+            return ListAnswer(first, pieces)
+        pieces.close()
+        return _answer(200, first)
 
     # ------------------------------------------------------------------ reads
 
@@ -283,8 +286,8 @@ class ListAnswer:
     `read` and `pieces` raise what encoding raises; no reader may then take it for the list.
     """
 
-    def __init__(self, first: bytes, second: bytes, rest: Generator[bytes]) -> None:
-        self.pieces: Iterator[bytes] = chain((first, second), rest)
+    def __init__(self, first: bytes, rest: EncodedList) -> None:
+        self.pieces: Iterator[bytes] = chain((first,), rest)
         self._rest = rest
 
     @property

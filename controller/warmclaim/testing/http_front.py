@@ -28,6 +28,7 @@ from warmclaim.testing.http_wire import (
     HEAD_MAX_BYTES,
     WireRequest,
     chunk,
+    chunk_parts,
     head_of,
     read_request,
 )
@@ -213,12 +214,17 @@ async def _send_list(
     if may_compress:
         headers["content-encoding"] = "gzip"
     await _write(writer, head_of(answer.status, headers, length=None))
+    # A piece is sent before the next one is encoded, so that many readers hold one each.
+    writer.transport.set_write_buffer_limits(0)
     for piece in gzipped(answer.pieces) if may_compress else answer.pieces:
         if writer.is_closing():
             raise ConnectionResetError("the client left")
-        await _write(writer, chunk(piece))
+        writer.writelines(chunk_parts(piece))
+        del piece  # else it is held beside the next one
+        await writer.drain()
         # `drain` waits only for a slow reader; a quick one must not hold up all others.
         await asyncio.sleep(0)
+    writer.transport.set_write_buffer_limits()
     await _write(writer, chunk(b""))
 
 

@@ -5,6 +5,12 @@ whichever order a server writes its members.
 """
 
 from warmclaim.streaming.json_list.reading import ListDecoder
-from warmclaim.streaming.json_list.writing import FLUSH_BYTES, ListEncoder, ListWriter, gzipped
+from warmclaim.streaming.json_list.writing import (
+    FLUSH_BYTES,
+    EncodedList,
+    ListEncoder,
+    ListWriter,
+    gzipped,
+)
 
-__all__ = ["FLUSH_BYTES", "ListDecoder", "ListEncoder", "ListWriter", "gzipped"]
+__all__ = ["FLUSH_BYTES", "EncodedList", "ListDecoder", "ListEncoder", "ListWriter", "gzipped"]

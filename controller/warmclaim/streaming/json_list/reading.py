@@ -34,6 +34,7 @@ from warmclaim.errors import BrokenListError
 ITEM_BYTES_MAX: Final = 16 * 1024 * 1024  # a server stores no object of more than 1.5 MB
 ENVELOPE_BYTES_MAX: Final = 256 * 1024
 _GUESS_BYTES_MAX: Final = 256 * 1024
+_STATUS_BYTES_MAX: Final = 16 * 1024
 
 _SPACE = rb"[ \t\r\n]*+"
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
@@ -74,6 +75,7 @@ class ListDecoder:
         self._has_ended = False
         self._count = 0
         self._may_guess = True
+        self._searched_bytes = 0
         self._count_from_bytes = _GUESS_BYTES_MAX
 
     def feed(self, piece: bytes) -> list[bytes]:
@@ -150,14 +152,19 @@ class ListDecoder:
             self._count_from_bytes = min(2 * size, self._item_bytes_max + 1)
             return None
         self._may_guess, self._count_from_bytes = True, _GUESS_BYTES_MAX
-        if b'"Status"' in item:
+        self._searched_bytes = 0
+        if len(item) <= _STATUS_BYTES_MAX and b'"Status"' in item:
             self._require_no_status(item)
         return item
 
     def _guessed(self, start: int) -> bytes | None:
         alike = _ALIKE.match(self._buffer, start)
-        end = self._buffer.find(b"}," + alike.group(), start) + 1 if alike else 0
+        if alike is None:
+            return None
+        border = b"}," + alike.group()
+        end = self._buffer.find(border, start + self._searched_bytes) + 1
         if not end:
+            self._searched_bytes = max(0, len(self._buffer) - start - len(border))
             return None
         item = bytes(self._buffer[start:end])
         try:

@@ -57,7 +57,7 @@ class BufferPool:
 
 
 class ListWriter:
-    """One list: `begin`, `add` for each item, `end`; each gives the pieces that became full.
+    """One list: `begin`, `add` for each item, `end`, `rest`; each gives the pieces that are full.
 
     For items that come one after another from somewhere else; `ListEncoder.pieces` is for those
     that are there. What is given must be taken to its end before the next call.
@@ -83,10 +83,9 @@ class ListWriter:
         yield from self.write(item if isinstance(item, msgspec.Raw) else msgspec.json.encode(item))
 
     def end(self, after: Mapping[str, object]) -> Iterator[bytes]:
-        """The members that stand after the items, and the rest of the buffer."""
+        """The members that stand after the items."""
         members = msgspec.json.encode(after)[1:]
         yield from self.write(b"]," + members if after else b"]" + members)
-        yield from self.rest()
 
     def write(self, data: bytes | msgspec.Raw) -> Iterator[bytes]:
         """Bytes as they are. A full buffer waits for the next byte, so it may be the last piece."""
@@ -110,6 +109,46 @@ class ListWriter:
         return piece
 
 
+class EncodedList:
+    """The pieces of one value. It is read to its end or closed; else its buffer is not returned.
+
+    `has_more` tells whether the piece given last is followed by another one.
+    """
+
+    def __init__(
+        self, value: Mapping[str, object], items: Iterable[object] | None, buffers: BufferPool
+    ) -> None:
+        self.has_more = True
+        self._pieces = self._whole(value) if items is None else self._plain(value, items, buffers)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """No more pieces are wanted."""
+        self._pieces.close()
+
+    def _whole(self, value: Mapping[str, object]) -> Generator[bytes]:
+        self.has_more = False
+        yield msgspec.json.encode(value)
+
+    def _plain(
+        self, value: Mapping[str, object], items: Iterable[object], buffers: BufferPool
+    ) -> Generator[bytes]:
+        before, after = _around_items(value)
+        with buffers.lent() as buffer:
+            writer = ListWriter(buffer)
+            yield from writer.begin(before)
+            for item in items:
+                yield from writer.add(item)
+            yield from writer.end(after)
+            self.has_more = False
+            yield from writer.rest()
+
+
 class ListEncoder:
     """Encodes lists, any number at once. `streamed` and `whole` count how each value was written:
     what is no plain list is encoded at once, and costs its size in memory."""
@@ -119,25 +158,19 @@ class ListEncoder:
         self.streamed = 0
         self.whole = 0
 
-    def pieces(self, value: Mapping[str, object]) -> Generator[bytes]:
+    def pieces(self, value: Mapping[str, object]) -> EncodedList:
         """The JSON of a value; plain is one whose `items` are a list, a tuple or an iterator.
 
-        The items must not change before the last piece was taken. Raises, in the middle too, what
-        the items' iterator raises, and TypeError or ValueError for what has no JSON.
+        The items must not change before the last piece was taken. Taking a piece raises, in the
+        middle too, what the items' iterator raises, and TypeError or ValueError for what has no
+        JSON.
         """
         items = _items_of(value)
         if items is None:
             self.whole += 1
-            yield msgspec.json.encode(value)
-            return
-        self.streamed += 1
-        before, after = _around_items(value)
-        with self.buffers.lent() as buffer:
-            writer = ListWriter(buffer)
-            yield from writer.begin(before)
-            for item in items:
-                yield from writer.add(item)
-            yield from writer.end(after)
+        else:
+            self.streamed += 1
+        return EncodedList(value, items, self.buffers)
 
 
 def _items_of(value: Mapping[str, object]) -> Iterable[object] | None:
