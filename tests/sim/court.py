@@ -63,6 +63,23 @@ class Court:
         self._put(who, SANDBOXES, builders.a_sandbox(name, namespace="ns-0", merge=merge))
         return name
 
+    def stray(self, name: str, who: str = TENANT, merge: Json | None = None) -> None:
+        """A sandbox of the pool's mark that is nobody's, or one that has lost its owner."""
+        value = builders.a_sandbox(name, namespace="ns-0", merge=merge)
+        del value["metadata"]["ownerReferences"]
+        self._put(who, SANDBOXES, value)
+
+    def take_in(self, name: str, who: str = MANAGER, *, merge: Json | None = None) -> None:
+        """It becomes the pool's member."""
+        self._put(who, SANDBOXES, builders.a_sandbox(name, namespace="ns-0", merge=merge))
+
+    def reserve_stray(self, name: str, replicas: int) -> None:
+        """The pool's last batch names it, at the version that it has now."""
+        found = self.store.get(SANDBOXES, f"ns-0/{name}")
+        version = found.object["metadata"]["resourceVersion"] if found else "0"
+        batch = f'"first":0,"end":0,"replicas":{replicas},"takesIn":"{name}@{version}"'
+        self.pool(replicas, f"{{{batch}}}", MANAGER)
+
     def adopt(
         self, name: str, claim: str, who: str = MANAGER, *, merge: Json | None = None
     ) -> None:

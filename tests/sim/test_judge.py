@@ -8,6 +8,7 @@ import pytest
 from tests.sim.court import DELETED, MANAGER, TENANT, Court
 
 from warmclaim.api.resources import CLAIM, POOL
+from warmclaim.domain.reservation import member_name
 from warmclaim.testing import builders
 from warmclaim.testing.sim.judge import CLAIMS, POOLS, SANDBOXES
 from warmclaim.testing.sim.lifetimes import LAG_S_MAX
@@ -34,6 +35,13 @@ def _s1_without_an_owner(court: Court) -> None:
     court.store.put(SANDBOXES, "ns-0/none", bare)
     court.attribution.who = MANAGER
     court.store.put(SANDBOXES, "ns-0/bare", bare)
+
+
+def _s1_takes_in_what_a_claim_had(court: Court) -> None:
+    name = court.handed_over()
+    court.stray(name)
+    court.reserve_stray(name, 3)
+    court.take_in(name)
 
 
 def _s2_over_another(court: Court) -> None:
@@ -146,6 +154,25 @@ def _s7_a_pool_long_gone(court: Court) -> None:
     court.adopt(name, "c")
 
 
+def _s6_takes_in_one_too_many(court: Court) -> None:
+    court.pool(1)
+    court.reserve(0, 1, 1)
+    court.member(0)
+    court.stray("x")
+    court.take_in("x")
+
+
+def _s7_takes_in_for_a_pool_that_never_was(court: Court) -> None:
+    court.stray("x")
+    court.take_in("x")
+
+
+def _s7_takes_in_what_is_ending(court: Court) -> None:
+    court.pool()
+    court.stray("x", merge=DELETED)
+    court.take_in("x", merge=DELETED)
+
+
 def _s7_while_it_ends(court: Court) -> None:
     court.pool()
     court.reserve(0, 3, 3)
@@ -159,6 +186,7 @@ BREAKING: list[Callable[[Court], None]] = [
     _s1_to_another_claim,
     _s1_back_to_the_pool,
     _s1_without_an_owner,
+    _s1_takes_in_what_a_claim_had,
     _s2_over_another,
     _s2_taken_back,
     _s3_never_owned,
@@ -174,6 +202,9 @@ BREAKING: list[Callable[[Court], None]] = [
     _s7_a_pool_that_never_was,
     _s7_a_pool_long_gone,
     _s7_while_it_ends,
+    _s6_takes_in_one_too_many,
+    _s7_takes_in_for_a_pool_that_never_was,
+    _s7_takes_in_what_is_ending,
 ]
 
 
@@ -275,4 +306,25 @@ def test_a_create_of_the_last_batch_may_still_be_under_way_from_another_leader()
     court.pool(0, '{"first":0,"end":1,"replicas":1}')
     court.delete(SANDBOXES, court.member(0))
     court.member(0, "m1")
+    assert court.promises == []
+
+
+def test_a_stray_may_be_taken_in_within_the_target() -> None:
+    court = Court()
+    court.pool(2)
+    court.reserve(0, 1, 2)
+    court.stray(court.member(0))
+    court.reserve(1, 2, 2)
+    court.member(1)
+    court.take_in(member_name("pool", "pool-uid", 0))
+    assert court.promises == []
+
+
+def test_a_stray_that_was_reserved_may_be_taken_in_after_the_target_was_lowered() -> None:
+    court = Court()
+    court.pool(1)
+    court.stray("x")
+    court.reserve_stray("x", 1)
+    court.pool(0)
+    court.take_in("x")
     assert court.promises == []
