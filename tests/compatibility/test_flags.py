@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.controllers.app_world import NAMESPACE, SANDBOX, AppWorld, virtual
+from tests.controllers.app_world import NAMESPACE, POOL, SANDBOX, AppWorld, virtual
 
 from warmclaim.cli.goflags import parse_settings
 from warmclaim.kube.lease_record import LEASE_NAME
 from warmclaim.settings import LeaseSettings
-from warmclaim.testing.builders import a_condition, a_pool, a_sandbox, a_template
+from warmclaim.testing.builders import (
+    a_condition,
+    a_pool,
+    a_sandbox,
+    a_stray,
+    a_template,
+    an_owner,
+)
 
 EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 LEASES = "leases.coordination.k8s.io"
@@ -78,7 +85,8 @@ def test_the_grace_is_as_long_as_the_flag_says() -> None:
 @pytest.mark.parametrize(("interval_s", "looks"), [(10, 10), (50, 2)])
 def test_held_members_are_looked_at_as_often_as_the_flag_says(interval_s: int, looks: int) -> None:
     async def scenario(world: AppWorld) -> None:
-        held = a_sandbox("held", ready=False)
+        held = a_stray("held")  # of the template's blueprint, as the pool would make it
+        held["metadata"]["ownerReferences"] = [an_owner(POOL, "pool")]
         held["status"] = {
             "conditions": [
                 a_condition("Ready", "False"),
