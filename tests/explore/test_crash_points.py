@@ -31,8 +31,7 @@ from warmclaim.testing.sim.simulation import run_case
 SCENARIO = os.environ.get("WARMCLAIM_CRASH_SCENARIO", "burst-above-pool")
 EVERY = int(os.environ.get("WARMCLAIM_CRASH_EVERY", "1"))
 JOBS = min(2, os.cpu_count() or 1)
-SINGLE_POINTS_MIN = 9_000
-"""Of ten scenarios; twelve are to have 10,800."""
+SCENARIOS_MIN, SINGLE_POINTS_MIN = 12, 10_800
 
 
 class _Report(msgspec.Struct):
@@ -80,6 +79,7 @@ def test_pairs_of_crashes_are_survived(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.timeout(180)
 def test_the_scenarios_have_the_points_that_are_wanted() -> None:
     large = [name for name, scenario in SCENARIOS.items() if not scenario.is_small]
+    assert len(large) >= SCENARIOS_MIN
     assert len(_planned(large, context=list(CONTEXTS))) >= SINGLE_POINTS_MIN
     small = [name for name, scenario in SCENARIOS.items() if scenario.is_small]
     assert len(small) == 4

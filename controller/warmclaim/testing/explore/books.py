@@ -20,6 +20,7 @@ from warmclaim.api.names import (
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, SERVICE
 from warmclaim.testing.json_values import Json, is_array, is_object
 from warmclaim.testing.resources import NAMESPACE
+from warmclaim.testing.sim.lifetimes import says_over
 from warmclaim.testing.sim.objects import Owner, controller_of, is_deleting, published_by
 from warmclaim.testing.store import Commit, Verb
 
@@ -122,7 +123,7 @@ class Books:
         state: dict[str, Counter[bytes]] = {}
         for (resource, key), value in self.live.items():
             if resource in (CLAIMS, POOLS):
-                state[f"{resource} {key}"] = Counter([masked(value)])
+                state[f"{resource} {key}"] = Counter([masked(_without_notes(value))])
             elif resource == SANDBOXES and _is_of(owner := controller_of(value), POOL.kind):
                 namespace = value["metadata"]["namespace"]
                 pool = f"members of {namespace}/{owner.name if owner else ''}"
@@ -151,6 +152,16 @@ class Books:
             for (resource, key), value in self.live.items()
             if resource == SANDBOXES
         }
+
+
+def _without_notes(value: Json) -> Json:
+    """Of a claim whose time is over: it may have been so before the claim was ever Ready."""
+    if not says_over(value):
+        return value
+    metadata = value["metadata"]
+    annotations = metadata.get("annotations", {})
+    kept = {key: text for key, text in annotations.items() if key != ANNOTATION_FIRST_READY}
+    return {**value, "metadata": {**metadata, "annotations": kept}}
 
 
 def masked(value: Json) -> bytes:

@@ -8,18 +8,27 @@ manager has had nothing to do for a while.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from warmclaim.testing.sim.case import Action, Options
+from warmclaim.testing.sim.case import Action, Options, Uses
 from warmclaim.testing.sim.hands import REPLICAS_MAX
 from warmclaim.testing.sim.workload import claim_target, pool_target
 
 BURST_S: Final = 2.0
 _GAP_S: Final = 0.002  # between two claims of a burst; the two writes of one take 1 to 25 ms
+SERVED_S: Final = 8.0
+"""In that time a burst is served, also by a manager that had to begin anew."""
+
+ENDS: Final = (0.001, 0.025, 0.05, 0.09, 0.001, 0.025, 0.05, 0.09)
+"""For claims: over at once or within two seconds, by each of the policies."""
+
+RETIREMENTS: Final = (0.01, 0.08)
+"""For sandboxes: over at once, and deleted then; over in a second, and kept."""
+
 _SETTLE_S: Final = 2.5  # after the last action: refill waits up to 1 s for its turn
 
 _WORLD: Final = Options(
@@ -99,8 +108,15 @@ def _scale(replicas: int, *, at: float) -> Iterator[Action]:
     yield Action(at, "pool.scale", pool_target(_WORLD_OF_ONE_POOL, 0), x)
 
 
-def _once(at: float, do: str, target: str) -> Iterator[Action]:
-    yield Action(at, do, target)
+def _each(at: float, do: str, xs: Sequence[float], *, first: int = 0) -> Iterator[Action]:
+    """Something happens to as many claims, to each with a number of its own."""
+    for place, x in enumerate(xs):
+        target = claim_target(_WORLD, first + place)
+        yield Action(round(at + place * 0.003, 4), do, target, x)
+
+
+def _once(at: float, do: str, target: str, x: float = 0.0) -> Iterator[Action]:
+    yield Action(at, do, target, x)
 
 
 _WORLD_OF_ONE_POOL: Final = msgspec.structs.replace(_WORLD, replicas=(1,))
@@ -182,6 +198,46 @@ SCENARIOS: Final = {
             _once(BURST_S + 2.0, "admin.found", ""),
             replicas=(6, 6),
             namespaces=2,
+        ),
+        _scenario(
+            "claim-expiry",
+            "8 of 10 claims end before, between and after their two writes, by each policy",
+            _claims(10),
+            _each(BURST_S + 0.0005, "claim.prolong", ENDS),
+            _each(BURST_S + 0.02, "claim.prolong", ENDS[:2]),
+            replicas=(8,),
+            uses=Uses(brief_share=1.0),
+        ),
+        _scenario(
+            "template-recreate",
+            "the template of a pool that replaces stale members is edited before a second burst",
+            _claims(4),
+            _once(SERVED_S, "template.edit", pool_target(_WORLD_OF_ONE_POOL, 0), 0.5),
+            _claims(4, at=SERVED_S + 0.003, first=4),
+            replicas=(6,),
+            uses=Uses(recreate_share=1.0),
+        ),
+        _scenario(
+            "template-policy",
+            "a template's policy is deleted, opened, given up and taken up again",
+            _once(0.0, "template.manage", "ns-0/", 0.1),  # rules of its own: no pod depends on it
+            _claims(2),
+            _once(BURST_S, "policy.delete", "ns-0/"),
+            _once(BURST_S + 0.5, "policy.edit", "ns-0/"),
+            _once(BURST_S + 0.6, "policy.legacy", "ns-0/"),
+            _once(BURST_S + 1.0, "template.manage", "ns-0/", 0.9),
+            _once(BURST_S + 1.5, "template.manage", "ns-0/", 0.9),
+            replicas=(2,),
+            uses=Uses(has_policies=True),
+        ),
+        _scenario(
+            "suspend-and-retire",
+            "4 of 6 sandboxes are suspended, 2 of them run again; 2 end by themselves",
+            _claims(6),
+            _each(SERVED_S, "claim.suspend", (0.0,) * 4),
+            _each(2 * SERVED_S, "claim.suspend", (0.0,) * 2),
+            _each(2 * SERVED_S, "claim.retire", RETIREMENTS, first=4),
+            replicas=(4,),
         ),
         _scenario(
             "small-burst",

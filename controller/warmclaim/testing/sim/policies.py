@@ -10,7 +10,7 @@ and the name is free, and none otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from warmclaim.api.names import LABEL_TEMPLATE_REF, name_hash
 from warmclaim.api.resources import CLAIM, NETWORK_POLICY, TEMPLATE
@@ -26,6 +26,7 @@ from warmclaim.testing.store import Commit, ObjectStore, Verb
 _POLICIES: Final = str(NETWORK_POLICY)
 _TEMPLATES: Final = str(TEMPLATE)
 _SUFFIX: Final = "-network-policy"
+_ANYBODY: Final[Json] = {}
 
 
 class Policies:
@@ -128,8 +129,10 @@ def _settled(key: str, template: Json, policy: Json | None) -> Iterator[str]:
         chosen = part(policy, "spec", "podSelector", "matchLabels", LABEL_TEMPLATE_REF)
         if chosen != name_hash(template["metadata"]["name"]):
             yield f"L9 the policy of {key} is for other pods: {chosen}"
-        own_rules = part(template, "spec", "networkPolicy", "ingress")
-        if own_rules is not None and part(policy, "spec", "ingress") != own_rules:
-            yield f"L9 the policy of {key} has other rules"
-        elif own_rules is None and {} in (part(policy, "spec", "ingress") or []):
-            yield f"L9 the policy of {key} is open"
+        rules = part(template, "spec", "networkPolicy")
+        for way in ("ingress", "egress"):
+            shown: Any = part(policy, "spec", way) or []
+            if rules is not None and shown != (part(rules, way) or []):
+                yield f"L9 the policy of {key} has other rules for {way}"
+            elif rules is None and _ANYBODY in shown:
+                yield f"L9 the policy of {key} is open for {way}"
