@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmclaim.domain.refill_pace import (
+    REFUSED_FOR_GOOD_S,
     REFUSED_S_MAX,
     REFUSED_S_MIN,
     PaceLimits,
@@ -164,6 +165,12 @@ def test_refusals_slow_it_down_until_something_is_created() -> None:
     pace.went_well()
     pace.refused(now_s)
     assert pace.pause_s(now_s) == REFUSED_S_MIN
+
+
+def test_what_can_never_succeed_is_tried_rarely() -> None:
+    pace = a_pace()
+    pace.refused(0.0, is_for_good=True)
+    assert pace.pause_s(0.0) == REFUSED_FOR_GOOD_S
 
 
 def test_what_is_another_thing_is_tried_at_once() -> None:

@@ -137,6 +137,9 @@ def event(reason: str) -> Effect:
     return Effect("event", reason)
 
 
+LEFT_ALONE = event("OrphanLeftAlone")
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """One line of the corpus.

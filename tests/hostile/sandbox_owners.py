@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tests.hostile.inputs import (
     IGNORED,
+    LEFT_ALONE,
     REFUSED,
     SKIPPED_SANDBOX,
     Build,
@@ -102,6 +103,8 @@ _NO_MEMBER: dict[str, Owners] = {
     ],
     "a pool that is not there": _one(name="ghost", uid="ghost-uid"),
 }
+# With the pool's label, and nobody in control.
+_NOBODYS = {"controller false", "controller missing", "no owner", "two owners, none controls"}
 _UIDS: dict[str, Owners] = {
     "drawn": _one(uid="6f1d2c3b-0000-4000-8000-000000000000"),
     "zeros": _one(uid="00000000-0000-0000-0000-000000000000"),
@@ -163,7 +166,10 @@ _PAST: dict[str, tuple[Effect, Owners]] = {
 def forged_owners() -> list[Input]:
     """A pool as owner, in every form but the true one; a good claim must go without them."""
     kind, probe = "sandbox owners", "probe"
-    rows = [(f"no member: {name}", IGNORED, _forged(form)) for name, form in _NO_MEMBER.items()]
+    rows = [
+        (f"no member: {name}", LEFT_ALONE if name in _NOBODYS else IGNORED, _forged(form))
+        for name, form in _NO_MEMBER.items()
+    ]
     rows += [(f"uid {name}", _OTHER_UID, _forged(form)) for name, form in _UIDS.items()]
     rows += [(f"refused: {name}", REFUSED, _forged(form)) for name, form in _REFUSED.items()]
     rows += [
@@ -186,7 +192,7 @@ def labels() -> list[Input]:
     ]
     return [
         *wrong,
-        Input(kind, "labels only", IGNORED, _forged(lambda _: []), probe=probe),
+        Input(kind, "labels only", LEFT_ALONE, _forged(lambda _: []), probe=probe),
         Input(kind, "label of one pool, owner of another", _MISMATCH, _two_pools, probe=probe),
         Input(kind, "owned by a claim of no one", IGNORED, _of_claim("nobody"), probe=probe),
         Input(kind, "owned by another namespace's claim", IGNORED, _of_claim("good-g-1"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tests.hostile.inputs import (
     BAD,
     IGNORED,
+    LEFT_ALONE,
     REFUSED,
     SECRET,
     SERVED,
@@ -283,10 +284,10 @@ def lives() -> list[Input]:
         ),
     }
     again: dict[str, tuple[Effect, Build]] = {
-        "made again without an owner": (IGNORED, _again({})),
+        "made again without an owner": (LEFT_ALONE, _again({})),
         "made again for another pool": (IGNORED, _again({"name": "pool-2", "uid": "other"})),
-        "made again ten times": (IGNORED, _again({}, times=10)),
-        "uid changed in place": (IGNORED, _changed_uid),
+        "made again ten times": (LEFT_ALONE, _again({}, times=10)),
+        "uid changed in place": (LEFT_ALONE, _changed_uid),
     }
     return [
         *table("sandbox deleting", rows, probe="probe"),

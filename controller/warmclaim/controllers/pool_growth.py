@@ -195,9 +195,10 @@ class PoolGrowth:
         for failure in failures:
             if not is_refusal(failure):
                 raise failure
-        pace.refused(self._clock.monotonic())
+        refusal, now_s = failures[0], self._clock.monotonic()
+        pace.refused(now_s, is_for_good=isinstance(refusal, PermanentError))
         memory.refused = blueprint
-        self._telemetry.create_refused(pool, memory, failures[0])
+        self._telemetry.create_refused(pool, memory, refusal)
 
     async def _create(
         self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinal: int

@@ -14,6 +14,8 @@ from typing import Final
 REFUSED_S_MIN: Final = 0.5
 REFUSED_S_MAX: Final = 30.0
 """A full quota tells nobody when it has room again, so it is asked as often as that."""
+REFUSED_FOR_GOOD_S: Final = 60.0
+"""The same request never succeeds; only a change elsewhere can help, such as of a webhook."""
 
 _ROUNDING: Final = 1e-9  # a token that is due must not be waited for once more
 _WAIT_S_MIN: Final = 0.001  # one that is shorter than the clock's steps would never end
@@ -92,12 +94,13 @@ class RefillPace:
         """One of them failed: one at a time again."""
         self._together = 1
 
-    def refused(self, now_s: float) -> None:
-        """The server does not want one: a pause, twice as long as the last one."""
+    def refused(self, now_s: float, *, is_for_good: bool = False) -> None:
+        """The server does not want one: a pause, twice as long as the last one, or the longest."""
         self.failed()
         doubled_s = max(2 * self._refused_pause_s, REFUSED_S_MIN)
         self._refused_pause_s = min(doubled_s, REFUSED_S_MAX)
-        self._refused_until_s = now_s + self._refused_pause_s
+        pause_s = REFUSED_FOR_GOOD_S if is_for_good else self._refused_pause_s
+        self._refused_until_s = now_s + pause_s
 
     def forgive(self, now_s: float) -> None:
         """What was refused is not what would be created now."""
