@@ -21,6 +21,7 @@ from warmclaim.testing.http_front import serve
 from warmclaim.testing.store import Commit
 
 Capture = pytest.CaptureFixture[str]
+DEV_FULL = Path("/dev/full")
 
 
 class Rig:
@@ -181,6 +182,22 @@ async def test_a_reader_that_leaves_ends_it_without_a_word(tmp_path: Path) -> No
         process.stdout._transport.close()  # type: ignore[attr-defined]
         assert await process.stderr.read() == b""
         assert await process.wait() == FAILED
+
+
+@pytest.mark.parametrize("number", [0, 1, 2_000])
+async def test_a_full_disk_is_said_on_one_line(tmp_path: Path, number: int) -> None:
+    async with rig(tmp_path) as world:
+        world.put_claims(number, filler_bytes=500)
+        with DEV_FULL.open("wb") as full:  # noqa: ASYNC230 - opening a device waits for nothing
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "warmclaim", "export", "claims"),
+                *("--kubeconfig", str(world.kubeconfig)),
+                stdout=full,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, err = await process.communicate()
+    assert err == b"warmclaim: cannot write to stdout: No space left on device\n"
+    assert process.returncode == FAILED
 
 
 async def test_what_objects_hold_passes_as_it_is(tmp_path: Path, capsys: Capture) -> None:

@@ -61,11 +61,13 @@ def export(kind: str, *, namespace: str, selector: str, as_lines: bool, kubeconf
     output = _Output(sys.stdout.buffer, resource, as_lines=as_lines)
     try:
         asyncio.run(_written(objects, output, transport))
-    except BrokenPipeError:
-        # The reader has what it wanted. At its end Python would flush, and complain.
+    except OSError as error:
+        # Of stdout: the transport wraps its own. At its end Python would try it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"{PROGRAM}: cannot write to stdout: {error.strerror}", file=sys.stderr)
         return FAILED
-    except (WarmclaimError, OSError) as error:
+    except WarmclaimError as error:
         problem = plain(str(error))
         if not output.count:
             raise UsageError(f"{resource} could not be read: {problem}") from None
