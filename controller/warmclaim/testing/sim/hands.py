@@ -40,6 +40,7 @@ _SWOLLEN: Final = "tenant.example/swollen"
 _HELD: Final = "tenant.example/held"
 _ROOM_BYTES: Final = 120
 _CHURN_MAX: Final = 25
+_RUSH: Final = 5
 
 
 class SimCluster(Cluster):
@@ -93,6 +94,7 @@ class Hands:
             "pool.scale": self._scale,
             "pool.renew": self._renew_pool,
             "template.edit": self._edit_template,
+            "template.rush": self._rush,
             "template.renew": self._renew_template,
             "template.swell": self._swell_template,
             "sandbox.delete": self._delete_sandbox,
@@ -207,6 +209,16 @@ class Hands:
         self._grip.patch(
             TEMPLATE, namespace, TEMPLATE_NAME, {"spec": {"podTemplate": {"spec": spec}}}
         )
+
+    def _rush(self, namespace: str, name: str, x: float) -> None:
+        """A template of pools that replace stale members is edited, and claims come just then."""
+        if not self._options.uses.recreate_share:
+            return
+        self._edit_template(namespace, name, x)
+        for number in range(_RUSH):
+            claim, which = f"rush-{int(x * 1000)}-{number}", (x + number / _RUSH) % 1
+            create = partial(self._tenants.create_claim, namespace, claim, which)
+            self._later_as(0.002 + number * 0.004, "tenant", create)
 
     def _renew_template(self, namespace: str, _name: str, x: float) -> None:
         self._grip.delete(TEMPLATE, namespace, TEMPLATE_NAME)

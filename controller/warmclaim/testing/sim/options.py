@@ -33,6 +33,7 @@ ACTS: Final = {
     "pool.strategy": 3.0,
     "template.edit": 3.0,
     "template.manage": 3.0,
+    "template.rush": 3.0,
     "template.renew": 1.5,
     "template.swell": 1.5,
     "namespace.renew": 1.0,
