@@ -11,7 +11,12 @@ from tests.views import NOW, a_claim, a_pool, a_sandbox, owned_by_pool
 from warmclaim.api import names
 from warmclaim.api.claim import Claim, ClaimStatus
 from warmclaim.api.conditions import ClaimReason
-from warmclaim.domain.claim_status import failed_status, mirrored_status, missing_status
+from warmclaim.domain.claim_status import (
+    expired_status,
+    failed_status,
+    mirrored_status,
+    missing_status,
+)
 from warmclaim.domain.patches import (
     create_reservation_patch,
     failure_patch,
@@ -130,6 +135,19 @@ class TestPublication:
         status = mirrored_status(claim, a_sandbox(owner=claim), NOW)
         with pytest.raises(PatchFailedError):
             applied(stored(a_claim(uid="second")), publication_patch(claim, status))
+
+    @pytest.mark.parametrize("had_status", [False, True])
+    def test_a_late_publication_is_refused_once_the_claim_is_over(self, had_status: bool) -> None:
+        blank = a_claim(resource_version="10")
+        failed = failed_status(blank, ClaimReason.WARM_POOL_NOT_FOUND, "none", NOW)
+        claim = msgspec.structs.replace(blank, status=failed if had_status else None)
+        late = publication_patch(claim, mirrored_status(claim, a_sandbox(owner=claim), NOW))
+        over = msgspec.structs.replace(
+            a_claim(resource_version="11"),
+            status=expired_status(claim, "over", NOW, keeps_sandbox=False),
+        )
+        with pytest.raises(PatchFailedError):
+            applied(stored(over), late)
 
     def test_a_failure_never_overwrites_a_publication(self) -> None:
         claim = a_claim()

@@ -95,8 +95,16 @@ def _pod_change(claim: Claim, keeps_eviction_mark: bool) -> PodMetadataChange:
 
 
 def publication_patch(claim: Claim, status: ClaimStatus) -> list[Operation]:
-    """The claim's status names its sandbox, if it names none. For the status subresource."""
-    return [_test("/metadata/uid", claim.metadata.uid), *_unpublished(claim, status)]
+    """The claim's status names its sandbox, if it names none. For the status subresource.
+
+    A write of this kind that lands late must not name a sandbox that was deleted since, as the
+    claim's time was over. That is said in the status before: a claim that had no status has one
+    then, and of one that had, the whole version is tested.
+    """
+    seen = [_test("/metadata/uid", claim.metadata.uid)]
+    if claim.status is not None:
+        seen.append(_test("/metadata/resourceVersion", claim.metadata.resource_version))
+    return [*seen, *_unpublished(claim, status)]
 
 
 def failure_patch(claim: Claim, status: ClaimStatus) -> list[Operation]:
