@@ -130,3 +130,20 @@ def test_a_sandbox_with_an_end_of_its_own(reason: str, policy: str, promises: li
     court.adopt(name, "c", merge=merge)
     court.delete(SANDBOXES, name)
     assert court.promises == promises
+
+
+@pytest.mark.parametrize(("has_end", "promises"), [(True, []), (False, ["S4", "S3"])])
+def test_a_publication_just_after_a_sandbox_went_by_itself(
+    has_end: bool, promises: list[str]
+) -> None:
+    court = Court()
+    name = court.handed_over()
+    merge: Json = {
+        "spec": {"shutdownTime": builders.T0 if has_end else None, "shutdownPolicy": "Delete"},
+        "status": {"conditions": [builders.a_condition("Ready", "False", reason="SandboxExpired")]},
+    }
+    court.adopt(name, "c", merge=merge)
+    court.delete(SANDBOXES, name)
+    court.claim("c")
+    court.claim("c", shows=name)
+    assert court.promises == promises

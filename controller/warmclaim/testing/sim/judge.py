@@ -24,7 +24,7 @@ from warmclaim.seams import Clock
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.sim.lifetimes import LAG_S_MAX, Lifetimes, goes_by_itself, says_over
 from warmclaim.testing.sim.objects import Owner, controller_of, is_deleting, published_by
-from warmclaim.testing.sim.trace import LATE, Attribution, is_manager
+from warmclaim.testing.sim.trace import LATE, WORLD, Attribution, is_manager
 from warmclaim.testing.store import Commit, ObjectStore, Verb
 
 CLAIMS, POOLS, SANDBOXES = str(CLAIM), str(POOL), str(SANDBOX)
@@ -194,7 +194,9 @@ class Judge:
         was_sound = not is_deleting(commit.before)
         is_sound = after == before and not is_deleting(commit.object)
         if was_sound and not is_sound:
-            self._lost[commit.key] = _Loss(before.uid, self._clock.monotonic(), who)
+            # What ends by its own word is as if a third party had taken it.
+            taker = WORLD if goes_by_itself(commit.before) else who
+            self._lost[commit.key] = _Loss(before.uid, self._clock.monotonic(), taker)
 
     # ------------------------------------------------------------------ pools
 
