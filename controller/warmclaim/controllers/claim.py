@@ -108,7 +108,9 @@ class ClaimReconciler:
         """Whether the claim is gone and nothing is kept of it any more. A reservation whose outcome
         is unknown is kept: its sandbox stays in flight until it was read back."""
         record = self.records.find(key)
-        if key in self._caches.claims.store or (record is not None and record.pending is not None):
+        pending = record.pending if record is not None else None
+        is_unknown = pending is not None and not pending.is_resolved
+        if key in self._caches.claims.store or is_unknown:
             return False
         self._leave(key)
         self.records.drop(key)
