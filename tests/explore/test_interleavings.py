@@ -40,7 +40,6 @@ ORDERS_MIN = comb(16, 8)
 # Where old views make most orders, so many losses for one are left to WARMCLAIM_LOST_ANSWERS=all.
 SHARES = {
     "claims-deaf-crossed-sandboxes": 256,
-    "batches-deaf": 256,
     "pool-prompt": 64,
     "pool-deaf": 64,
 }

@@ -26,7 +26,14 @@ from warmclaim.testing.sim.case import Action, Options
 from warmclaim.testing.sim.enemies import Act, Enemies
 from warmclaim.testing.sim.grip import Grip
 from warmclaim.testing.sim.inherited import leave_behind
-from warmclaim.testing.sim.objects import is_deleting, part, parts, published_by, ready_of
+from warmclaim.testing.sim.objects import (
+    controller_of,
+    is_deleting,
+    part,
+    parts,
+    published_by,
+    ready_of,
+)
 from warmclaim.testing.sim.tenants import Tenants
 from warmclaim.testing.sim.trace import WORLD, Attribution
 from warmclaim.testing.sim.workload import namespace_name, pool_target, pools_of
@@ -285,15 +292,21 @@ class Hands:
 
     def _hold_sandbox(self, _namespace: str, _name: str, x: float) -> None:
         """Some sandbox gets a finalizer, and may not go before `let_go`; half of them are told
-        to."""
-        found = self._grip.some(SANDBOX, x)
+        to, and these are members, where there are any: claims have most of all sandboxes."""
+        goes = x * 7 % 1 < 0.5
+        found = (goes and self._some_member(x)) or self._grip.some(SANDBOX, x)
         if found is None or is_deleting(found):
             return
         metadata = found["metadata"]
         held = sorted({*metadata.get("finalizers", []), _HELD})
         self._grip.patch_found(SANDBOX, found, {"metadata": {"finalizers": held}})
-        if x * 7 % 1 < 0.5:
+        if goes:
             self._grip.delete(SANDBOX, metadata["namespace"], metadata["name"])
+
+    def _some_member(self, x: float) -> Json | None:
+        owned = ((found, controller_of(found)) for found in self._grip.all(SANDBOX))
+        members = [found for found, owner in owned if owner and owner.kind == POOL.kind]
+        return members[int(x * len(members))] if members else None
 
     def _release(self, found: Json) -> None:
         finalizers = found["metadata"].get("finalizers", [])
