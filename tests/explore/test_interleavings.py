@@ -20,7 +20,7 @@ from tests.explore.sizes import JOBS, LOST_ANSWERS, LOST_SEED
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.controllers import claim as claim_controller
-from warmclaim.controllers import hand_over, pool
+from warmclaim.controllers import hand_over, pool, pool_growth
 from warmclaim.controllers.pool_members import PoolMemory
 from warmclaim.domain import patches
 from warmclaim.domain.patches import Operation
@@ -188,7 +188,7 @@ def test_a_leader_that_counts_with_an_old_view_is_found(monkeypatch: pytest.Monk
         """Take the cache for complete."""
         memory.is_sure = True
 
-    monkeypatch.setattr(pool.PoolReconciler, "_make_sure", believe)
+    monkeypatch.setattr(pool_growth.PoolGrowth, "_make_sure", believe)
     assert found("batches-deaf") == "S6"
 
 
