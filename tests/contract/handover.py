@@ -132,7 +132,9 @@ def naming(name: str) -> ClaimStatus:
 FRESH = view(claim("one"), "one", Claim)
 WAITING_STATUS: Json = {"conditions": [ready("False", "Waiting")]}
 FAILED = as_status(WAITING_STATUS)
-WAITING = view({**claim("one"), "status": WAITING_STATUS}, "one", Claim)
+WAITING = view(
+    {**claim("one", resourceVersion="$waiting.rv"), "status": WAITING_STATUS}, "one", Claim
+)
 PUBLISHED = view(
     {**claim("one"), "status": {**WAITING_STATUS, "sandbox": {"name": "a"}}}, "one", Claim
 )
@@ -143,7 +145,12 @@ PUBLICATIONS = (
     case(
         "a publication on a fresh claim is written once",
         CLAIM,
-        sends("claims/one/status", patches.publication_patch(FRESH, naming("a")), has=NAMES_A),
+        sends(
+            "claims/one/status",
+            patches.publication_patch(FRESH, naming("a")),
+            has=NAMES_A,
+            save="waiting",
+        ),
         sends("claims/one/status", patches.publication_patch(FRESH, naming("b")), 422),
         sends("claims/one/status", patches.publication_patch(WAITING, naming("b")), 422),
         get("claims/one", has=NAMES_A),
@@ -151,11 +158,18 @@ PUBLICATIONS = (
     case(
         "a publication on a claim with a status is written once",
         CLAIM,
-        merge("claims/one/status", {"status": WAITING_STATUS}),
+        merge("claims/one/status", {"status": WAITING_STATUS}, save="waiting"),
         sends("claims/one/status", patches.publication_patch(FRESH, naming("b")), 422),
         sends("claims/one/status", patches.publication_patch(WAITING, naming("a")), has=NAMES_A),
         sends("claims/one/status", patches.publication_patch(WAITING, naming("b")), 422),
         get("claims/one", has=NAMES_A),
+    ),
+    case(
+        "a publication on a claim that was written since it was seen is refused",
+        CLAIM,
+        merge("claims/one/status", {"status": WAITING_STATUS}, save="waiting"),
+        merge("claims/one", {"metadata": {"labels": {"a": "b"}}}),
+        sends("claims/one/status", patches.publication_patch(WAITING, naming("a")), 422),
     ),
     case(
         "a publication sent twice holds once",
@@ -179,6 +193,7 @@ PUBLICATIONS = (
             "claims/one/status",
             patches.failure_patch(FRESH, FAILED),
             has={"status": {"conditions": [{"reason": "Waiting"}]}},
+            save="waiting",
         ),
         sends("claims/one/status", patches.publication_patch(WAITING, naming("a")), has=NAMES_A),
         sends(
