@@ -31,6 +31,8 @@ class Timing:
     retry_s: float = 1.0
     watch_silence_s: float = 15.0
     """The default of 70 s is longer than a round: a half-open watch would be all of it."""
+    readiness_grace_s: float = 30.0
+    """KWOK gives a pod up whose status it could not write; then its sandbox is to be replaced."""
 
     @property
     def flags(self) -> list[str]:
@@ -40,6 +42,7 @@ class Timing:
             f"--leader-elect-renew-deadline={self.renew_deadline_s:g}s",
             f"--leader-elect-retry-period={self.retry_s:g}s",
             f"--watch-silence-max={self.watch_silence_s:g}s",
+            f"--sandbox-warm-pool-readiness-grace-period={self.readiness_grace_s:g}s",
         ]
 
 

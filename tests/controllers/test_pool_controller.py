@@ -27,7 +27,7 @@ from tests.controllers.pool_world import (
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.resources import TEMPLATE, Resource
-from warmclaim.seams import Request
+from warmclaim.seams import Request, Response
 from warmclaim.settings import LeaseSettings
 from warmclaim.testing.builders import (
     a_claim,
@@ -60,6 +60,32 @@ def test_status_counts_members_and_is_written_rarely_while_filling() -> None:
         assert status is not None
         assert (status.replicas, status.ready_replicas) == (50, 0)
         assert len([w for w in world.writes() if "sandboxwarmpools/status" in w]) <= 3
+
+    virtual(scenario, **POOLS)
+
+
+def test_a_status_that_a_webhook_undid_is_written_again() -> None:
+    async def scenario(world: AppWorld) -> None:
+        undone: list[str] = []
+
+        async def undo(request: Request) -> Response | None:
+            found = world.server.cluster.store.get(str(POOL), f"{NAMESPACE}/pool")
+            is_last = b'"replicas":3' in (request.body or b"")
+            if undone or not is_last or not request.path.endswith("/status"):
+                return None
+            assert found is not None
+            undone.append(request.path)
+            body = msgspec.json.encode(found.object)
+            return Response(200, body, {"content-type": "application/json"})
+
+        world.faults.before = undo
+        start(world, 3)
+        await fills(world, 3)
+        await world.run_for(5)
+        status = (await pool(world)).status
+        assert undone
+        assert status is not None
+        assert status.replicas == 3
 
     virtual(scenario, **POOLS)
 

@@ -22,7 +22,13 @@ CRDS = agent_sandbox_crds()
 
 @pytest.mark.parametrize(
     ("name", "bound"),
-    [("claim records", 1), ("sandbox keys", 2), ("pool memories", 1), ("event series", 4)],
+    [
+        ("claim journal", 1),
+        ("claim records", 3),
+        ("sandbox keys", 2),
+        ("pool memories", 1),
+        ("event series", 4),
+    ],
 )
 def test_a_memory_of_more_than_lives_is_found(name: str, bound: int) -> None:
     wired = Wired()

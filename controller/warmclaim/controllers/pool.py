@@ -295,6 +295,8 @@ class PoolReconciler:
             self._caches.pools.observe_absent(key, pool.metadata.uid)
         else:
             self._caches.pools.observe(written)
+            if written.status != status:  # a webhook had its way; with a back-off it is told again
+                raise ConflictError(409, "Conflict", f"the status of {key} was stored otherwise")
         return DONE
 
 

@@ -24,9 +24,11 @@ TASKS_OF_AN_APP: Final = 24
 
 _SERIES: Final = "event series"
 
-# By what keeps it: of which kinds the living objects bound it.
+# By what keeps it: of which kinds the living objects bound it. What a manager that lost its
+# leadership does not know of a reservation, it keeps with the sandbox until it leads again, also
+# where the claim is gone: it may send nothing, so it cannot read it back.
 _KINDS: Final[Mapping[str, tuple[Resource[object], ...]]] = {
-    "claim records": (CLAIM,),
+    "claim records": (CLAIM, SANDBOX),
     "claim journal": (CLAIM,),
     "waiting claims": (CLAIM,),
     "warm sandboxes": (SANDBOX,),
@@ -35,7 +37,7 @@ _KINDS: Final[Mapping[str, tuple[Resource[object], ...]]] = {
     "blueprints": (TEMPLATE,),
     "sandbox memories": (SANDBOX,),
     _SERIES: (CLAIM, POOL, SANDBOX),
-    "sandboxclaim keys": (CLAIM,),
+    "sandboxclaim keys": (CLAIM, SANDBOX),
     "sandboxclaim back-offs": (CLAIM,),
     "claim-marks keys": (CLAIM,),
     "claim-marks back-offs": (CLAIM,),
