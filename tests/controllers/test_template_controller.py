@@ -13,7 +13,7 @@ from warmclaim.api.names import LABEL_TEMPLATE_REF, name_hash
 from warmclaim.api.resources import CLAIM, NETWORK_POLICY, TEMPLATE
 from warmclaim.domain.network_policy import policy_name
 from warmclaim.errors import UnknownOutcomeError
-from warmclaim.seams import Response
+from warmclaim.seams import Request, Response
 from warmclaim.settings import LeaseSettings
 from warmclaim.testing.builders import a_claim, a_template, an_object, an_owner
 from warmclaim.testing.json_values import Json
@@ -126,6 +126,23 @@ def test_a_label_that_a_webhook_undid_is_written_again() -> None:
         await world.run_for(1)
         template = await world.hand.get(TEMPLATE, ObjectKey(NAMESPACE, "web"))
         assert template.metadata.labels[LABEL_TEMPLATE_REF] == name_hash("web")
+
+    virtual(scenario, **ONLY)
+
+
+def test_what_the_answer_about_the_label_brings_counts_for_the_policy() -> None:
+    async def scenario(world: AppWorld) -> None:
+        edits = [a_template("web", merge={"spec": {"networkPolicyManagement": "Unmanaged"}})]
+
+        async def edit(request: Request) -> None:
+            if request.method == "PATCH" and "/sandboxtemplates/" in request.path and edits:
+                world.put(edits.pop())
+
+        world.faults.before = edit
+        world.put(a_template("web"))
+        await world.run_for(5)
+        assert not edits
+        assert not [line for line in world.writes() if line.startswith("create networkpolicies")]
 
     virtual(scenario, **ONLY)
 

