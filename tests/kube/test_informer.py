@@ -187,11 +187,12 @@ def test_absence_of_another_uid_leaves_the_new_object_alone(rig: Rig) -> None:
     assert rig.cached() == "a11 b5"
 
 
-def test_absence_without_a_uid_means_what_is_cached(rig: Rig) -> None:
-    rig.informer.observe_absent(key("a"))
+def test_what_is_absent_does_not_come_back_by_a_late_event(rig: Rig) -> None:
+    rig.informer.observe_absent(key("a"), "uid-a")
     rig.informer.put(widget("a", 11))
     assert rig.cached() == "b5"
-    rig.informer.observe_absent(key("never"))
+    rig.informer.observe_absent(key("never"), "uid-never")
+    assert rig.cached() == "b5"
 
 
 def test_absence_outlives_a_list_that_began_before_it(rig: Rig) -> None:

@@ -147,9 +147,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def ended(self, name: str, namespace: str, number: int) -> None:
         self.informer.gone(ObjectKey(namespace, name), f"{name}-{number}", self.next_version())
 
-    @rule(name=NAMES, namespace=NAMESPACES)
-    def found_absent(self, name: str, namespace: str) -> None:
-        self.informer.observe_absent(ObjectKey(namespace, name))
+    @rule(name=NAMES, namespace=NAMESPACES, number=st.integers(1, 2))
+    def found_absent(self, name: str, namespace: str, number: int) -> None:
+        self.informer.observe_absent(ObjectKey(namespace, name), f"{name}-{number}")
 
     @rule(found=st.lists(sandboxes(), max_size=6), is_reset=st.booleans())
     def listed(self, found: list[Sandbox], is_reset: bool) -> None:

@@ -167,19 +167,16 @@ class Informer(Generic[T]):
         if is_news:
             self._take(obj, is_own=True)
 
-    def observe_absent(self, key: ObjectKey, uid: str | None = None) -> None:
-        """An authoritative read said that the object does not exist.
+    def observe_absent(self, key: ObjectKey, uid: str) -> None:
+        """An authoritative answer said that this very object does not exist.
 
-        With `uid` (give it wherever it is known) an object that has the name by now but another
-        uid is left alone, and no late event brings the uid back. Without, whatever is cached
-        under the key is taken for the one that is gone.
+        One that has the name by now but another uid is left alone: the watch may have told of it
+        while the answer was on its way. No late event brings the uid back.
         """
         cached = self.store.get(key)
-        if cached is not None and uid in (None, cached.metadata.uid):
-            uid = cached.metadata.uid
+        if cached is not None and cached.metadata.uid == uid:
             self._drop(key)
-        if uid:
-            _note(self._gone_uids, uid)
+        _note(self._gone_uids, uid)
 
     # ReflectorSink: called by the reflector only.
 
