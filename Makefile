@@ -23,7 +23,19 @@ $(VENV)/run: requirements/run.txt requirements/build.txt pyproject.toml | $(VENV
 	@$(PIP) install --quiet --no-build-isolation --no-deps --no-index --editable .
 	@touch $@
 
-$(VENV)/test: $(VENV)/run requirements/test.txt
+$(VENV)/archive: $(VENV)/run requirements/archive.txt
+	@echo "installing pyarrow and duckdb"
+	@$(INSTALL) -r requirements/archive.txt
+	@touch $@
+
+# An S3 server for the tests, in a folder and a process of its own: its packages and ours do not go together.
+$(VENV)/s3server/installed: requirements/s3server.txt | $(VENV)/created
+	@echo "installing the tests' S3 server"
+	@rm -rf $(@D)
+	@$(INSTALL) --no-deps --target $(@D) -r $<
+	@touch $@
+
+$(VENV)/test: $(VENV)/run requirements/test.txt $(VENV)/s3server/installed
 	@echo "installing the test packages"
 	@$(INSTALL) -r requirements/test.txt
 	@touch $@
