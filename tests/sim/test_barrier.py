@@ -234,6 +234,19 @@ def test_a_claim_that_was_told_to_be_over_loses_what_it_shows() -> None:
     assert story.promises == []
 
 
+def test_what_was_told_of_a_claim_is_old_once_its_time_is_over() -> None:
+    story = Story()
+    story.begin()
+    story.reserve("w1")
+    story.publish("w1")
+    story.get(CLAIM, "c")
+    # Another leader wrote it after that read, and the watch was quicker than the read's answer.
+    over = {"conditions": [builders.a_condition("Ready", "False", reason="ClaimExpired")]}
+    story.put(in_ns(builders.a_claim, "c", sandbox="w1", merge={"status": over}))
+    story.remove("w1", uid="w1-uid")
+    assert story.promises == []
+
+
 def test_taking_back_another_name_that_came_in_between_changes_nothing() -> None:
     story = Story()
     story.begin()

@@ -16,7 +16,7 @@ from it are a breach, at the moment of their sending:
 * a delete that names no uid; one of a sandbox at a version before the one at which the process
   was told that a claim owns it, while it does; one of a pool's member at any version; one of a
   sandbox that the process was told the claim shows, and it does, unless it was told in the same
-  breath that the claim's time is over.
+  breath that the claim's time is over, or that is so on the server.
 
 And the reads that must come first: a cold create, a reclaim (the delete of a claim's sandbox at
 any version) and a name taken back are sent only in a pass that got the claim from the server.
@@ -36,6 +36,7 @@ from warmclaim.api.resources import CLAIM, POOL, SANDBOX
 from warmclaim.domain.reservation import Reservation, member_name, parse_reservation
 from warmclaim.seams import Response
 from warmclaim.testing.json_values import Json
+from warmclaim.testing.sim.lifetimes import says_over
 from warmclaim.testing.sim.objects import (
     Owner,
     controller_of,
@@ -226,7 +227,9 @@ class Barrier:
         name = exchange.place.name
         claim = self._live(CLAIMS, f"{exchange.place.namespace}/{owner.name}", owner.uid)
         shown = _told_shown(exchange, known, owner.uid)
-        if shown is not None and shown.name == name == published_by(claim) and not shown.is_over:
+        if shown is None or shown.is_over or says_over(claim):
+            return
+        if shown.name == name == published_by(claim):
             self._report("S8", f"{exchange}: {owner.name} was told to show it")
 
     def _publishing(self, exchange: Exchange, known: _Knowledge) -> None:
