@@ -2,7 +2,7 @@
 
 import pytest
 
-from warmqueue import Place, PoolKey, QueueStatistics, SandboxKey, Taken, WarmDirectory
+from warmqueue import Depth, Place, PoolKey, QueueStatistics, SandboxKey, Taken, WarmDirectory
 
 P, Q = PoolKey("ns", "p"), PoolKey("ns", "q")
 A, B, C = (SandboxKey("ns", name) for name in "abc")
@@ -96,6 +96,7 @@ class TestD2EmptyPoolsGo:
         assert directory.take(Q) is None
         assert directory.statistics(Q) == QueueStatistics()
         assert directory.nodes(Q) == {}
+        assert directory.depth(Q) == Depth(0, 0, 0)
         directory.drop_pool(Q)
         assert list(directory.pools()) == [P]
 

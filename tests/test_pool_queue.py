@@ -11,6 +11,7 @@ import pytest
 
 from warmqueue import (
     AlreadyResolvedError,
+    Depth,
     Place,
     QueueStatistics,
     SandboxKey,
@@ -124,6 +125,15 @@ class TestP1OnePlace:
         assert queue.nodes() == {"n1": 2, "n2": 1}
         take(queue)
         assert queue.nodes() == {"n1": 1, "n2": 1}
+
+    def test_depth_is_of_the_tier_that_is_picked_from(self) -> None:
+        queue = WarmQueue()
+        for key, node, is_ready in ((A, "n1", False), (B, "n1", False), (C, "n2", True)):
+            offer(queue, key, node, is_ready=is_ready)
+        hold(queue, D, "n2")
+        assert queue.depth() == Depth(waiting=3, best_node=1, second_node=0)
+        take(queue)
+        assert queue.depth() == Depth(waiting=2, best_node=2, second_node=0)
 
 
 class TestP2OneOwner:

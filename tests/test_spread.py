@@ -69,6 +69,21 @@ def test_nodes_counts_what_has_a_node() -> None:
     assert len(spread) == 3
 
 
+@pytest.mark.parametrize(
+    ("nodes", "counts"),
+    [
+        pytest.param("", (0, 0), id="empty"),
+        pytest.param("--", (0, 0), id="without a node"),
+        pytest.param("aa-", (2, 0), id="one node"),
+        pytest.param("abbcccb", (3, 3), id="equal ones"),
+        pytest.param("abbccc", (3, 2), id="three nodes"),
+    ],
+)
+def test_the_two_fullest_nodes_are_counted(nodes: str, counts: tuple[int, int]) -> None:
+    spread = spread_of(*(None if node == "-" else node for node in nodes))
+    assert spread.two_fullest() == counts
+
+
 def test_entries_lists_them_by_arrival() -> None:
     assert [e.arrival for e in spread_of("b", None, "a").entries()] == [1, 2, 3]
 

@@ -13,7 +13,7 @@ from warmqueue.backoff import Backoff, TokenBucket
 from warmqueue.directory import WarmDirectory
 from warmqueue.entry import Place, WarmEntry
 from warmqueue.keys import PoolKey, SandboxKey
-from warmqueue.pool_queue import QueueStatistics, WarmQueue
+from warmqueue.pool_queue import Depth, QueueStatistics, WarmQueue
 from warmqueue.taken import AlreadyResolvedError, Taken
 from warmqueue.waiting import WaitingLine
 from warmqueue.workqueue import (
@@ -28,6 +28,7 @@ from warmqueue.workqueue import (
 __all__ = [
     "AlreadyResolvedError",
     "Backoff",
+    "Depth",
     "Lane",
     "NotWorkedError",
     "Place",

@@ -13,7 +13,7 @@ from functools import partial
 
 from warmqueue.entry import Place, WarmEntry
 from warmqueue.keys import PoolKey, SandboxKey
-from warmqueue.pool_queue import QueueStatistics, WarmQueue
+from warmqueue.pool_queue import Depth, QueueStatistics, WarmQueue
 from warmqueue.taken import Taken
 
 
@@ -103,6 +103,11 @@ class WarmDirectory:
         """Waiting entries of a pool per node; empty for an unknown pool. O(nodes)."""
         queue = self._queues.get(pool)
         return {} if queue is None else queue.nodes()
+
+    def depth(self, pool: PoolKey) -> Depth:
+        """As `WarmQueue.depth`; zeros for an unknown pool. O(1)."""
+        queue = self._queues.get(pool)
+        return Depth() if queue is None else queue.depth()
 
     def waiting_on(self, pool: PoolKey, node: str | None) -> int:
         """As `WarmQueue.waiting_on`; 0 for an unknown pool. O(1)."""

@@ -26,6 +26,7 @@ P9 Out of turn. `take_named` gives one entry by name, also a held one, unless it
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from warmqueue.entry import Place, WarmEntry
 from warmqueue.keys import SandboxKey
@@ -56,6 +57,15 @@ class QueueStatistics:
     def total(self) -> int:
         """All entries the queue knows."""
         return self.unpromised + self.in_flight
+
+
+class Depth(NamedTuple):
+    """What waits in a pool, and on the first and the second node of the tier that is picked from:
+    0 for a node that there is not."""
+
+    waiting: int = 0
+    best_node: int = 0
+    second_node: int = 0
 
 
 class _Seat:
@@ -208,6 +218,13 @@ class WarmQueue:
         for node, count in self._not_ready.nodes().items():
             counts[node] = counts.get(node, 0) + count
         return counts
+
+    def depth(self) -> Depth:
+        """What `take` would pick from now. O(1)."""
+        tally = self._tally
+        tier = self._ready if tally[Place.READY] else self._not_ready
+        best_node, second_node = tier.two_fullest()
+        return Depth(tally[Place.READY] + tally[Place.NOT_READY], best_node, second_node)
 
     def waiting_on(self, node: str | None) -> int:
         """Waiting entries of a node, or those without one, ready and not ready together. O(1)."""

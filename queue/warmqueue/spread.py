@@ -86,6 +86,13 @@ class NodeSpread:
         line = self._lines.get(node)
         return 0 if line is None else len(line)
 
+    def two_fullest(self) -> tuple[int, int]:
+        """Entries of the first node by the pick rule, and of the second; 0 where there is none.
+        O(1)."""
+        ranks = self._ranks
+        first = -ranks[0].remaining_negated if ranks else 0
+        return first, -ranks[1].remaining_negated if len(ranks) > 1 else 0
+
     def entries(self) -> list[WarmEntry]:
         """All entries by arrival. O(n log n)."""
         return [self._entries[arrival] for arrival in sorted(self._entries)]

@@ -73,6 +73,9 @@ class Loaded:
         assert taken is not None
         taken.settle()
 
+    def depth(self) -> None:
+        assert self.queue.depth().waiting
+
     def statistics(self) -> None:
         assert self.queue.statistics().total == len(self.queue)
 
@@ -87,6 +90,7 @@ MOVES: list[Move] = [
     Loaded.take,
     Loaded.take_and_give_back,
     Loaded.take_and_settle,
+    Loaded.depth,
     Loaded.statistics,
 ]
 each_move = pytest.mark.parametrize("move", MOVES, ids=lambda move: move.__name__)

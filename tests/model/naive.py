@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from warmqueue import Lane, Place, SandboxKey, WarmEntry
+from warmqueue import Depth, Lane, Place, SandboxKey, WarmEntry
 
 
 def pick(waiting: Iterable[WarmEntry]) -> WarmEntry | None:
@@ -19,6 +19,14 @@ def pick(waiting: Iterable[WarmEntry]) -> WarmEntry | None:
     return min(
         oldest.values(), key=lambda entry: (-remaining[entry.node], entry.arrival), default=nodeless
     )
+
+
+def depth(waiting: Iterable[WarmEntry]) -> Depth:
+    """What is picked from: recount all."""
+    waiting = list(waiting)
+    tier = [entry for entry in waiting if entry.is_ready] or waiting
+    counts = sorted(Counter(entry.node for entry in tier if entry.node).values(), reverse=True)
+    return Depth(len(waiting), *[*counts, 0, 0][:2])
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,14 @@ class NaiveQueue:
     def hold(self, key: SandboxKey, uid: str, *, node: str | None) -> None:
         self._learn(key, uid, node, False, has_address=False)
 
+    def waiting(self) -> list[WarmEntry]:
+        """What may be picked."""
+        free = (Place.READY, Place.NOT_READY)
+        return [row.entry for row in self.rows.values() if row.place in free]
+
     def take(self) -> tuple[WarmEntry, int] | None:
         """The entry picked, and a number for its flight."""
-        free = (Place.READY, Place.NOT_READY)
-        entry = pick(row.entry for row in self.rows.values() if row.place in free)
+        entry = pick(self.waiting())
         if entry is None:
             return None
         return entry, self._fly(entry.key)

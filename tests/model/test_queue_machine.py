@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.model.naive import NaiveQueue, Row
+from tests.model.naive import NaiveQueue, Row, depth
 from tests.model.sizes import MACHINE
 
 from warmqueue import Place, PoolKey, QueueStatistics, SandboxKey, Taken, WarmDirectory, WarmEntry
@@ -131,6 +131,7 @@ class DirectoryMachine(RuleBasedStateMachine):
         assert len(self.directory) == sum(len(naive.rows) for naive in self.naive.values())
         for pool, naive in self.naive.items():
             assert self.directory.statistics(pool) == count(naive.rows.values())
+            assert self.directory.depth(pool) == depth(naive.waiting())
             for key, row in naive.rows.items():
                 assert self.directory.pool_of(key) == pool
                 assert self.directory.entry_of(key) == row.entry
