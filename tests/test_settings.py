@@ -50,6 +50,7 @@ def test_the_defaults_are_within_their_limits() -> None:
         ("zap-time-encoding", "compat.log_time_encoding", "sundial"),
         ("metrics-bind-address", "serving.metrics_address", "8080"),
         ("health-probe-bind-address", "serving.probe_address", "::1:8080"),
+        ("diagnostics-bind-address", "serving.diagnostics_address", "8082"),
         ("cluster-domain", "sandboxes.cluster_domain", "a b"),
         ("namespaces", "namespaces", ("Team B",)),
         ("namespaces", "namespaces", ("team-a", "team-b")),

@@ -19,6 +19,7 @@ WarmclaimError
 ├── UnknownOutcomeError     applied or not: read back, never guess
 ├── StreamError             a watch broke or made no sense: resume from the last version
 ├── BrokenListError         a list is cut, or holds what is no object: nothing of it counts
+├── BrokenSnapshotError     a file is no snapshot, or one that is cut: nothing of it is used
 └── InvariantError          ours: a promise would be broken; refuse the step, count it
 """
 
@@ -112,6 +113,10 @@ class StreamError(WarmclaimError):
 
 class BrokenListError(WarmclaimError):
     """What should be a list is not a whole one; what was read of it must be dropped."""
+
+
+class BrokenSnapshotError(WarmclaimError):
+    """What should be a snapshot is none, or not a whole one; the message says what is wrong."""
 
 
 def means_no_service(error: BaseException) -> bool:

@@ -130,6 +130,7 @@ class ServingSettings:
 
     metrics_address: str = ":8080"
     probe_address: str = ":8081"
+    diagnostics_address: str = ""
     shutdown_s_max: float = 30.0
     traces: bool = False
 
@@ -291,6 +292,7 @@ def _check_words(s: Settings) -> None:
     for flag, address in (
         ("metrics-bind-address", s.serving.metrics_address),
         ("health-probe-bind-address", s.serving.probe_address),
+        ("diagnostics-bind-address", s.serving.diagnostics_address),
     ):
         try:
             bind_address(address)

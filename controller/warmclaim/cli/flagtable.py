@@ -2,49 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from warmclaim.cli.flag import GROUPS, Flag
 from warmclaim.cli.flagvalues import Kind
+from warmclaim.cli.unusedflags import UNUSED_FLAGS
 
-GROUPS = (
-    "What runs",
-    "API server",
-    "Leader election",
-    "Claims",
-    "Warm pools",
-    "Sandboxes",
-    "Serving and logs",
-    "Conversion webhook",
-    "Accepted for the Go manager's sake, without effect",
-)
-_WHAT, _API, _LEASE, _CLAIMS, _POOLS, _SANDBOXES, _SERVING, _WEBHOOK, _UNUSED = GROUPS
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One flag. `place` is the setting that it fills, as "group.name"; "" for the three that steer
-    the parsing itself."""
-
-    name: str
-    kind: Kind
-    group: str
-    place: str
-    help: str
-
-    @property
-    def is_used(self) -> bool:
-        """Whether the flag has any effect here."""
-        return self.group != _UNUSED
-
-
-_BY_PURPOSE = "Connections are limited by purpose: --claim-connections and its neighbours."
-_NO_RATE = "There is no limit by rate; the server's own flow control and its 429 are obeyed."
-_NO_PPROF = "There are no Go profiles here."
-
-
-def _unused(name: str, kind: Kind, setting: str, reason: str) -> Flag:
-    return Flag(name, kind, _UNUSED, f"compat.{setting}", reason)
-
+_WHAT, _API, _LEASE, _CLAIMS, _POOLS, _SANDBOXES, _SERVING, _WEBHOOK, _ = GROUPS
 
 FLAGS: tuple[Flag, ...] = (
     Flag("version", Kind.BOOL, _WHAT, "", "Print the version and exit."),
@@ -303,6 +265,13 @@ FLAGS: tuple[Flag, ...] = (
         "Where /healthz, /livez and /readyz are served; 0 is off.",
     ),
     Flag(
+        "diagnostics-bind-address",
+        Kind.TEXT,
+        _SERVING,
+        "serving.diagnostics_address",
+        "Where /get-snapshot is served, to this machine or pod alone; empty or 0 is off.",
+    ),
+    Flag(
         "shutdown-timeout",
         Kind.DURATION,
         _SERVING,
@@ -364,36 +333,5 @@ FLAGS: tuple[Flag, ...] = (
         "webhook.namespace",
         "Namespace of that Service and of the Secret with the certificate.",
     ),
-    _unused("api-connections", Kind.INT, "api_connections", _BY_PURPOSE),
-    _unused("separate-watch-connection", Kind.BOOL, "separate_watch_connection", _BY_PURPOSE),
-    _unused(
-        "cache-label-selectors",
-        Kind.BOOL,
-        "caches_by_label",
-        "Only Pods and Services with the tracking label are watched in any case.",
-    ),
-    _unused("kube-api-qps", Kind.FLOAT, "api_qps", _NO_RATE),
-    _unused("kube-api-burst", Kind.INT, "api_burst", _NO_RATE),
-    _unused("enable-pprof", Kind.BOOL, "pprof", _NO_PPROF),
-    _unused("enable-pprof-debug", Kind.BOOL, "pprof_debug", _NO_PPROF),
-    _unused("pprof-block-profile-rate", Kind.INT, "pprof_block_profile_rate", _NO_PPROF),
-    _unused("pprof-mutex-profile-fraction", Kind.INT, "pprof_mutex_profile_fraction", _NO_PPROF),
-    _unused(
-        "zap-devel",
-        Kind.BOOL,
-        "log_devel",
-        "Use --zap-encoder=console --zap-log-level=debug instead.",
-    ),
-    _unused(
-        "zap-stacktrace-level",
-        Kind.LEVEL,
-        "log_stacktrace_level",
-        "The record of an exception always has its stack.",
-    ),
-    _unused(
-        "zap-time-encoding",
-        Kind.TEXT,
-        "log_time_encoding",
-        "Times are always RFC 3339, in UTC.",
-    ),
+    *UNUSED_FLAGS,
 )

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import Any
 
-from warmclaim.cli.flagtable import FLAGS, GROUPS, Flag
+from warmclaim.cli.flag import GROUPS, Flag
+from warmclaim.cli.flagtable import FLAGS
 from warmclaim.cli.flagvalues import Kind, Value, parse_value, text_of
 from warmclaim.errors import UsageError
 from warmclaim.settings import CONTROLLERS, Settings
