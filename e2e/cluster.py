@@ -28,7 +28,7 @@ from typing import Self
 
 from e2e.controlplane import build, health
 from e2e.controlplane.api import ApiSession, Object
-from e2e.controlplane.audit import AuditEvent, AuditLog, audit_policy
+from e2e.controlplane.audit import audit_policy
 from e2e.controlplane.commands import (
     API_SERVER,
     COMPONENTS,
@@ -50,6 +50,8 @@ from e2e.controlplane.objects import (
 )
 from e2e.controlplane.ports import free_ports
 from e2e.controlplane.processes import Processes, Usage
+
+from warmclaim.loadtest.audit_log import AuditEvent, AuditLog
 
 __all__ = ["ADMIN", "COMPONENTS", "WARMCLAIM", "ControlPlane", "ControlPlaneError"]
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 from e2e.burst.process import ControllerProcess
-from e2e.burst.profiles import CLAIMS, SANDBOXES, claim_body
 from e2e.burst.rights import grant
 from e2e.burst.tenant import Tenant, odd_objects, ready_status, sandbox_body
 from e2e.cluster import WARMCLAIM, ControlPlane
@@ -27,6 +26,7 @@ from e2e.controlplane.objects import create_namespace
 from e2e.controlplane.ports import free_ports
 
 from warmclaim.api.names import LABEL_WARM_POOL, name_hash
+from warmclaim.loadtest.objects import CLAIMS, SANDBOXES, claim_body
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

@@ -14,7 +14,13 @@ from pathlib import Path
 
 import pytest
 from e2e.burst.process import ControllerProcess, warmclaim_command
-from e2e.burst.profiles import (
+from e2e.burst.rights import grant, grant_lease
+from e2e.cluster import WARMCLAIM, ControlPlane
+from e2e.controlplane.api import ApiError, ApiSession, Object
+from e2e.controlplane.failures import wait_until
+
+from warmclaim.loadtest.audit_log import AuditEvent
+from warmclaim.loadtest.objects import (
     CLAIMS,
     POOL,
     POOLS,
@@ -24,11 +30,6 @@ from e2e.burst.profiles import (
     pool_body,
     template_body,
 )
-from e2e.burst.rights import grant, grant_lease
-from e2e.cluster import WARMCLAIM, ControlPlane
-from e2e.controlplane.api import ApiError, ApiSession, Object
-from e2e.controlplane.audit import AuditEvent
-from e2e.controlplane.failures import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from e2e.burst.process import ControllerProcess, warmclaim_command
-from e2e.burst.profiles import path
 from e2e.burst.rights import grant_account
 from e2e.burst.tenant import Tenant
 from e2e.cluster import ControlPlane
 from e2e.controlplane.api import ApiSession, Object
 from e2e.controlplane.failures import wait_until
+
+from warmclaim.loadtest.objects import path
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

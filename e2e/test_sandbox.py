@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from e2e.burst.process import ControllerProcess
-from e2e.burst.profiles import pod_template
 from e2e.burst.rights import grant
 from e2e.cluster import WARMCLAIM, ControlPlane
 from e2e.controlplane.api import ApiSession, Object
 from e2e.controlplane.failures import wait_until
+
+from warmclaim.loadtest.objects import pod_template
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 from e2e.burst.process import ControllerProcess, warmclaim_command
-from e2e.burst.profiles import (
+from e2e.burst.rights import grant
+from e2e.cluster import WARMCLAIM, ControlPlane
+from e2e.controlplane.api import ApiSession, Object
+from e2e.controlplane.failures import wait_until
+
+from warmclaim.api.names import LABEL_WARM_POOL, name_hash
+from warmclaim.loadtest.objects import (
     EXTENSIONS_API,
     POOL,
     POOLS,
@@ -18,12 +24,6 @@ from e2e.burst.profiles import (
     pool_body,
     template_body,
 )
-from e2e.burst.rights import grant
-from e2e.cluster import WARMCLAIM, ControlPlane
-from e2e.controlplane.api import ApiSession, Object
-from e2e.controlplane.failures import wait_until
-
-from warmclaim.api.names import LABEL_WARM_POOL, name_hash
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

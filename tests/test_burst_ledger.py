@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from e2e.burst import verdict
 from e2e.burst.claim_requests import Handed, claim_paths, lists, problems, writes_by_kind
-from e2e.burst.ledger import DELETED, Ledger
-from e2e.burst.percentiles import nearest_rank, summary
 from e2e.burst.verdict import Start, judge, shown, used_per_node
-from e2e.burst.views import (
+
+from warmclaim.loadtest.audit_log import AuditEvent
+from warmclaim.loadtest.ledger import DELETED, Ledger
+from warmclaim.loadtest.percentiles import nearest_rank, summary
+from warmclaim.loadtest.views import (
     CLAIM_KIND,
     LAUNCH_TYPE,
     POOL_KIND,
@@ -19,7 +21,6 @@ from e2e.burst.views import (
     Status,
     Thing,
 )
-from e2e.controlplane.audit import AuditEvent
 
 POOL = "uid-pool"
 

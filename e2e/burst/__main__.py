@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
-from e2e.burst.percentiles import summary
 from e2e.burst.profiles import PROFILES, Profile
 from e2e.burst.result import ControllerResult, LimitResult, row, table
 from e2e.burst.rights import grant
 from e2e.burst.run import run_controller, run_limit
 from e2e.burst.verdict import shown
 from e2e.cluster import WARMCLAIM, ControlPlane
+
+from warmclaim.loadtest.percentiles import summary
 
 Pair = tuple[LimitResult, ControllerResult]
 

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from e2e.burst.profiles import CLAIMS, SANDBOXES
-from e2e.controlplane.audit import AuditEvent
+from warmclaim.loadtest.audit_log import AuditEvent
+from warmclaim.loadtest.objects import CLAIMS, SANDBOXES
 
 WRITES_WANTED = 2
 _CREATE = "create"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e2e.burst.percentiles import PERCENTS, summary
 from e2e.burst.profiles import Profile
 from e2e.burst.verdict import Problems
+
+from warmclaim.loadtest.percentiles import PERCENTS, summary
 
 _MIB = 1024 * 1024
 _LIMIT, _CONTROLLER = "limit", "controller"

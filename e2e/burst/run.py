@@ -4,27 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.burst import claim_requests, verdict
 from e2e.burst.claim_requests import Handed
-from e2e.burst.generator import Sent, burst
-from e2e.burst.ledger import Ledger, told
-from e2e.burst.limit import HandOver, fill
 from e2e.burst.process import CommandLine, ControllerProcess, Sample, warmclaim_command
-from e2e.burst.profiles import CLAIMS, Profile, claim_body, path
+from e2e.burst.profiles import Profile
 from e2e.burst.result import BurstFigures, ControllerResult, LimitResult
-from e2e.burst.stage import Stage, staged
 from e2e.burst.verdict import Problems, Start, judge
-from e2e.cluster import WARMCLAIM, ControlPlane
-from e2e.controlplane.audit import AuditEvent
+from e2e.burst.wires import connected
+from e2e.cluster import ADMIN, WARMCLAIM, ControlPlane
+
+from warmclaim.loadtest.audit_log import AuditEvent
+from warmclaim.loadtest.ledger import Ledger, told
+from warmclaim.loadtest.limit import HandOver, fill
+from warmclaim.loadtest.objects import CLAIMS, POOL, claim_body, path
+from warmclaim.loadtest.schedule import Due, Sent, even, send
+from warmclaim.loadtest.stage import Stage, staged
 
 FILL_S_MAX = 120.0
+_NUMBERS = itertools.count(1)
 READY_S_MAX = 60.0
 AFTER_S = 5.0
 """How long the controller is still watched once the pool is full again: late work counts too."""
+
+
+def _staged(cluster: ControlPlane, purpose: str) -> contextlib.AbstractAsyncContextManager[Stage]:
+    """The stage in a namespace of its own, with the admin as the client."""
+    client, controller = (
+        connected(cluster.server, cluster.token(user), cluster.ca_file)
+        for user in (ADMIN, WARMCLAIM)
+    )
+    return staged(f"{purpose}-{next(_NUMBERS)}", client, controller)
+
+
+def _dues(profile: Profile) -> tuple[Due, ...]:
+    return even(profile.claim_names, [POOL], profile.rate_per_s)
 
 
 async def run_limit(cluster: ControlPlane, profile: Profile) -> LimitResult:
@@ -34,17 +52,17 @@ async def run_limit(cluster: ControlPlane, profile: Profile) -> LimitResult:
         TimeoutError: a step did not end in time.
         RefusedError: the API server refused something; in an ExceptionGroup.
     """
-    async with staged(cluster, "limit") as stage:
-        pool_uid = await stage.create_pool(profile.pool)
+    async with _staged(cluster, "limit") as stage:
+        pool = await stage.create_pool(profile.pool)
         begun = time.monotonic()
-        members = await fill(stage.controller, stage.namespace, pool_uid, profile.pool)
+        members = await fill(stage.controller, stage.namespace, pool, profile.pool)
         fill_s = time.monotonic() - begun
-        await stage.wait_members(pool_uid, profile.pool, FILL_S_MAX)
+        await stage.wait_members(pool.uid, profile.pool, FILL_S_MAX)
         for wire in (stage.client, stage.controller):
             await wire.open_connections()
         await stage.wait_quiet()
-        served = HandOver(stage.client, stage.controller, stage.namespace, members)
-        sent = await burst(profile, served.create)
+        served = HandOver(stage.client, stage.controller, stage.namespace, {pool.name: members})
+        sent = await send(_dues(profile), served.create)
         await stage.wait_claims(profile.claims, READY_S_MAX)
         latencies_s = latencies(stage.ledger, sent)
         await stage.clear()
@@ -62,7 +80,7 @@ async def run_controller(
     What does not hold stands in the result's `problems`. Raises as `run_limit` does where a run
     cannot go on, and ControlPlaneError when the controller does not become ready or ends.
     """
-    async with staged(cluster, "burst") as stage:
+    async with _staged(cluster, "burst") as stage:
         with ControllerProcess(cluster.kubeconfig(WARMCLAIM), log_dir, command) as controller:
             run = _Run(cluster, profile, stage, controller)
             try:
@@ -97,9 +115,9 @@ class _Run:
 
     async def _fill(self) -> str:
         """Create the pool and wait until all members are Ready; the pool's uid."""
-        pool_uid = await self.stage.create_pool(self.profile.pool)
-        await self.stage.wait_members(pool_uid, self.profile.pool, FILL_S_MAX)
-        return pool_uid
+        pool = await self.stage.create_pool(self.profile.pool)
+        await self.stage.wait_members(pool.uid, self.profile.pool, FILL_S_MAX)
+        return pool.uid
 
     async def _measure(self, pool_uid: str) -> tuple[BurstFigures, Problems]:
         """The load, up to the moment when nothing more should happen, and what it came to."""
@@ -131,7 +149,7 @@ class _Run:
     async def _burst(self, pool_uid: str) -> tuple[Sent, Sample]:
         """Send the claims and wait for the refill; when they were sent, and what the controller
         had used when the last was Ready."""
-        sent = await burst(self.profile, self._create)
+        sent = await send(_dues(self.profile), self._create)
         # What is missing in the end is for the verdict to say, with everything else.
         with contextlib.suppress(TimeoutError):
             await self.stage.wait_claims(self.profile.claims, READY_S_MAX)
@@ -140,8 +158,9 @@ class _Run:
             await self.stage.wait_members(pool_uid, self.profile.pool, FILL_S_MAX)
         return sent, served
 
-    async def _create(self, name: str) -> None:
-        await self.stage.client.send("POST", path(self.stage.namespace, CLAIMS), claim_body(name))
+    async def _create(self, due: Due) -> None:
+        body = claim_body(due.name)
+        await self.stage.client.send("POST", path(self.stage.namespace, CLAIMS), body)
 
     def _requests(self, mark: int) -> list[AuditEvent]:
         """All requests since the mark that are about this namespace or about none. Blocks."""

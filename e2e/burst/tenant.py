@@ -6,7 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from e2e.burst.process import ControllerProcess
-from e2e.burst.profiles import (
+from e2e.controlplane.api import ApiError, ApiSession, Object
+from e2e.controlplane.failures import ControlPlaneError, wait_until
+from e2e.controlplane.objects import is_ready
+
+from warmclaim.loadtest.objects import (
     CLAIMS,
     PODS,
     POOLS,
@@ -19,9 +23,6 @@ from e2e.burst.profiles import (
     pool_body,
     template_body,
 )
-from e2e.controlplane.api import ApiError, ApiSession, Object
-from e2e.controlplane.failures import ControlPlaneError, wait_until
-from e2e.controlplane.objects import is_ready
 
 SERVED_S_MAX = 20.0
 _REFUSALS = frozenset({400, 413, 422})

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from e2e.burst.ledger import ClaimRecord, Ledger, told
+from warmclaim.loadtest.ledger import ClaimRecord, Ledger, told
 
 Problems = dict[str, list[str]]
 

@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterable
 
 import aiohttp
-from e2e.burst.profiles import CLAIMS, claim_body, path
-from e2e.burst.wire import RefusedError, Wire
+
+from warmclaim.loadtest.objects import CLAIMS, claim_body, path
+from warmclaim.loadtest.wire import RefusedError, Wire
 
 _AGAIN_S = 0.1
 _TRY_S_MAX = 15.0

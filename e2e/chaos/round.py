@@ -8,18 +8,7 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from e2e.burst.profiles import (
-    PODS,
-    POOL,
-    POOLS,
-    SANDBOXES,
-    TEMPLATES,
-    path,
-    pool_body,
-    template_body,
-)
 from e2e.burst.verdict import shown
-from e2e.burst.waits import until
 from e2e.chaos.audit import Findings
 from e2e.chaos.controllers import NAMES, Timing
 from e2e.chaos.faults import Fault
@@ -29,9 +18,21 @@ from e2e.chaos.scene import Scene
 from e2e.chaos.stored import CLAIMS
 from e2e.chaos.strikes import Striker
 from e2e.cluster import WARMCLAIM
-from e2e.controlplane.audit import AuditEvent
 from e2e.controlplane.failures import single_errors
 from e2e.controlplane.objects import create_namespace
+
+from warmclaim.loadtest.audit_log import AuditEvent
+from warmclaim.loadtest.objects import (
+    PODS,
+    POOL,
+    POOLS,
+    SANDBOXES,
+    TEMPLATES,
+    path,
+    pool_body,
+    template_body,
+)
+from warmclaim.loadtest.waits import until
 
 FILL_S_MAX = 120.0
 RECOVER_S_MAX = 120.0

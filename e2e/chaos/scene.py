@@ -19,8 +19,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 from e2e.burst.rights import grant, grant_lease
-from e2e.burst.views import Thing
-from e2e.burst.wire import MERGE_PATCH, RefusedError, Wire
+from e2e.burst.wires import connected
 from e2e.chaos.auditor import AuditorProcess
 from e2e.chaos.controllers import LEASE_NAMESPACE, NAMES, Controllers, Timing, redirected
 from e2e.chaos.etcd import Etcd
@@ -31,6 +30,9 @@ from e2e.cluster import ADMIN, COMPONENTS, WARMCLAIM, ControlPlane
 from e2e.controlplane.commands import API_SERVER, SECOND_API_SERVER
 from e2e.controlplane.failures import ControlPlaneError
 from e2e.controlplane.objects import create_namespace
+
+from warmclaim.loadtest.views import Thing
+from warmclaim.loadtest.wire import MERGE_PATCH, RefusedError, Wire
 
 CONNECTIONS = 64
 READY_S_MAX = 60.0
@@ -195,7 +197,7 @@ async def staged(cluster: ControlPlane, folder: Path, timing: Timing) -> AsyncGe
         controllers = Controllers(folder, kubeconfigs, timing)
         auditor = AuditorProcess(cluster.etcd_url, folder / "auditor.log")
         client, prober = (
-            Wire(url, cluster.token(ADMIN), cluster.ca_file, connections=CONNECTIONS)
+            Wire(connected(url, cluster.token(ADMIN), cluster.ca_file), connections=CONNECTIONS)
             for url in (entrance.url, cluster.server)
         )
         etcd = await stack.enter_async_context(Etcd(cluster.etcd_url))

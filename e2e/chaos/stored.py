@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
-from e2e.burst.profiles import CLAIMS, EXTENSIONS_API, POOLS, SANDBOX_API, SANDBOXES
-from e2e.burst.views import CLAIM_KIND, POOL_KIND, Condition, Named, Owner
 from e2e.chaos.etcd import Change
+
+from warmclaim.loadtest.objects import CLAIMS, EXTENSIONS_API, POOLS, SANDBOX_API, SANDBOXES
+from warmclaim.loadtest.views import CLAIM_KIND, POOL_KIND, Condition, Named, Owner
 
 __all__ = ["CLAIMS", "CLAIM_KIND", "POOLS", "POOL_KIND", "SANDBOXES", "Owner"]
 

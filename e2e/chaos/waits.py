@@ -1,4 +1,5 @@
-"""Bounded waits for what has to be asked for; `e2e.burst.waits` has the one for what is known."""
+"""Bounded waits for what has to be asked for; for what is known there is
+`warmclaim.loadtest.waits`."""
 
 from __future__ import annotations
 

@@ -4,42 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import msgspec
-from e2e.burst.ledger import Ledger
-from e2e.burst.profiles import (
+
+from warmclaim.kube.config import Connection
+from warmclaim.loadtest.ledger import Ledger
+from warmclaim.loadtest.objects import (
     CLAIMS,
     PODS,
     POOL,
     POOLS,
     SANDBOXES,
     TEMPLATES,
+    Pool,
     path,
     pool_body,
     template_body,
 )
-from e2e.burst.views import Thing
-from e2e.burst.waits import until
-from e2e.burst.wire import Watch, Wire
-from e2e.cluster import ADMIN, WARMCLAIM, ControlPlane
-from e2e.controlplane.objects import create_namespace
+from warmclaim.loadtest.views import Thing
+from warmclaim.loadtest.waits import until
+from warmclaim.loadtest.wire import RefusedError, Watch, Wire
 
 CONNECTIONS = 64
 """For claims, and as many for the two writes of the limit. More would be handshakes, not load:
 the server answers 300 creations a second on fewer."""
-_NUMBERS = itertools.count(1)
 _QUIET_S = 1.0
 _QUIET_S_MAX = 60.0
 _GONE_S_MAX = 120.0
+_ACCOUNT_S_MAX = 10.0
+_UNKNOWN_KIND = "could not find the requested resource"
 
 
 @dataclass(slots=True)
 class Stage:
-    """What a run acts on. `client` speaks as the admin, `controller` as the controller's user."""
+    """What a run acts on. `client` creates the load; `controller` does what a controller would,
+    where there is none."""
 
     namespace: str
     client: Wire
@@ -47,11 +49,11 @@ class Stage:
     ledger: Ledger
     watches: tuple[Watch, Watch]
 
-    async def create_pool(self, size: int) -> str:
-        """Create the pool; returns its uid. Raises as `Wire.send` does."""
-        body = pool_body(size)
+    async def create_pool(self, size: int, name: str = POOL) -> Pool:
+        """Create a pool. Raises as `Wire.send` does."""
+        body = pool_body(size, name)
         answer = await self.client.send("POST", path(self.namespace, POOLS), body)
-        return msgspec.json.decode(answer, type=Thing).metadata.uid
+        return Pool(name, msgspec.json.decode(answer, type=Thing).metadata.uid)
 
     async def wait_members(self, pool_uid: str, size: int, timeout_s: float) -> None:
         """Wait until the pool has exactly `size` members, all Ready. Raises TimeoutError."""
@@ -81,16 +83,15 @@ class Stage:
         await until("claims", lacking, timeout_s=timeout_s)
 
     async def clear(self) -> float:
-        """Delete pool and claims and wait until their sandboxes and pods are gone.
+        """Delete pools and claims and wait until their sandboxes and pods are gone.
 
         Returns the seconds it took; raises TimeoutError after two minutes.
         """
         begun = time.monotonic()
         options = {"propagationPolicy": "Background"}
-        await self.client.send("DELETE", path(self.namespace, POOLS, POOL), options)
         # Not left to the garbage collector: it learns of a new kind up to 30 s late, and has then
         # missed the deletion of owners.
-        for plural in (CLAIMS, SANDBOXES, PODS):
+        for plural in (POOLS, CLAIMS, SANDBOXES, PODS):
             await self.client.send("DELETE", path(self.namespace, plural), options)
 
         def left() -> str | None:
@@ -114,32 +115,53 @@ class _Items(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def staged(cluster: ControlPlane, purpose: str) -> AsyncGenerator[Stage]:
-    """Set the stage in a new namespace `<purpose>-<number>`; the watches run while it is open.
+async def staged(
+    namespace: str, client_to: Connection, controller_to: Connection
+) -> AsyncGenerator[Stage]:
+    """Set the stage in a new namespace; the watches run while it is open.
 
-    A watch that fails cancels what runs inside. The namespace is deleted at the end, without
-    waiting for that.
+    A watch that fails cancels what runs inside. The namespace is deleted at the end, however that
+    came, without waiting for it.
     """
-    namespace = f"{purpose}-{next(_NUMBERS)}"
-    await asyncio.to_thread(create_namespace, cluster.api, namespace)
     ledger = Ledger(time.monotonic())
-    server, ca_file = cluster.server, cluster.ca_file
     async with (
-        Wire(server, cluster.token(ADMIN), ca_file, connections=CONNECTIONS) as client,
-        Wire(server, cluster.token(WARMCLAIM), ca_file, connections=CONNECTIONS) as controller,
-        Wire(server, cluster.token(ADMIN), ca_file, connections=4) as watching,
+        Wire(client_to, connections=CONNECTIONS) as client,
+        Wire(controller_to, connections=CONNECTIONS) as controller,
+        Wire(client_to, connections=4) as watching,
     ):
         watches = (
             Watch(watching, path(namespace, CLAIMS), ledger.claim_event),
             Watch(watching, path(namespace, SANDBOXES), ledger.sandbox_event),
         )
         stage = Stage(namespace, client, controller, ledger, watches)
-        await client.send("POST", path(namespace, TEMPLATES), template_body())
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        await client.send("POST", "/api/v1/namespaces", body)
         try:
+            await _account(client, namespace)
+            await client.send("POST", path(namespace, TEMPLATES), template_body())
             async with _following(watches):
                 yield stage
         finally:
             await client.send("DELETE", f"/api/v1/namespaces/{namespace}")
+
+
+async def _account(client: Wire, namespace: str) -> None:
+    """Wait for the default service account, without which pods are refused; not where the server
+    has no such kind. Raises TimeoutError."""
+    target = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+    begun_s = time.monotonic()
+    while True:
+        try:
+            await client.send("GET", target)
+            return
+        except RefusedError as error:
+            if error.code != 404:
+                raise
+            if _UNKNOWN_KIND in str(error):
+                return
+        if time.monotonic() - begun_s > _ACCOUNT_S_MAX:
+            raise TimeoutError(f"namespace {namespace}: no default service account in time")
+        await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager

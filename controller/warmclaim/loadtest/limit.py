@@ -11,23 +11,25 @@ each, while a controller's fill also waits for the scheduler and for the play of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from e2e.burst.profiles import (
+
+from warmclaim.loadtest.objects import (
     CLAIMS,
     EXTENSIONS_API,
-    POOL,
     SANDBOX_API,
     SANDBOXES,
     Body,
+    Pool,
     claim_body,
     path,
     pod_template,
 )
-from e2e.burst.views import CLAIM_KIND, LAUNCH_TYPE, POOL_KIND, Metadata, Thing
-from e2e.burst.wire import JSON_PATCH, MERGE_PATCH, Wire
+from warmclaim.loadtest.schedule import Due
+from warmclaim.loadtest.views import CLAIM_KIND, LAUNCH_TYPE, POOL_KIND, Metadata, Thing
+from warmclaim.loadtest.wire import JSON_PATCH, MERGE_PATCH, Wire
 
 NODES = 100
 _POOL_LABEL = "agents.x-k8s.io/warm-pool-sandbox"
@@ -36,14 +38,16 @@ _STAMP = "2026-01-01T00:00:00Z"
 _AT_ONCE = 32
 
 
-async def fill(wire: Wire, namespace: str, pool_uid: str, size: int) -> list[Metadata]:
-    """Create `size` Ready members, spread over the nodes; returned in an order that uses the
-    nodes evenly. Raises as `Wire.send` does, in an ExceptionGroup."""
+async def fill(
+    wire: Wire, namespace: str, pool: Pool, count: int, first: int = 0
+) -> list[Metadata]:
+    """Create `count` Ready members, numbered from `first` and spread over the nodes; returned in an
+    order that uses the nodes evenly. Raises as `Wire.send` does, in an ExceptionGroup."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def member(number: int) -> Metadata:
         async with gate:
-            body = _member_body(f"{POOL}-{number:05}", pool_uid)
+            body = _member_body(f"{pool.name}-{number:05}", pool)
             answer = await wire.send("POST", path(namespace, SANDBOXES), body)
             meta = msgspec.json.decode(answer, type=Thing).metadata
             status = path(namespace, SANDBOXES, meta.name, "status")
@@ -51,7 +55,7 @@ async def fill(wire: Wire, namespace: str, pool_uid: str, size: int) -> list[Met
             return meta
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(member(number)) for number in range(size)]
+        tasks = [group.create_task(member(number)) for number in range(first, first + count)]
     return [task.result() for task in tasks]
 
 
@@ -59,23 +63,23 @@ class HandOver:
     """Creates claims as a client and serves them as a controller would, without looking."""
 
     def __init__(
-        self, client: Wire, controller: Wire, namespace: str, members: list[Metadata]
+        self, client: Wire, controller: Wire, namespace: str, members: Mapping[str, list[Metadata]]
     ) -> None:
-        """`members` are given away in this order, each once."""
+        """`members` by pool are given away in this order, each once."""
         self._client = client
         self._controller = controller
         self._namespace = namespace
-        self._members: Iterator[Metadata] = iter(members)
+        self._members = {pool: iter(some) for pool, some in members.items()}
 
-    async def create(self, name: str) -> None:
+    async def create(self, due: Due) -> None:
         """Create one claim and give it a sandbox. Raises as `Wire.send` does."""
         collection = path(self._namespace, CLAIMS)
-        answer = await self._client.send("POST", collection, claim_body(name))
+        answer = await self._client.send("POST", collection, claim_body(due.name, due.pool))
         claim = msgspec.json.decode(answer, type=Thing).metadata
-        sandbox = next(self._members)
+        sandbox = next(self._members[due.pool])
         target = path(self._namespace, SANDBOXES, sandbox.name)
         await self._controller.send("PATCH", target, _reservation(sandbox, claim), JSON_PATCH)
-        target = path(self._namespace, CLAIMS, name, "status")
+        target = path(self._namespace, CLAIMS, due.name, "status")
         await self._controller.send("PATCH", target, _publication(sandbox, claim), JSON_PATCH)
 
 
@@ -102,7 +106,7 @@ def _publication(sandbox: Metadata, claim: Metadata) -> list[Body]:
     ]
 
 
-def _member_body(name: str, pool_uid: str) -> Body:
+def _member_body(name: str, pool: Pool) -> Body:
     labels = {
         _POOL_LABEL: "00000000",
         LAUNCH_TYPE: "warm",
@@ -110,7 +114,7 @@ def _member_body(name: str, pool_uid: str) -> Body:
         "agents.x-k8s.io/sandbox-template-hash": "00000000",
         "agents.x-k8s.io/sandbox-template-ref-hash": "00000000",
     }
-    owners = [_owner(POOL_KIND, POOL, pool_uid)]
+    owners = [_owner(POOL_KIND, pool.name, pool.uid)]
     metadata = {"name": name, "labels": labels, "ownerReferences": owners}
     spec = {"podTemplate": pod_template()}
     return {"apiVersion": SANDBOX_API, "kind": "Sandbox", "metadata": metadata, "spec": spec}

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from e2e.burst.views import CLAIM_KIND, LAUNCH_TYPE, POOL_KIND, Condition, Owner, Thing
+from warmclaim.loadtest.views import CLAIM_KIND, LAUNCH_TYPE, POOL_KIND, Condition, Owner, Thing
 
 DELETED = "DELETED"
 _NOBODY = Owner()

@@ -4,17 +4,18 @@ in flight."""
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 import msgspec
-from e2e.burst.views import Metadata, Thing, WatchEvent
 
+from warmclaim.kube.config import Connection
+from warmclaim.loadtest.views import Metadata, Thing, WatchEvent
+
+USER_AGENT = "warmclaim-loadtest"
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -37,20 +38,22 @@ class RefusedError(Exception):
 class Wire:
     """Requests of one user over at most `connections` connections; use it as a context."""
 
-    def __init__(self, server: str, token: str, ca_file: Path, *, connections: int) -> None:
-        self._server = server
-        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "e2e-burst"}
-        self._tls = ssl.create_default_context(cafile=str(ca_file))
+    def __init__(self, connection: Connection, *, connections: int) -> None:
+        self._connection = connection
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
-            limit=self._connections, ssl=self._tls, keepalive_timeout=_IDLE_S_MAX
+            limit=self._connections,
+            ssl=self._connection.ssl_context or True,
+            keepalive_timeout=_IDLE_S_MAX,
         )
-        timeout = aiohttp.ClientTimeout(total=_REQUEST_S_MAX)
         self._session = aiohttp.ClientSession(
-            self._server, connector=connector, headers=self._headers, timeout=timeout
+            self._connection.server_url,
+            connector=connector,
+            headers={"User-Agent": USER_AGENT},
+            timeout=aiohttp.ClientTimeout(total=_REQUEST_S_MAX),
         )
         return self
 
@@ -79,8 +82,14 @@ class Wire:
             aiohttp.ClientError, TimeoutError: no answer within 60 s.
         """
         payload = None if body is None else msgspec.json.encode(body)
-        headers = {"Content-Type": content_type}
-        async with self._open().request(method, path, data=payload, headers=headers) as response:
+        headers = {"Content-Type": content_type} | self._authorization()
+        async with self._open().request(
+            method,
+            path,
+            data=payload,
+            headers=headers,
+            server_hostname=self._connection.tls_server_name,
+        ) as response:
             answer = await response.read()
         if response.status >= 400:
             raise RefusedError(method, path, response.status, answer)
@@ -89,10 +98,19 @@ class Wire:
     async def stream(self, path: str) -> aiohttp.ClientResponse:
         """Open an answer without end. Raises as `send` does; the caller closes it."""
         endless = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
-        response = await self._open().get(path, timeout=endless)
+        response = await self._open().get(
+            path,
+            timeout=endless,
+            headers=self._authorization(),
+            server_hostname=self._connection.tls_server_name,
+        )
         if response.status != 200:
             raise RefusedError("GET", path, response.status, await response.read())
         return response
+
+    def _authorization(self) -> dict[str, str]:
+        header = self._connection.credentials.authorization()
+        return {} if header is None else {"Authorization": header}
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
