@@ -16,7 +16,7 @@ from tests.kube.fakes import (
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.kube.client import ApiClient
-from warmclaim.kube.informer import Change, Informer
+from warmclaim.kube.informer import ENDED_S_MAX, Change, Informer
 
 
 def key(name: str) -> ObjectKey:
@@ -147,6 +147,20 @@ def test_late_answer_does_not_bring_back_what_a_list_left_out(rig: Rig) -> None:
     rig.informer.observe(widget("a", 14))
     assert rig.cached() == "b5"
     assert rig.informer.stats.doubts == 0
+
+
+def test_what_ended_long_ago_is_forgotten(rig: Rig) -> None:
+    for number in range(1_000):
+        rig.informer.put(widget(f"w{number}", 20 + 2 * number))
+        rig.informer.gone(key(f"w{number}"), f"uid-w{number}", 21 + 2 * number)
+        rig.clock.now += 1.0
+        assert rig.informer.ended_uids <= ENDED_S_MAX + 1
+    rig.told()
+    rig.informer.observe(widget("w999", 2018))
+    assert rig.told() == []
+    rig.informer.observe(widget("w0", 20))
+    assert rig.told() == [">w020"]
+    assert rig.informer.stats.doubts == 1, "a list says that it is gone"
 
 
 def test_answer_about_what_nobody_told_of_counts_until_a_list_says_more(rig: Rig) -> None:

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from msgspec.structs import force_setattr
 
-from warmclaim.api.meta import SharedBlobs
 from warmclaim.api.pod import Pod
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.kube.sharing import Sharer
@@ -126,13 +125,3 @@ def share_text(sharer: Sharer, text: str) -> str:
     pod = msgspec.json.decode(json.dumps(value).encode(), type=Pod)
     force_setattr(pod.spec, "node_name", text)
     return sharer.share(pod).spec.node_name
-
-
-def test_blobs_are_kept_once_and_bounded_in_bytes() -> None:
-    blobs = SharedBlobs(10_000)
-    small = blobs.share(b'{"a":1}')
-    assert blobs.share(b'{"a":' + b"1}") is small
-    for number in range(100):
-        blobs.share(b'"%d%s"' % (number, b"x" * 4_000))
-    assert blobs.bytes_kept <= 10_000
-    assert blobs.share(b'{"a":1}') is not small

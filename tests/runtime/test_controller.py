@@ -316,3 +316,27 @@ def test_a_pass_that_began_before_the_end_of_the_outage_is_repeated_at_once() ->
         assert [at_s for at_s, _ in away.passes] == pytest.approx([0, 3]), "once, then its back-off"
 
     on_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_nothing_is_kept_of_a_gone_object_that_failed_when_leadership_was_lost(
+    is_gone: bool,
+) -> None:
+    async def main(world: World) -> None:
+        gone: set[str] = set()
+        core: Workqueue[str] = Workqueue(namespace_of=lambda _: "", backoff=Backoff(cap_s=30.0))
+        queue = AsyncWorkqueue(core, world.clock, forget_gone=gone.__contains__)
+        away = Scripted(NotSentError("connection refused"))
+        controller = Controller(
+            "test", away, queue, workers=1, clock=world.clock, observer=Recorder()
+        )
+        term = asyncio.create_task(controller.run())
+        queue.add("a", lane=Lane.LIFECYCLE)
+        await world.clock.sleep(0.001)
+        assert controller.unserved == 1
+        gone.update("a" if is_gone else "")
+        term.cancel()
+        await asyncio.gather(term, return_exceptions=True)
+        assert controller.unserved == (0 if is_gone else 1)
+
+    run_virtual(main)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
+
+from warmclaim.api.memo import Memo
 
 
 class ObjectKey(NamedTuple):
@@ -84,31 +86,11 @@ class Object(Protocol):
     def metadata(self) -> ObjectMeta: ...
 
 
-class SharedBlobs:
-    """The last blobs that were met, once each. Bounded in bytes, not in number: one tenant's
-    thousand templates of 1.4 MB must not stay when its objects are gone."""
-
-    def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = bytes_max
-        self._kept: dict[bytes, msgspec.Raw] = {}
-        self.bytes_kept = 0
-
-    def share(self, blob: bytes) -> msgspec.Raw:
-        """The one copy of `blob`. O(its length)."""
-        known = self._kept.pop(blob, None)
-        if known is None:
-            known = msgspec.Raw(blob)
-            self.bytes_kept += len(blob) + _BLOB_OVERHEAD_BYTES
-        self._kept[blob] = known
-        while self.bytes_kept > self._bytes_max:
-            oldest = next(iter(self._kept))
-            del self._kept[oldest]
-            self.bytes_kept -= len(oldest) + _BLOB_OVERHEAD_BYTES
-        return known
+def _raw(blob: bytes) -> msgspec.Raw:
+    return msgspec.Raw(blob)
 
 
-_BLOB_OVERHEAD_BYTES: Final = 256
-_blobs = SharedBlobs(16 * 1024 * 1024)
+_blobs = Memo(_raw, entries_max=1024, bytes_max=16 * 1024 * 1024)
 
 
 def shared_raw(raw: msgspec.Raw) -> msgspec.Raw:
@@ -117,4 +99,4 @@ def shared_raw(raw: msgspec.Raw) -> msgspec.Raw:
     All members of a pool carry the same pod template; without this each would keep its own, and
     a Raw straight from the decoder would keep the whole watch event alive.
     """
-    return _blobs.share(bytes(raw))
+    return _blobs(bytes(raw))

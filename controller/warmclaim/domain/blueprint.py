@@ -150,4 +150,4 @@ def _pod_metadata(spec: dict[str, Any], part: str) -> dict[str, str]:
 
 
 def _json_hash(value: object) -> str:
-    return names.name_hash(msgspec.json.encode(value, order="deterministic").decode())
+    return names.text_hash(msgspec.json.encode(value, order="deterministic").decode())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from warmclaim.api import names
 from warmclaim.api.claim import PodMetadata
+from warmclaim.api.memo import Memo
 from warmclaim.api.sandbox import Sandbox
 
 _PATH: Final = "/spec/podTemplate/metadata"
@@ -47,13 +47,15 @@ _decoder = msgspec.json.Decoder(_Template)
 _keys = msgspec.json.Decoder(GivenKeys)
 
 
-@lru_cache(maxsize=512)
-def _decoded(raw: bytes) -> _Template | None:
+def _decode(raw: bytes) -> _Template | None:
     """None for a shape that the schema forbids: an older schema may have let it in."""
     try:
         return _decoder.decode(raw)
     except msgspec.ValidationError:
         return None
+
+
+_decoded = Memo(_decode, entries_max=512, bytes_max=8 * 1024 * 1024)
 
 
 def is_malformed(sandbox: Sandbox) -> bool:

@@ -23,6 +23,7 @@ _FACTORS: Final = {
     "E": Decimal("1e18"),
     **{f"{prefix}i": Decimal(1024) ** power for power, prefix in enumerate("KMGTPE", start=1)},
 }
+_CHARS_MAX = 96  # of sign, digits, point, digits and exponent: what is longer is none
 _QUANTITY = re.compile(
     r"([+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40}))"
     r"(?:[eE]([+-]?\d{1,3})|(n|u|m|k|Ki|Mi|Gi|Ti|Pi|Ei|M|G|T|P|E))?",
@@ -30,9 +31,13 @@ _QUANTITY = re.compile(
 )
 
 
-@lru_cache(maxsize=1024)
 def quantity(text: str) -> Decimal | None:
     """Its value; None for what is no quantity."""
+    return _value(text) if len(text) <= _CHARS_MAX else None
+
+
+@lru_cache(maxsize=1024)
+def _value(text: str) -> Decimal | None:
     match = _QUANTITY.fullmatch(text)
     if match is None:
         return None

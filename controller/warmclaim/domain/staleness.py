@@ -8,12 +8,12 @@ only "look". Metadata of the pod template never makes a member stale.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Final, cast
 
 import msgspec
 
 from warmclaim.api import names
+from warmclaim.api.memo import Memo
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.quantity import quantity
@@ -74,8 +74,7 @@ def meaning_of(blueprint: Blueprint) -> bytes:
     )
 
 
-@lru_cache(maxsize=256)
-def _meaning(pod_template: bytes, volumes: bytes, service: bool | None) -> bytes:
+def _read(pod_template: bytes, volumes: bytes, service: bool | None) -> bytes:
     try:
         pod, claims = _pods.decode(pod_template), _volumes.decode(volumes) or []
     except msgspec.ValidationError:
@@ -83,6 +82,9 @@ def _meaning(pod_template: bytes, volumes: bytes, service: bool | None) -> bytes
     named = [[claim.metadata.get("name", ""), _canonical(claim.spec)] for claim in claims]
     parts = [_canonical(pod.spec), named, service]
     return msgspec.json.encode(parts, order="deterministic")
+
+
+_meaning = Memo(_read, entries_max=256, bytes_max=8 * 1024 * 1024)
 
 
 def _canonical(value: Any, name: str = "") -> Any:

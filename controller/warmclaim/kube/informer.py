@@ -31,6 +31,11 @@ log = logging.getLogger(__name__)
 # Uids learned to be gone before the watch said so; each is forgotten when it does.
 _GONE_UIDS_MAX: Final = 10_000
 
+# Uids of which the watch has said so, for answers that come later than it. No answer is so late,
+# save where somebody sets such time limits; it costs a list then.
+ENDED_S_MAX: Final = 600.0
+_ENDED_UIDS_MAX: Final = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
@@ -74,7 +79,7 @@ class Informer(Generic[T]):
         self._do_handlers_raise = do_handlers_raise
         self._synced = asyncio.Event()
         self._gone_uids: dict[str, None] = {}
-        self._ended_uids: dict[str, None] = {}  # told by a list or the watch
+        self._ended_uids: dict[str, float] = {}  # told by a list or the watch, and when
         # The store holds all changes up to here, besides newer ones that were observed.
         self._position = 0
         self._sharer = Sharer()
@@ -113,6 +118,11 @@ class Informer(Generic[T]):
     def position(self) -> int:
         """The resourceVersion up to which the store is complete; 0 before it is synced."""
         return self._position
+
+    @property
+    def ended_uids(self) -> int:
+        """Objects that are remembered to have ended: those of the last `ENDED_S_MAX` seconds."""
+        return len(self._ended_uids)
 
     def staleness_s(self) -> float:
         """Seconds since the last word from the server; infinite before the first.
@@ -176,7 +186,7 @@ class Informer(Generic[T]):
         cached = self.store.get(key)
         if cached is not None and cached.metadata.uid == uid:
             self._drop(key)
-        _note(self._gone_uids, uid)
+        self._note_gone(uid)
 
     # ReflectorSink: called by the reflector only.
 
@@ -226,7 +236,7 @@ class Informer(Generic[T]):
         """An event: the object was deleted."""
         self._position = max(self._position, version)
         self._gone_uids.pop(uid, None)
-        _note(self._ended_uids, uid)
+        self._note_ended(uid)
         cached = self.store.get(key)
         if cached is None:
             return
@@ -270,8 +280,22 @@ class Informer(Generic[T]):
     def _removed(self, key: ObjectKey) -> T | None:
         removed = self.store.remove(key)
         if removed is not None:
-            _note(self._ended_uids, removed.metadata.uid)
+            self._note_ended(removed.metadata.uid)
         return removed
+
+    def _note_ended(self, uid: str) -> None:
+        """Remember one more; those that ended too long ago are forgotten, oldest first."""
+        uids, now_s = self._ended_uids, self._clock.monotonic()
+        uids.pop(uid, None)
+        uids[uid] = now_s
+        while len(uids) > _ENDED_UIDS_MAX or now_s - uids[next(iter(uids))] > ENDED_S_MAX:
+            del uids[next(iter(uids))]
+
+    def _note_gone(self, uid: str) -> None:
+        """Remember one more; the oldest is forgotten."""
+        self._gone_uids[uid] = None
+        if len(self._gone_uids) > _GONE_UIDS_MAX:
+            del self._gone_uids[next(iter(self._gone_uids))]
 
     def _deliver(self, changes: Sequence[Change[T]]) -> None:
         for change in changes:
@@ -288,13 +312,6 @@ class Informer(Generic[T]):
             subject = change.new or change.old
             key = subject.metadata.key if subject else None
             log.error("%s %s: a subscriber failed: %s", self.resource, key, plain(repr(error)))
-
-
-def _note(uids: dict[str, None], uid: str) -> None:
-    """Remember one more; the oldest is forgotten."""
-    uids[uid] = None
-    if len(uids) > _GONE_UIDS_MAX:
-        del uids[next(iter(uids))]
 
 
 def _by_age(obj: Object) -> tuple[str, str, str]:

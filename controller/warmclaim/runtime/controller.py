@@ -104,6 +104,12 @@ class Controller(Generic[K]):
         now_s = self._clock.monotonic()
         return [now_s - began_s for began_s in self._began_s.values()]
 
+    @property
+    def unserved(self) -> int:
+        """Keys that failed for want of an API server or of a permission, and no pass came since:
+        bounded by those known now, or when the last term ended."""
+        return len(self._unserved)
+
     def hasten(self, after_s: float = 0.0) -> None:
         """The API server serves again, or permits again: have what failed for want of that worked,
         beginning in `after_s`. Each key's back-off goes on where it was, should it fail again."""
@@ -120,6 +126,8 @@ class Controller(Generic[K]):
                     workers.create_task(self._work(), name=f"{self.name}-{number}")
         finally:
             self.queue.stand_by()
+            known = self.queue.core  # of a key that is gone no pass would take it out any more
+            self._unserved = {key: lane for key, lane in self._unserved.items() if key in known}
 
     async def _work(self) -> None:
         while True:
