@@ -123,6 +123,16 @@ class TestD2EmptyPoolsGo:
         assert directory.statistics(P) == QueueStatistics(not_ready=1)
         assert directory.nodes(P) == {"n2": 1}
 
+    def test_the_keys_of_a_pool_are_a_copy_with_those_in_flight(self) -> None:
+        directory = directory_of(p=[A, B], q=[C])
+        taken = take(directory, P)
+        keys = directory.keys(P)
+        directory.forget(B)
+        assert set(keys) == {A, B}
+        assert directory.keys(P) == (A,)
+        assert directory.keys(PoolKey("default", "none")) == ()
+        taken.settle()
+
     def test_drop_pool_forgets_everything_in_it_and_nothing_else(self) -> None:
         directory = directory_of(p=[A, B], q=[C])
         taken = take(directory, P)

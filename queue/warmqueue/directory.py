@@ -94,6 +94,11 @@ class WarmDirectory:
         """The pools that have entries; a copy, so moves are allowed meanwhile. O(pools)."""
         return iter(tuple(self._queues))
 
+    def keys(self, pool: PoolKey) -> tuple[SandboxKey, ...]:
+        """The entries of a pool in no promised order, none for an unknown pool; a copy, so moves
+        are allowed meanwhile. O(entries)."""
+        return tuple(self._queues.get(pool, ()))
+
     def statistics(self, pool: PoolKey) -> QueueStatistics:
         """Entries of a pool in each place; zeros for an unknown pool. O(1)."""
         queue = self._queues.get(pool)

@@ -18,6 +18,7 @@ from warmclaim.app.gauges import sample_controllers, tier_rows
 from warmclaim.app.muted_events import MutedEvents
 from warmclaim.app.outside import Outside
 from warmclaim.app.permission_events import PermissionEvents
+from warmclaim.app.snapshot import Snapshots, SnapshotSources
 from warmclaim.app.subjects import finder
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler
@@ -129,6 +130,7 @@ class App:
         )
         self._kept["event series"] = lambda: self._events.remembered
         self._diagnostics: ClaimDiagnostics | None = None
+        self._journal: ClaimJournal | None = None
         self.permissions.on_missing(PermissionEvents(self._events, settings, outside).say)
         self._build()
 
@@ -148,6 +150,21 @@ class App:
     def diagnose(self, path: str) -> bytes | None:
         """JSON for a path below /debug/; None for one that is not known."""
         return self._diagnostics.answer(path) if self._diagnostics else None
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Of this manager, for who asks."""
+        sources = SnapshotSources(
+            self.settings,
+            self._outside,
+            self.caches.informers,
+            self._controllers,
+            self.warm,
+            self._journal,
+            lambda: self.is_leading,
+            self._is_serving_claims,
+        )
+        return Snapshots(sources)
 
     def readiness(self) -> dict[str, Callable[[], str | None]]:
         """For each cache, what keeps it from being ready. A standby with warm caches is ready."""
@@ -203,7 +220,7 @@ class App:
         hand_over = HandOver(self.client, caches.claims, caches.sandboxes, self._trace)
         reporter = self._events.of("sandboxclaim-controller")
         events = MutedEvents() if settings.events_disabled else reporter
-        journal = ClaimJournal(caches.claims, self.warm, clock)
+        self._journal = journal = ClaimJournal(caches.claims, self.warm, clock)
         telemetry = ClaimTelemetry(self.metrics, events, clock, journal, self._trace)
         reconciler = ClaimReconciler(
             caches,

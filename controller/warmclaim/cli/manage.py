@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from warmclaim.app import App, Outside
 from warmclaim.app.election import LeaseElection
 from warmclaim.cli.run import StopSignals, identity
+from warmclaim.errors import UsageError
 from warmclaim.kube.config import Connection
 from warmclaim.kube.transport import HttpTransport, TransportSettings
+from warmclaim.runtime.diagnostics import Diagnostics
 from warmclaim.runtime.health import Probes, Serving
 from warmclaim.runtime.watchdog import Heartbeat, StallWatchdog
 from warmclaim.seams import Clock, SystemClock, SystemRng
@@ -51,7 +53,13 @@ async def manage(
     heartbeat = Heartbeat(clock, on_lag=app.metrics.loop_lag_s.observe)
     webhook = _webhook(settings, app, clock)
     serving = _serving(settings, app, heartbeat, webhook)
+    diagnostics = Diagnostics(settings.serving.diagnostics_address, app.snapshots.take)
     await serving.start()
+    try:
+        await diagnostics.start()
+    except UsageError:
+        await serving.close()
+        raise
     app.manager.add("heartbeat", heartbeat.run)
     app.manager.add("serving", serving.run)
     stop.install()
@@ -59,6 +67,7 @@ async def manage(
         with _watched(settings, app, heartbeat):
             return await _stopped(app, stop.requested, settings.serving.shutdown_s_max)
     finally:
+        await diagnostics.close()
         await serving.close()
         await transport.close()
         if tracing is not None:

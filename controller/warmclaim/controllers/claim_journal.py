@@ -115,6 +115,10 @@ class ClaimJournal:
         text = f"{type(error).__name__}: {error}"
         self.note(key, "failed", error=text[:TEXT_CHARS_MAX])
 
+    def claims(self) -> tuple[ObjectKey, ...]:
+        """The claims of which something is kept, the one with the newest step last; a copy."""
+        return tuple(self._pages)
+
     def steps_of(self, key: ObjectKey) -> tuple[str, tuple[Step, ...]]:
         """The uid of the claim and its steps, oldest first; "" and none where nothing is known."""
         page = self._pages.get(key)

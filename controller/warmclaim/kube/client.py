@@ -322,6 +322,12 @@ class ApiClient:
         request = Request("GET", path, query, channel=channel, timeout_s=limit_s)
         return await self._opened(Call("list", str(resource), namespace or "", request))
 
+    async def open_document(self, path: str) -> ByteStream:
+        """What the server says of itself at `path` (/version, /apis and below), as it sends it. The
+        caller closes the stream."""
+        request = Request("GET", path, channel=Channel.WATCH, timeout_s=self._timeout_s)
+        return await self._opened(Call("get", "discovery", "", request))
+
     async def _opened(self, call: Call) -> ByteStream:
         """The stream of a success; an answer that is none has been read and closed."""
         stream = await self._exchange.open(call)

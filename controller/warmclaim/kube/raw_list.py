@@ -15,6 +15,7 @@ from warmclaim.seams import ByteStream
 from warmclaim.streaming.json_list import ListDecoder
 
 PAGE_OBJECTS_MAX: Final = 500
+PIECE_BYTES_MAX: Final = 64 * 1024
 SILENCE_S_MAX: Final = 30.0
 
 
@@ -55,7 +56,7 @@ class RawList:
             )
             decoder = ListDecoder()
             try:
-                async with aclosing(_pieces(stream)) as pieces:
+                async with aclosing(pieces_of(stream)) as pieces:
                     async for piece in pieces:
                         for item in decoder.feed(piece):
                             yield item
@@ -68,7 +69,9 @@ class RawList:
             has_more = bool(token)
 
 
-async def _pieces(stream: ByteStream) -> AsyncGenerator[bytes]:
+async def pieces_of(stream: ByteStream) -> AsyncGenerator[bytes]:
+    """An answer to its end, in pieces of at most `PIECE_BYTES_MAX`, so that who works on one holds
+    up nobody for long. Raises StreamError where it breaks, or falls silent."""
     while True:
         try:
             async with asyncio.timeout(SILENCE_S_MAX):
@@ -77,4 +80,5 @@ async def _pieces(stream: ByteStream) -> AsyncGenerator[bytes]:
             raise StreamError(f"silent for {SILENCE_S_MAX:.0f} s") from None
         if not piece:
             return
-        yield piece
+        for start in range(0, len(piece), PIECE_BYTES_MAX):
+            yield piece[start : start + PIECE_BYTES_MAX]

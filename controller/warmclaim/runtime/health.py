@@ -188,7 +188,7 @@ def _debug_handler(diagnose: Diagnose) -> Handler:
     from another pod, is refused. `kubectl port-forward` and `exec` come over loopback."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if not _is_local(request):
+        if not is_local(request):
             return _answer(403, b"only from loopback: kubectl port-forward to this pod\n")
         if request.method not in {"GET", "HEAD"}:
             return _answer(405, b"method not allowed\n")
@@ -200,7 +200,8 @@ def _debug_handler(diagnose: Diagnose) -> Handler:
     return handle
 
 
-def _is_local(request: web.BaseRequest) -> bool:
+def is_local(request: web.BaseRequest) -> bool:
+    """Whether the request came over loopback."""
     peer = request.transport.get_extra_info("peername") if request.transport else None
     if not isinstance(peer, tuple):
         return False
