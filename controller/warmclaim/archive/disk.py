@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+COPY_BYTES: Final = 1 << 20
 
 
 def make_folder(path: Path) -> None:
@@ -59,6 +63,14 @@ def write_whole(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     rename(part, path)
+
+
+def copy(source: Path, path: Path) -> None:
+    """Write a copy and bring it to the disk. Raises OSError."""
+    with source.open("rb") as read, path.open("wb") as written:
+        shutil.copyfileobj(read, written, COPY_BYTES)
+        written.flush()
+        os.fsync(written.fileno())
 
 
 def sync(path: Path) -> None:

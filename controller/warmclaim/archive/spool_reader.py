@@ -18,6 +18,14 @@ BLOCK_BYTES: Final = 256 * 1024
 """Some 1,000 lines."""
 
 
+class BrokenSpoolError(UsageError):
+    """A directory that looks like an hour of a spool holds what is none; nothing was done to it."""
+
+    def __init__(self, message: str, batch: Batch) -> None:
+        super().__init__(message)
+        self.batch = batch
+
+
 @dataclass
 class Skipped:
     """What a reading left out."""
@@ -48,10 +56,10 @@ def file_rows(batch: Batch, file: Path, skipped: Skipped) -> Iterator[Sequence[V
     """The rows of a file, some 1,000 at a time. One that was closed or archived meanwhile is read
     under its new name, or is gone.
 
-    Raises OSError, and UsageError where there are whole lines and none of them is a row.
+    Raises OSError, and BrokenSpoolError where there are whole lines and none of them is a row.
     """
     path = _where(batch, file)
-    if path is None or (columns := _columns(path.with_name(COLUMNS_FILE))) is None:
+    if path is None or (columns := _columns(batch, path.with_name(COLUMNS_FILE))) is None:
         return
     reader, found = LineReader(columns), 0
     try:
@@ -63,7 +71,7 @@ def file_rows(batch: Batch, file: Path, skipped: Skipped) -> Iterator[Sequence[V
         return
     skipped.unreadable_lines += reader.unreadable
     if reader.unreadable and not found:
-        raise UsageError(f"{path} is no file of a spool: not one line of it can be read")
+        raise BrokenSpoolError(f"{path} is no spool file: not one line of it can be read", batch)
 
 
 def counted_rows(batch: Batch) -> dict[str, int] | None:
@@ -87,18 +95,16 @@ def _where(batch: Batch, file: Path) -> Path | None:
     return None
 
 
-def _columns(path: Path) -> list[str] | None:
+def _columns(batch: Batch, path: Path) -> list[str] | None:
     """None where the hour went away meanwhile."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[str])
     except FileNotFoundError:
         if path.parent.is_dir():
-            raise UsageError(
-                f"{path.parent} is no hour of a spool: it has no {path.name}"
-            ) from None
+            raise BrokenSpoolError(f"{path.parent} has no {path.name}", batch) from None
         return None
     except msgspec.DecodeError:
-        raise UsageError(f"{path} is no file of a spool: it should name the columns") from None
+        raise BrokenSpoolError(f"{path} does not name the columns of a row", batch) from None
 
 
 def _blocks(path: Path, skipped: Skipped) -> Iterator[bytes]:

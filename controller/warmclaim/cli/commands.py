@@ -202,6 +202,61 @@ def export(
     )
 
 
+_ARCHIVE_EPILOG = """\
+[bold]Examples[/bold]
+
+  [cyan]warmclaim archive --spool /var/lib/warmclaim/spool --to /var/lib/warmclaim/archive[/cyan]
+
+  [cyan]warmclaim archive --spool DIR --to s3://bucket/claims --keep-days 400 --keep-size 20G[/cyan]
+
+Files are partitioned as date=YYYY-MM-DD, each row group holds the claims of one node, sorted by
+pool and time. A spooled hour is deleted when its rows are safe under the target; a run that was
+killed is ended by the next. It may run while a manager writes the same spool.
+
+[bold]Exit codes[/bold]  0 done, also where there was nothing to do; 2 the spool, the target or an
+argument is wrong, and what could not be archived is still in the spool.
+"""
+
+
+@app.command(epilog=_ARCHIVE_EPILOG)
+def archive(
+    spool: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where managers write finished claims.")
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR|URL", help="A directory, or s3://, gs://, hdfs:// and what pyarrow knows."
+        ),
+    ],
+    keep_days: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Delete archived days but the last N."),
+    ] = None,
+    keep_size: Annotated[
+        str | None,
+        typer.Option(metavar="BYTES", help="Delete the oldest files beyond this, as 20G."),
+    ] = None,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="For people or for programs.")
+    ] = Output.TEXT,
+) -> int:
+    """Turn the claim history's closed hours into Parquet files.
+
+    Needs pyarrow: pip install 'warmclaim[archive]'. Memory does not grow with what there is.
+    """
+    from warmclaim.cli.archive import archive as convert
+    from warmclaim.cli.archive import size_bytes
+
+    return convert(
+        spool=spool,
+        to=to,
+        keep_days=keep_days,
+        keep_bytes=None if keep_size is None else size_bytes(keep_size),
+        as_json=output is Output.JSON,
+    )
+
+
 @app.command()
 def version() -> int:
     """Print the version."""
