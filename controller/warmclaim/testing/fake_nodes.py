@@ -8,10 +8,11 @@ Idle nodes write nothing: no heartbeats, no leases.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping
 from functools import partial
 from itertools import islice
+
+from sortedcontainers import SortedSet
 
 from warmclaim.testing.actors import Actor
 from warmclaim.testing.cluster import Cluster, Target
@@ -53,8 +54,7 @@ class FakeNodes(Actor):
         self._pods_max = pods_per_node_max
         self._where: dict[str, str] = {}
         self._counts: dict[str, int] = {}
-        # (pods, node), with entries of former counts among them: those are skipped when met.
-        self._by_count: list[tuple[int, str]] = []
+        self._by_count: SortedSet[tuple[int, str]] = SortedSet()  # (pods, node) of open nodes
         self._waiting: dict[str, None] = {}
         self._addresses = 0
 
@@ -83,7 +83,7 @@ class FakeNodes(Actor):
         name = commit.object["metadata"]["name"]
         is_open = commit.is_live and not commit.object.get("spec", {}).get("unschedulable")
         if not is_open:
-            self._counts.pop(name, None)
+            self._uncount(name)
         elif name not in self._counts:
             self._count(name, sum(1 for node in self._where.values() if node == name))
             self._retry_waiting(len(self._waiting))
@@ -126,8 +126,13 @@ class FakeNodes(Actor):
                     self._count(name, self._counts[name] + change)
 
     def _count(self, node: str, pods: int) -> None:
+        self._uncount(node)
         self._counts[node] = pods
-        heapq.heappush(self._by_count, (pods, node))
+        self._by_count.add((pods, node))
+
+    def _uncount(self, node: str) -> None:
+        if node in self._counts:
+            self._by_count.remove((self._counts.pop(node), node))
 
     def _retry_waiting(self, pods: int) -> None:
         for key in list(islice(self._waiting, pods)):
@@ -159,12 +164,10 @@ class FakeNodes(Actor):
             self._patch_status(pod, {"conditions": [unfit]})
 
     def _emptiest(self) -> str | None:
-        while self._by_count:
-            pods, node = self._by_count[0]
-            if self._counts.get(node) == pods:
-                return node if pods < self._pods_max else None
-            heapq.heappop(self._by_count)
-        return None
+        if not self._by_count:
+            return None
+        pods, node = self._by_count[0]
+        return node if pods < self._pods_max else None
 
     def _run_pod(self, key: str, uid: str) -> None:
         pod = self._same_pod(key, uid)

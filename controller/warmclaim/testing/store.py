@@ -183,6 +183,15 @@ class ObjectStore:
         """Number of objects of one resource. Cost: O(objects)."""
         return sum(1 for _ in self.scan(resource))
 
+    def history_bytes(self) -> int:
+        """Size of all versions kept, as JSON. Cost: O(versions kept)."""
+        return sum(
+            len(commit.encoded)
+            for table in self._tables.values()
+            for chain in table.chains.values()
+            for commit in chain
+        )
+
     def compact(self, rv: int | None = None) -> None:
         """Forgets all history up to and including `rv` (None: all of it)."""
         rv = self.rv if rv is None else rv

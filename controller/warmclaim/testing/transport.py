@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from warmclaim.errors import NotSentError
 from warmclaim.seams import ByteStream, Request, Response
 from warmclaim.testing.api import Caller, FakeApiServer
@@ -16,7 +18,7 @@ class InProcessTransport:
     def __init__(self, server: FakeApiServer, *, user_agent: str = "in-process") -> None:
         self._server = server
         self._caller = Caller(user_agent)
-        self._streams: list[ByteStream] = []
+        self._open: dict[int, _Open] = {}
         self._is_closed = False
 
     async def request(self, request: Request) -> Response:
@@ -25,16 +27,43 @@ class InProcessTransport:
 
     async def stream(self, request: Request) -> ByteStream:
         self._require_open()
-        stream = await self._server.open_stream(request, self._caller)
-        self._streams.append(stream)
+        inner = await self._server.open_stream(request, self._caller)
+        stream = _Open(inner, lambda: self._open.pop(id(stream), None))
+        self._open[id(stream)] = stream
         return stream
+
+    async def end_streams(self) -> None:
+        """The connections end, as cleanly as at a restart of the server; others may follow."""
+        for stream in tuple(self._open.values()):
+            await stream.close()
 
     async def close(self) -> None:
         self._is_closed = True
-        for stream in self._streams:
-            await stream.close()
-        self._streams.clear()
+        await self.end_streams()
 
     def _require_open(self) -> None:
         if self._is_closed:
             raise NotSentError("this transport is closed")
+
+
+class _Open:
+    """A stream until it is closed; `on_close` is told so."""
+
+    def __init__(self, inner: ByteStream, on_close: Callable[[], object]) -> None:
+        self._inner = inner
+        self._on_close = on_close
+
+    @property
+    def status(self) -> int:
+        return self._inner.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._inner.headers
+
+    async def read(self) -> bytes:
+        return await self._inner.read()
+
+    async def close(self) -> None:
+        self._on_close()
+        await self._inner.close()

@@ -184,32 +184,33 @@ class Tenants:
         if (sandbox := self._shown(namespace, name)) is not None:
             pod = self._grip.get(POD, namespace, sandbox["metadata"]["name"])
             if pod is not None:
-                self._finish(pod, x)
+                finish_pod(self._grip, pod, x)
 
     def _finish_some(self, _namespace: str, _name: str, x: float) -> None:
         """The pod of some sandbox that a claim has comes to its end, well or not."""
         ours = [pod for pod in self._grip.all(POD) if self._is_claimed(pod)]
         if ours:
-            self._finish(ours[int(x * len(ours))], x)
+            finish_pod(self._grip, ours[int(x * len(ours))], x)
 
     def _is_claimed(self, pod: Json) -> bool:
         metadata = pod["metadata"]
         owner = controller_of(self._grip.get(SANDBOX, metadata["namespace"], metadata["name"]))
         return owner is not None and owner.kind == CLAIM.kind
 
-    def _finish(self, pod: Json, x: float) -> None:
-        if part(pod, "status", "phase") != "Running" or is_deleting(pod):
-            return
-        conditions = [
-            {**c, "status": "False", "reason": "PodCompleted"}
-            if c["type"] in ("Ready", "ContainersReady")
-            else c
-            for c in parts(pod, "status", "conditions")
-        ]
-        phase = "Failed" if x * 7 % 1 < 0.3 else "Succeeded"
-        metadata, status = pod["metadata"], {"phase": phase, "conditions": conditions}
-        name = metadata["name"]
-        self._grip.patch(POD, metadata["namespace"], name, {"status": status}, "status")
+
+def finish_pod(grip: Grip, pod: Json, x: float) -> None:
+    """A pod that runs comes to its end; `x` says whether well or not."""
+    if part(pod, "status", "phase") != "Running" or is_deleting(pod):
+        return
+    conditions = [
+        {**c, "status": "False", "reason": "PodCompleted"}
+        if c["type"] in ("Ready", "ContainersReady")
+        else c
+        for c in parts(pod, "status", "conditions")
+    ]
+    phase = "Failed" if x * 7 % 1 < 0.3 else "Succeeded"
+    metadata, status = pod["metadata"], {"phase": phase, "conditions": conditions}
+    grip.patch(POD, metadata["namespace"], metadata["name"], {"status": status}, "status")
 
 
 def a_volume_template() -> Json:
