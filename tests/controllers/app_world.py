@@ -14,6 +14,7 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX, Resource
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.app import App, Outside
+from warmclaim.controllers.claim_history import HistorySink
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.errors import NotFoundError, NotSentError
 from warmclaim.kube.client import ApiClient
@@ -106,10 +107,17 @@ class AppWorld:
     """One server, one manager, and hands that play the tenants and the admin."""
 
     def __init__(
-        self, world: World, *, server_url: str = "", trace: Tracing | None = None, **settings: Any
+        self,
+        world: World,
+        *,
+        server_url: str = "",
+        trace: Tracing | None = None,
+        history: HistorySink | None = None,
+        **settings: Any,
     ) -> None:
         self.world = world
         self._server_url = server_url
+        self.history = history
         self._spans: Spans = trace.spans if trace else no_spans
         self._trace: Trace = trace or NO_TRACE
         self.clock = world.clock
@@ -124,7 +132,15 @@ class AppWorld:
             "lease": LeaseSettings(enabled=False),
         }
         faults = Faults(InProcessTransport(self.server, user_agent=name))
-        outside = Outside(faults, self.clock, self.world.rng, name, NAMESPACE, self._server_url)
+        outside = Outside(
+            faults,
+            self.clock,
+            self.world.rng,
+            name,
+            NAMESPACE,
+            self._server_url,
+            history=self.history,
+        )
         made = Settings(**{**defaults, **settings})
         return faults, App(made, outside, spans=self._spans, trace=self._trace)
 

@@ -23,6 +23,7 @@ from warmclaim.app.subjects import finder
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
+from warmclaim.controllers.claim_history import ClaimHistory
 from warmclaim.controllers.claim_journal import ClaimJournal, JournalledPasses
 from warmclaim.controllers.claim_marks import ClaimMarksReconciler, wake_for_marks
 from warmclaim.controllers.claim_records import ClaimRecords
@@ -249,6 +250,16 @@ class App:
             on_candidate=wiring.candidate_arrived,
             on_refused=telemetry.refused_member,
         )
+        if (history := self._outside.history) is not None:
+            ClaimHistory(
+                caches.claims,
+                caches.sandboxes,
+                reconciler.records,
+                history,
+                lambda: self.is_leading,
+                clock,
+                __version__,
+            )
         self.metrics.pool_sandboxes.read_from(partial(tier_rows, self.warm))
         self._add_claim_marks(caches, reconciler.records)
         self._kept["claim records"] = lambda: len(reconciler.records)

@@ -183,6 +183,7 @@ class ClaimReconciler:
 
     async def _reserve(self, claim: Claim, record: ClaimRecord) -> None:
         pool_key, assigned = asked_pool(claim), self._sight.assigned(claim)
+        depth = self._warm.depth(pool_key)
         taken = self._warm.take_named(pool_key, assigned) if assigned else self._warm.take(pool_key)
         if taken is None:
             return
@@ -193,9 +194,10 @@ class ClaimReconciler:
             refusal = self._why_not(sandbox, pool) if sandbox and is_same else None
             if sandbox is None or not is_same or refusal:
                 taken.forget()
-                self._telemetry.passed_over(claim, taken.entry.key.name, refusal)
+                self._telemetry.passed_over(claim, record, taken.entry.key.name, refusal)
                 return
-            record.picked_s = self._clock.monotonic()
+            record.picked_s, record.depth = self._clock.monotonic(), depth
+            record.tries += 1
             record.pending = taken
             self._telemetry.picked(claim, sandbox)
             keeps = self._sight.keeps_eviction_mark(pool)
@@ -203,7 +205,8 @@ class ClaimReconciler:
                 claim, sandbox, taken, keeps_eviction_mark=keeps
             )
         record.pending = None
-        record.reserved_s = self._clock.monotonic()
+        if outcome is Outcome.ADOPTED:
+            record.reserved_s = self._clock.monotonic()
         self._telemetry.reserved(claim, sandbox, record, outcome)
         await self._count_attempt(claim, record, outcome)
 
@@ -222,6 +225,7 @@ class ClaimReconciler:
         if outcome is Outcome.ADOPTED:
             record.attempts = 0
             return
+        record.lost += 1
         record.attempts += 1
         if record.attempts >= self._settings.adoption_attempts_max:
             tries, record.attempts = record.attempts, 0

@@ -51,7 +51,7 @@ class ClaimEvents:
             if change.old is not None:
                 self._queue.add(change.old.metadata.key, lane=Lane.LIFECYCLE)
             return
-        self._records.saw(claim)
+        self._records.saw(claim, change.old)
         if change.is_own and self._queue.core.is_worked(claim.metadata.key):
             return  # the pass that wrote it goes on by itself
         if not claim.published and not claim.metadata.is_deleting:

@@ -1,4 +1,5 @@
-"""What the claim controller remembers of a claim: times for metrics and waiting, nothing else.
+"""What the claim controller remembers of a claim: times and counts for metrics, waiting and the
+history, nothing else.
 
 Losing it costs a measurement or a longer wait, never a sandbox.
 """
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 
 from warmclaim.api.claim import Claim
 from warmclaim.api.meta import ObjectKey
+from warmclaim.domain.claim_history import NO_DEPTH, GivenSandbox
 from warmclaim.seams import Clock
-from warmqueue import Taken
+from warmqueue import Depth, Taken
 
 
 @dataclass(slots=True)
@@ -21,12 +23,17 @@ class ClaimRecord:
     `ready_s`: when it was first seen Ready, by whoever's write; None too where it `was_ready` at
     first sight. `marked`: the sandbox that it had when all that is noted on it was.
     `trace_context` is that of the pass that gave it a sandbox, None where nothing is traced.
+
+    `attempts` are the tries since one last succeeded, `tries` all reservations that were sent and
+    `lost` those that were not won; `refused`: candidates that were passed over, by why. `depth`:
+    what the pool had when one was last picked. `given`: the sandbox that its status named last.
     """
 
     uid: str
     seen_s: float
     picked_s: float | None = None
     reserved_s: float | None = None
+    published_s: float | None = None
     attempts: int = 0
     pending: Taken | None = None
     is_measured: bool = False
@@ -34,6 +41,16 @@ class ClaimRecord:
     ready_s: float | None = None
     marked: str = ""
     trace_context: str | None = None
+    tries: int = 0
+    lost: int = 0
+    refused: dict[str, int] | None = None
+    depth: Depth = NO_DEPTH
+    given: GivenSandbox | None = None
+
+    def passed_over(self, why: str) -> None:
+        """A candidate was not to be handed out."""
+        refused = self.refused = self.refused or {}
+        refused[why] = refused.get(why, 0) + 1
 
 
 class ClaimRecords:
@@ -56,15 +73,19 @@ class ClaimRecords:
             self._records[key] = record
         return record
 
-    def saw(self, claim: Claim) -> None:
-        """The claim came or changed: note its first sight, and when it is first Ready."""
+    def saw(self, claim: Claim, before: Claim | None) -> None:
+        """The claim came or changed: note its first sight, when it got a sandbox, and when it was
+        first Ready. `before`: as it was known until now."""
         key, uid = claim.metadata.key, claim.metadata.uid
         known = self._records.get(key)
         record = self.of(key, uid)
+        now_s = self._clock.monotonic()
+        if before is not None and claim.published and not before.published:
+            record.published_s = now_s
         if not claim.is_ready or record.was_ready or record.ready_s is not None:
             return
         if record is known:
-            record.ready_s = self._clock.monotonic()
+            record.ready_s = now_s
         else:
             record.was_ready = True
 

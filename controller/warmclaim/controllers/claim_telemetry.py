@@ -71,12 +71,15 @@ class ClaimTelemetry:
         self.outcome(Outcome.WAITING)
         self._journal.note(claim.metadata.key, Outcome.WAITING, at_most_s=round(left_s, 3))
 
-    def passed_over(self, claim: Claim, sandbox: str, refusal: Refusal | None) -> None:
+    def passed_over(
+        self, claim: Claim, record: ClaimRecord, sandbox: str, refusal: Refusal | None
+    ) -> None:
         """A candidate was taken out of the warm queue and may not be handed out; None if it is gone
         or another one by now."""
         if refusal is not None:
             self.refused_member(refusal)
         word = refusal or Outcome.GHOST
+        record.passed_over(word)
         self._journal.note(claim.metadata.key, "passed_over", sandbox=sandbox, why=word)
 
     def picked(self, claim: Claim, sandbox: Sandbox) -> None:

@@ -261,7 +261,7 @@ class Process:
 
         def saw(change: Change[Claim]) -> None:
             if change.new is not None:
-                records.saw(change.new)
+                records.saw(change.new, change.old)
 
         async def turn(_: float) -> None:
             await self._turn()
