@@ -159,6 +159,18 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """What is kept of claims that are gone. `directory` "" keeps nothing, `target` "" archives
+    within it; 0 for either `keep_` is no limit."""
+
+    directory: str = ""
+    target: str = ""
+    archive_every_s: float = 600.0
+    keep_days_max: int = 90
+    keep_bytes_max: int = 10 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
 class CompatSettings:
     """Accepted and checked, so that a Deployment of the Go manager starts unchanged; never used."""
 
@@ -190,6 +202,7 @@ class Settings:
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
     webhook: WebhookSettings = field(default_factory=WebhookSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
     logs: LogSettings = field(default_factory=LogSettings)
     compat: CompatSettings = field(default_factory=CompatSettings)
 
@@ -229,6 +242,8 @@ def _check_counts(s: Settings) -> None:
         ("lease-connections", s.api.lease_connections_max, 1),
         ("list-page-size", s.api.list_page_items, 1),
         ("webhook-port", s.webhook.port, 0),
+        ("claim-history-keep-days", s.history.keep_days_max, 0),
+        ("claim-history-keep-bytes", s.history.keep_bytes_max, 0),
     ):
         if value < least:
             raise _fail(flag, f"must be at least {least}, not {value}")
@@ -256,6 +271,7 @@ def _check_durations(s: Settings) -> None:
         ("leader-elect-lease-duration", s.lease.duration_s, False),
         ("leader-elect-renew-deadline", s.lease.renew_deadline_s, False),
         ("leader-elect-retry-period", s.lease.retry_period_s, False),
+        ("claim-history-archive-interval", s.history.archive_every_s, False),
     ):
         if value < 0 or (value == 0 and not may_be_zero):
             least = "0 or more" if may_be_zero else "more than 0"
@@ -308,6 +324,8 @@ def _check_words(s: Settings) -> None:
     ):
         if s.webhook.enabled and not name.strip():
             raise _fail(flag, "must not be empty")
+    if s.history.target and not s.history.directory:
+        raise _fail("claim-history-target", "needs --claim-history-dir, where rows wait for it")
     if not _DOMAIN.fullmatch(s.sandboxes.cluster_domain):
         raise _fail("cluster-domain", f"must be a domain name, not {s.sandboxes.cluster_domain!r}")
 

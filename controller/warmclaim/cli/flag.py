@@ -15,6 +15,7 @@ GROUPS = (
     "Sandboxes",
     "Serving and logs",
     "Conversion webhook",
+    "Claim history",
     "Accepted for the Go manager's sake, without effect",
 )
 UNUSED = GROUPS[-1]

@@ -6,7 +6,7 @@ from warmclaim.cli.flag import GROUPS, Flag
 from warmclaim.cli.flagvalues import Kind
 from warmclaim.cli.unusedflags import UNUSED_FLAGS
 
-_WHAT, _API, _LEASE, _CLAIMS, _POOLS, _SANDBOXES, _SERVING, _WEBHOOK, _ = GROUPS
+_WHAT, _API, _LEASE, _CLAIMS, _POOLS, _SANDBOXES, _SERVING, _WEBHOOK, _HISTORY, _ = GROUPS
 
 FLAGS: tuple[Flag, ...] = (
     Flag("version", Kind.BOOL, _WHAT, "", "Print the version and exit."),
@@ -332,6 +332,44 @@ FLAGS: tuple[Flag, ...] = (
         _WEBHOOK,
         "webhook.namespace",
         "Namespace of that Service and of the Secret with the certificate.",
+    ),
+    Flag(
+        "claim-history-dir",
+        Kind.TEXT,
+        _HISTORY,
+        "history.directory",
+        "Folder in which a row is kept of each claim that is gone; warmclaim history reads it. "
+        "Empty: none is kept.",
+    ),
+    Flag(
+        "claim-history-target",
+        Kind.TEXT,
+        _HISTORY,
+        "history.target",
+        "Where the rows of past hours go as Parquet files: a folder, or a URL such as "
+        "s3://bucket/claims. Empty: to the folder archive within --claim-history-dir. Needs the "
+        "extra `archive`.",
+    ),
+    Flag(
+        "claim-history-archive-interval",
+        Kind.DURATION,
+        _HISTORY,
+        "history.archive_every_s",
+        "Pause between two looks for past hours, in a process of its own.",
+    ),
+    Flag(
+        "claim-history-keep-days",
+        Kind.INT,
+        _HISTORY,
+        "history.keep_days_max",
+        "Archived days that are kept; 0 keeps all.",
+    ),
+    Flag(
+        "claim-history-keep-bytes",
+        Kind.INT,
+        _HISTORY,
+        "history.keep_bytes_max",
+        "Size of the archive beyond which its oldest files go; 0 keeps all.",
     ),
     *UNUSED_FLAGS,
 )

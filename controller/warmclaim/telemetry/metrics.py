@@ -82,6 +82,7 @@ class Metrics:
         self.manager = ManagerMetrics(register)
         self._make_claim_metrics(register)
         self._make_own_metrics(register)
+        self._make_history(register)
         self._make_own_gauges(register)
         self._start_closed_series()
 
@@ -170,6 +171,23 @@ class Metrics:
         )
         self.log_records_dropped = register.total(
             "warmclaim_log_records_dropped_total", "Log records that were not written."
+        )
+
+    def _make_history(self, register: Register) -> None:
+        self.history_rows = register.sampled(
+            "warmclaim_history_rows", "Claims that the history tells of.", (), is_counter=True
+        )
+        self.history_dropped = register.sampled(
+            "warmclaim_history_rows_dropped",
+            "Claims that the history does not tell of, by what was in the way.",
+            ("cause",),
+            is_counter=True,
+        )
+        self.history_conversions = register.total(
+            "warmclaim_history_conversions_total", "Looks for past hours to be archived."
+        )
+        self.history_failures = register.total(
+            "warmclaim_history_conversion_failures_total", "Those that did not end well."
         )
 
     def _make_own_gauges(self, register: Register) -> None:
