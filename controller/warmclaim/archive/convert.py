@@ -12,10 +12,10 @@ from typing import Final
 
 from warmclaim.archive.groups import row_groups
 from warmclaim.archive.handover import Handover
-from warmclaim.archive.layout import Batch, files, lines_file
+from warmclaim.archive.layout import Batch, lines_file
 from warmclaim.archive.lines import COLUMNS, Values
 from warmclaim.archive.parquet import FileSeries
-from warmclaim.archive.spool_reader import BrokenSpoolError, Skipped, counted_rows, file_rows
+from warmclaim.archive.spool_reader import BrokenSpoolError, HourReader, Skipped, counted_rows
 from warmclaim.archive.target import Target
 from warmclaim.telemetry.logs import fields
 
@@ -97,11 +97,12 @@ class _Conversion:
     def _made(self, hours: Sequence[Batch]) -> dict[str, str]:
         """The files' names in the work folder, and under the target."""
         rows = sum(map(_counted, hours))
-        nodes = sorted({path.name for batch in hours for path in files(batch.folder)})
+        readers = [HourReader(batch, self._skipped) for batch in hours]
+        nodes = sorted({name for reader in readers for name in reader.names()})
         made = FileSeries(self._handover.work, rows_for_each_node=rows // max(1, len(nodes)))
         with made:
             for node in nodes:
-                for table in row_groups(self._rows_of(node, hours), self._handover.work):
+                for table in row_groups(_rows_of(node, readers), self._handover.work):
                     made.add(table)
                     self._rows += table.num_rows
                     del table
@@ -111,16 +112,6 @@ class _Conversion:
             path.name: f"date={hours[0].day}/{stem}-{number}.parquet"
             for number, path in enumerate(made.paths)
         }
-
-    def _rows_of(self, name: str, hours: Sequence[Batch]) -> Iterator[Sequence[Values]]:
-        for batch in hours:
-            for rows in file_rows(batch, batch.folder / name, self._skipped):
-                for node in {values[_NODE] for values in rows}:
-                    if lines_file(node) != name:
-                        raise BrokenSpoolError(
-                            f"{batch.folder / name} holds a row of another node", batch
-                        )
-                yield rows
 
     def _count(
         self, made: dict[str, str], hours: Sequence[Batch], size_bytes: int, expected: int
@@ -141,6 +132,17 @@ class _Conversion:
                     day=str(hours[0].day), unreadable=skipped.unreadable_lines, missing=missing
                 ),
             )
+
+
+def _rows_of(name: str, readers: Sequence[HourReader]) -> Iterator[Sequence[Values]]:
+    """The rows of one node, hour by hour."""
+    for reader in readers:
+        for rows in reader.rows(name):
+            for node in {values[_NODE] for values in rows}:
+                if lines_file(node) != name:
+                    where = reader.batch.folder / name
+                    raise BrokenSpoolError(f"{where} holds a row of another node", reader.batch)
+            yield rows
 
 
 def _counted(batch: Batch) -> int:

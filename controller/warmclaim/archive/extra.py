@@ -7,7 +7,12 @@ from importlib.util import find_spec
 from warmclaim.errors import UsageError
 
 
+def is_here(package: str) -> bool:
+    """Whether `package` is installed; it is not imported."""
+    return find_spec(package) is not None
+
+
 def need(package: str, purpose: str) -> None:
     """Raises UsageError where `package` (pyarrow, duckdb) is not installed."""
-    if find_spec(package) is None:
+    if not is_here(package):
         raise UsageError(f"{purpose} needs {package}: pip install 'warmclaim[archive]'")

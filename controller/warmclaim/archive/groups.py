@@ -54,6 +54,18 @@ def row_groups(
     runs.drop(list(runs.files))
 
 
+def in_blocks(rows: Iterable[Sequence[Values]]) -> Iterator[Sequence[Values]]:
+    """The same rows in blocks worth the price of making columns: a few come from each file."""
+    held: list[Values] = []
+    for some in rows:
+        held.extend(some)
+        if len(held) >= BLOCK_ROWS:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
 def in_order(table: pa.Table) -> pa.Table:
     """The table's rows as a row group has them. About 1 us each."""
     places = pc.sort_indices(table, sort_keys=ORDER)
@@ -61,7 +73,7 @@ def in_order(table: pa.Table) -> pa.Table:
 
 
 def _runs(rows: Iterable[Sequence[Values]], rows_max: int) -> Iterator[pa.Table]:
-    blocks = (columns_of(values) for values in rows if values)
+    blocks = map(columns_of, in_blocks(rows))
     for table in _cut(map(_table, blocks), rows_max):
         yield in_order(table)
 
@@ -126,7 +138,7 @@ class _Head:
 
     def last_key(self) -> tuple[Any, Any]:
         last = self.rows.slice(self.rows.num_rows - 1)
-        return last["pool"][0].as_py(), last["ready_us"].cast(pa.int64())[0].as_py()
+        return last["pool"][0].as_py(), last["ready_us"][0].as_py()
 
     def rows_until(self, key: tuple[Any, Any]) -> int:
         """How many of the loaded rows come no later than `key`; they are sorted."""
@@ -134,8 +146,8 @@ class _Head:
         pools = self.rows["pool"]
         here = pc.equal(pools, pool)
         if ready_us is not None:
-            ready = self.rows["ready_us"].cast(pa.int64())
-            here = pc.and_(here, pc.fill_null(pc.less_equal(ready, ready_us), False))
+            ready = pc.less_equal(self.rows["ready_us"], ready_us)
+            here = pc.and_(here, pc.fill_null(ready, False))
         rows: int = pc.sum(pc.or_(pc.less(pools, pool), here)).as_py()
         return rows
 

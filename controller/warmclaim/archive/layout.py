@@ -41,8 +41,8 @@ def hour_at(wall_s: float) -> str:
 
 
 def end_us(row: ClaimRow) -> int:
-    """When a claim ended: the first known of finished, deleted, ready, seen, created."""
-    for known in (row.finished_us, row.deleted_us, row.ready_us, row.seen_us):
+    """When a claim ended: the first known of deleted, finished, ready, seen, created."""
+    for known in (row.deleted_us, row.finished_us, row.ready_us, row.seen_us):
         if known is not None:
             return known
     return row.created_us

@@ -11,7 +11,6 @@ import pyarrow as pa
 from warmclaim.archive.lines import COLUMNS, Values
 from warmclaim.domain.claim_history import ClaimRow
 
-TIME: Final = pa.timestamp("us", tz="UTC")
 REFUSED: Final = "candidates_refused"
 ORDER: Final = (("pool", "ascending", "at_end"), ("ready_us", "ascending", "at_end"))
 """How the rows of a row group are sorted; those that were never ready come last."""
@@ -20,9 +19,7 @@ ORDER: Final = (("pool", "ascending", "at_end"), ("ready_us", "ascending", "at_e
 def _kind(field: msgspec.structs.FieldInfo) -> pa.DataType:
     if field.name == REFUSED:
         return pa.map_(pa.string(), pa.int64())
-    if field.name.endswith("_us"):
-        return TIME
-    return pa.int64() if field.type is int else pa.string()
+    return pa.int64() if field.type in (int, int | None) else pa.string()
 
 
 SCHEMA: Final = pa.schema(
@@ -32,7 +29,7 @@ SCHEMA: Final = pa.schema(
     ]
 )
 
-TIMES: Final = tuple(field.name for field in SCHEMA if field.type == TIME)
+TIMES: Final = tuple(name for name in COLUMNS if name.endswith("_us"))
 UNIQUE: Final = ("uid", "name", "sandbox")
 """Columns in which hardly a value comes twice: a dictionary would only be made and thrown away."""
 REPEATED: Final = tuple(name for name in COLUMNS if name not in (*TIMES, *UNIQUE, REFUSED))

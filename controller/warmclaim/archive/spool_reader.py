@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -45,33 +46,55 @@ def spooled(spool: Path, skipped: Skipped) -> Iterator[ClaimRow]:
     try:
         for writer in writers(_existing(spool)):
             for batch in batches(writer):
-                for file in files(batch.folder):
-                    for values in file_rows(batch, file, skipped):
+                hour = HourReader(batch, skipped)
+                for name in hour.names():
+                    for values in hour.rows(name):
                         yield from map(row_of, values)
     except OSError as error:
         raise UsageError(f"spool {spool}: {error.strerror}: {error.filename}") from None
 
 
-def file_rows(batch: Batch, file: Path, skipped: Skipped) -> Iterator[Sequence[Values]]:
-    """The rows of a file, some 1,000 at a time. One that was closed or archived meanwhile is read
-    under its new name, or is gone.
+class HourReader:
+    """Reads one hour's files. One that is closed or archived meanwhile is read under its new name,
+    or is gone. Memory: one block of lines."""
 
-    Raises OSError, and BrokenSpoolError where there are whole lines and none of them is a row.
-    """
-    path = _where(batch, file)
-    if path is None or (columns := _columns(batch, path.with_name(COLUMNS_FILE))) is None:
-        return
-    reader, found = LineReader(columns), 0
-    try:
-        for block in _blocks(path, skipped):
-            rows = reader.read(block)
-            found += len(rows)
-            yield rows
-    except FileNotFoundError:
-        return
-    skipped.unreadable_lines += reader.unreadable
-    if reader.unreadable and not found:
-        raise BrokenSpoolError(f"{path} is no spool file: not one line of it can be read", batch)
+    def __init__(self, batch: Batch, skipped: Skipped) -> None:
+        self.batch = batch
+        self._skipped = skipped
+        self._columns: list[str] | None = None
+
+    def names(self) -> Iterator[str]:
+        """Its files, in no order. Raises OSError."""
+        for folder in (self.batch.folder, self.batch.closed.folder):
+            if folder.is_dir():
+                yield from (path.name for path in files(folder))
+                return
+
+    def rows(self, name: str) -> Iterator[Sequence[Values]]:
+        """The rows of a file, some 1,000 at a time; none where there is no such file.
+
+        Raises OSError, and BrokenSpoolError where there are whole lines and none of them is a row.
+        """
+        file = self._opened(name)
+        if file is None:
+            return
+        with file:
+            self._columns = self._columns or _columns(self.batch)
+            reader, found = LineReader(self._columns), 0
+            for block in _blocks(file, self._skipped):
+                rows = reader.read(block)
+                found += len(rows)
+                yield rows
+        self._skipped.unreadable_lines += reader.unreadable
+        if reader.unreadable and not found:
+            where = self.batch.folder / name
+            raise BrokenSpoolError(f"{where}: not one line of it can be read", self.batch)
+
+    def _opened(self, name: str) -> BinaryIO | None:
+        for folder in (self.batch.folder, self.batch.closed.folder):
+            with suppress(FileNotFoundError):
+                return (folder / name).open("rb", buffering=0)
+        return None
 
 
 def counted_rows(batch: Batch) -> dict[str, int] | None:
@@ -88,36 +111,25 @@ def _existing(spool: Path) -> Path:
     return spool
 
 
-def _where(batch: Batch, file: Path) -> Path | None:
-    for folder in (batch.folder, batch.closed.folder):
-        if (path := folder / file.name).exists():
-            return path
-    return None
+def _columns(batch: Batch) -> list[str]:
+    for path in (batch.folder / COLUMNS_FILE, batch.closed.folder / COLUMNS_FILE):
+        with suppress(FileNotFoundError):
+            try:
+                return msgspec.json.decode(path.read_bytes(), type=list[str])
+            except msgspec.DecodeError:
+                raise BrokenSpoolError(f"{path} does not name columns", batch) from None
+    raise BrokenSpoolError(f"{batch.folder} has no {COLUMNS_FILE}", batch)
 
 
-def _columns(batch: Batch, path: Path) -> list[str] | None:
-    """None where the hour went away meanwhile."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[str])
-    except FileNotFoundError:
-        if path.parent.is_dir():
-            raise BrokenSpoolError(f"{path.parent} has no {path.name}", batch) from None
-        return None
-    except msgspec.DecodeError:
-        raise BrokenSpoolError(f"{path} does not name the columns of a row", batch) from None
-
-
-def _blocks(path: Path, skipped: Skipped) -> Iterator[bytes]:
+def _blocks(file: BinaryIO, skipped: Skipped) -> Iterator[bytes]:
     """Whole lines, BLOCK_BYTES at a time. A line without an end is left out and counted."""
     rest = b""
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(BLOCK_BYTES):
-            whole, end, begun = (rest + piece).rpartition(b"\n")
-            if end:
-                yield whole + end
-            rest = begun
-            if len(rest) > LINE_BYTES_MAX:
-                # Longer than any row: handed on as a line that cannot be read.
-                yield rest
-                rest = b""
+    while piece := file.read(BLOCK_BYTES):
+        whole, end, rest = (rest + piece).rpartition(b"\n")
+        if end:
+            yield whole
+        if len(rest) > LINE_BYTES_MAX:
+            # Longer than any row: handed on as a line that cannot be read.
+            yield rest
+            rest = b""
     skipped.torn_lines += bool(rest)
