@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from warmclaim.app import App, Outside
 from warmclaim.app.election import LeaseElection
+from warmclaim.cli.managehistory import open_history
 from warmclaim.cli.run import StopSignals, identity
 from warmclaim.errors import UsageError
 from warmclaim.kube.config import Connection
@@ -40,15 +41,20 @@ async def manage(
     """Run the manager until `stop`; False if work was still under way after the time for that.
 
     `namespace` is that of the lease, `domains` those of labels that claims may ask for. Raises
-    UsageError where an address cannot be had, and the error of a part that failed.
+    UsageError where an address or the history's folder cannot be had, and the error of a part that
+    failed.
     """
     clock, rng = SystemClock(), SystemRng()
     transport = HttpTransport(connection, settings=_connections(settings.api))
-    server = connection.server_url
-    outside = Outside(transport, clock, rng, identity(rng), namespace, server, domains)
+    name, server = identity(rng), connection.server_url
+    history = open_history(settings.history, name, clock, rng)
+    rows = history.spool if history else None
+    outside = Outside(transport, clock, rng, name, namespace, server, domains, rows)
     tracing = Tracing(otlp_exporter(), clock) if settings.serving.traces else None
     spans, trace = (tracing.spans, tracing) if tracing else (no_spans, NO_TRACE)
     app = App(settings, outside, spans=spans, trace=trace)
+    if history is not None:
+        history.attach(app)
     logs.on_drop = app.metrics.log_records_dropped.inc
     heartbeat = Heartbeat(clock, on_lag=app.metrics.loop_lag_s.observe)
     webhook = _webhook(settings, app, clock)
@@ -70,6 +76,8 @@ async def manage(
         await diagnostics.close()
         await serving.close()
         await transport.close()
+        if history is not None:
+            history.close()
         if tracing is not None:
             close_within(TRACES_CLOSE_S_MAX, tracing.close)
 
