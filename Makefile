@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --require-hashes --only-binary :all:
 ARGS ?=
 
-.PHONY: help demo test check e2e chaos bench sim crashpoints hiddenevents frozenservers seeded-bugs interleavings controlplane crds lock clean
+.PHONY: help demo test check e2e chaos bench endurance sim crashpoints hiddenevents frozenservers seeded-bugs interleavings controlplane crds lock clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ chaos: $(VENV)/test controlplane  ## Kill, stop and disturb real processes in bu
 
 bench: $(VENV)/test  ## Benchmarks: figures and ratios, none can fail on time; OBJECTS=10000 lists 1 GB
 	$(if $(OBJECTS),BENCH_LIST_OBJECTS=$(OBJECTS) )$(BIN)/python -m pytest tests/bench -m bench -s -q --timeout 0 $(ARGS)
+
+endurance: $(VENV)/run  ## Days of claims in minutes: does memory stay flat? DAYS=n, ARGS="--claim-every-s 2"
+	$(BIN)/python -m warmclaim.testing.endurance $(if $(DAYS),--days $(DAYS)) $(ARGS)
 
 sim: $(VENV)/run  ## Simulate the hand-over under faults: SEEDS=n FIRST=k, or SEED=x to replay one
 	$(BIN)/python -m warmclaim.testing.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),0) --jobs 2)
