@@ -51,13 +51,13 @@ _WORD: Final = (
 )
 _SECRET_WORD: Final = re.compile(_WORD, re.IGNORECASE)
 _ENDS_IN_SECRET: Final = re.compile(_WORD + rb"$", re.IGNORECASE)
+# As it is in quotes, which are escaped in JSON, or without.
+_GIVEN: Final = rb"""(?:'[^']*'|\\"(?:\\\\\\"|\\[^"]|[^"\\])*\\"|[^\s"',;&|\\-][^\s"',;&|\\]*)"""
 _ASSIGNED: Final = re.compile(
-    rb"(?<![\w.-])([\w.-]{0,99}" + _WORD + rb"[\w.-]{0,99}=)([^\s\"',;&|\\]+)",
-    re.IGNORECASE,
+    rb"(?<![\w.-])([\w.-]{0,99}" + _WORD + rb"[\w.-]{0,99}=)-?" + _GIVEN, re.IGNORECASE
 )
 _OPTION: Final = re.compile(
-    rb"(?<![\w.-])(--?[\w.-]{0,99}" + _WORD + rb"[\w.-]{0,99} +)([^\s\"'\\-][^\s\"'\\]*)",
-    re.IGNORECASE,
+    rb"(?<![\w.-])(--?[\w.-]{0,99}" + _WORD + rb"[\w.-]{0,99} +)" + _GIVEN, re.IGNORECASE
 )
 _LONE_OPTION: Final = re.compile(rb"--?[\w.-]{0,99}" + _WORD + rb"[\w.-]{0,99}", re.IGNORECASE)
 
