@@ -74,8 +74,7 @@ def in_order(table: pa.Table) -> pa.Table:
 
 def _runs(rows: Iterable[Sequence[Values]], rows_max: int) -> Iterator[pa.Table]:
     blocks = map(columns_of, in_blocks(rows))
-    for table in _cut(map(_table, blocks), rows_max):
-        yield in_order(table)
+    return map(in_order, _cut(map(_table, blocks), rows_max))
 
 
 def _table(block: pa.RecordBatch) -> pa.Table:
@@ -91,14 +90,20 @@ def _cut(tables: Iterable[pa.Table], rows_max: int) -> Iterator[pa.Table]:
         while rows + rest.num_rows >= rows_max:
             held.append(rest.slice(0, rows_max - rows))
             rest = rest.slice(rows_max - rows)
-            whole, held, rows = pa.concat_tables(held), [], 0
-            yield whole
-            del whole
+            rows = 0
+            yield _joined(held)
         if rest.num_rows:
             held.append(rest)
             rows += rest.num_rows
     if held:
-        yield pa.concat_tables(held)
+        yield _joined(held)
+
+
+def _joined(held: list[pa.Table]) -> pa.Table:
+    """One table of those in `held`, which is emptied: nobody keeps what is passed on."""
+    whole = pa.concat_tables(held)
+    held.clear()
+    return whole
 
 
 class _Runs:

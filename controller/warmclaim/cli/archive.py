@@ -26,10 +26,11 @@ def archive(
 ) -> int:
     """Convert, then retain; returns the exit code. Raises UsageError."""
     need("pyarrow", "warmclaim archive")
-    from warmclaim.archive.convert import convert_closed
+    from warmclaim.archive.convert import convert_closed, only_archiving
     from warmclaim.archive.retention import Retired, retain
     from warmclaim.archive.target import open_target
 
+    only_archiving()
     try:
         target = open_target(to)
         with _progress() as on_progress:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from tests.bench.lists.memory import peak_bytes, reset_peak
 
-from warmclaim.archive.convert import convert_closed
+from warmclaim.archive.convert import convert_closed, only_archiving
 from warmclaim.archive.groups import ROWS_MAX, in_blocks
 from warmclaim.archive.layout import batches, writers
 from warmclaim.archive.parquet import ZSTD_LEVEL
@@ -50,6 +50,7 @@ def main() -> None:
     if way == "whole":
         rows = whole(Path(spool), Path(target))
     else:
+        only_archiving()
         rows = convert_closed(Path(spool), open_target(target)).rows
     found = {
         "rows": rows,
