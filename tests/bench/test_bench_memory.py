@@ -17,8 +17,10 @@ from prometheus_client import CollectorRegistry
 from warmclaim.api.claim import Claim
 from warmclaim.api.memo import Memo
 from warmclaim.api.meta import ObjectKey
+from warmclaim.api.pod import Pod
 from warmclaim.api.resources import CLAIM
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.timestamps import rfc3339
 from warmclaim.controllers.claim_journal import STEPS_MAX, TEXT_CHARS_MAX, ClaimJournal
 from warmclaim.controllers.claim_records import ClaimRecords
 from warmclaim.domain.pool_ledger import PoolIdentity, PoolLedger
@@ -26,10 +28,12 @@ from warmclaim.kube.client import ApiClient
 from warmclaim.kube.event_recorder import EventRecorder
 from warmclaim.kube.informer import Informer
 from warmclaim.kube.sharing import Sharer
+from warmclaim.kube.store import Store
 from warmclaim.seams import SystemClock, SystemRng
 from warmclaim.telemetry.metrics import Metrics
 from warmclaim.testing.api import FakeApiServer
-from warmclaim.testing.builders import a_claim, a_sandbox, as_view
+from warmclaim.testing.builders import a_claim, a_pod, a_sandbox, as_view
+from warmclaim.testing.json_values import Json
 from warmclaim.testing.transport import InProcessTransport
 from warmqueue import Backoff, PoolKey, SandboxKey, WaitingLine, WarmDirectory, Workqueue
 
@@ -112,6 +116,22 @@ class Bench:
             recorder.of("bench").normal(CLAIM, claim, "SandboxAdopted", "Adopt", note)
         return recorder
 
+    def cached(self) -> tuple[Store[Sandbox], Store[Pod]]:
+        """A sandbox and its pod, decoded as from the wire; of fifty pools, on a hundred nodes."""
+        sandboxes, pods = Store[Sandbox](), Store[Pod]()
+        sharers = Sharer(), Sharer()
+        for number, key in enumerate(self.keys):
+            pool, node = f"pool-{number % 50}", f"node-{number % 100}"
+            moment = rfc3339(1_767_225_600.0 + number // 20)
+            own: Json = {"metadata": {"creationTimestamp": moment}}
+            member = a_sandbox(key.name, pool=pool, template=pool, node=node, merge=own)
+            address = {"podIPs": [{"ip": f"10.0.{number // 256}.{number % 256}"}]}
+            pod = a_pod(key.name, node=node, merge={**own, "status": address})
+            member["status"]["conditions"][0]["lastTransitionTime"] = moment
+            sandboxes.put(sharers[0].share(as_view(member, Sandbox)))
+            pods.put(sharers[1].share(as_view(pod, Pod)))
+        return sandboxes, pods
+
     def ended(self) -> Informer[Claim]:
         informer: Informer[Claim] = Informer(self.client, CLAIM, clock=CLOCK, rng=RNG)
         for number, key in enumerate(self.keys):
@@ -161,6 +181,7 @@ def test_what_an_entry_takes(request: pytest.FixtureRequest) -> None:
     entries = ENTRIES if "bench" in str(marks) else SMOKE_ENTRIES
     bench = Bench(entries)
     rows: list[tuple[str, Callable[[], object], int]] = [
+        ("cached sandbox and pod", bench.cached, entries),
         ("claim record", bench.records, entries),
         ("claim journal, 3 steps", lambda: bench.journal(3, 40), entries),
         ("claim journal, full", lambda: bench.journal(STEPS_MAX, TEXT_CHARS_MAX), entries),
