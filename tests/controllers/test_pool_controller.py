@@ -14,6 +14,7 @@ from tests.controllers.app_world import (
     SANDBOX,
     AppWorld,
     once,
+    refusal,
     virtual,
 )
 from tests.controllers.pool_world import (
@@ -140,6 +141,21 @@ def test_a_member_adopted_a_moment_ago_is_never_deleted_by_a_scale_down() -> Non
         await scale(world, 0)
         await fills(world, 0)
         assert await world.exists(SANDBOX, adopted[0])
+
+    virtual(scenario, **POOLS)
+
+
+def test_a_surplus_member_whose_delete_met_a_conflict_of_the_servers_own_is_deleted_later() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 3)
+        await fills(world, 3)
+        await world.run_for(5)
+        # No change of the member comes after it: nothing but the pool itself looks again.
+        world.faults.before = once(refusal(409, "Conflict"), "DELETE", "/sandboxes/")
+        await scale(world, 2)
+        await fills(world, 2)
+        await world.run_for(5)
+        assert len(await members(world)) == 2
 
     virtual(scenario, **POOLS)
 

@@ -88,6 +88,21 @@ async def test_delete_names_its_preconditions() -> None:
     assert "preconditions" not in rig.body()
 
 
+async def test_delete_tells_whether_the_object_is_gone() -> None:
+    gone = Rig(ok({"kind": "Status", "status": "Success", "details": {"uid": "u"}}))
+    assert await gone.client.delete(WIDGET, KEY, uid="u") is None
+    kept = Rig(ok(a_widget()))
+    left = await kept.client.delete(WIDGET, KEY)
+    assert left is not None
+    assert left.metadata.key == KEY
+
+
+async def test_an_answer_to_a_delete_about_another_object_is_no_answer() -> None:
+    rig = Rig(ok(a_widget()))
+    with pytest.raises(UnknownOutcomeError):
+        await rig.client.delete(WIDGET, KEY, uid="another")
+
+
 async def test_list_page_asks_with_version_only_on_the_first_page() -> None:
     rig = Rig(a_list(a_widget(), rv=7, token="next"))
     page = await rig.client.list_page(

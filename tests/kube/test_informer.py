@@ -209,6 +209,15 @@ def test_what_is_absent_does_not_come_back_by_a_late_event(rig: Rig) -> None:
     assert rig.cached() == "b5"
 
 
+def test_what_this_process_deleted_is_gone_at_once_or_stays_under_deletion(rig: Rig) -> None:
+    rig.informer.observe_deletion(key("a"), "uid-a", None)
+    assert rig.told() == ["a3>"]
+    rig.informer.observe_deletion(key("b"), "uid-b", widget("b", 12))
+    assert rig.told() == ["b5>b12"]
+    rig.informer.put(widget("a", 13))  # late
+    assert rig.cached() == "b12"
+
+
 def test_absence_outlives_a_list_that_began_before_it(rig: Rig) -> None:
     rig.informer.observe_absent(key("a"), "uid-a")
     rig.listed(widget("a", 3), widget("b", 5), rv=12)

@@ -215,25 +215,28 @@ class HandOver:
         key, uid = claim.metadata.key, claim.metadata.uid
         propagation = "Foreground" if is_foreground else None
         try:
-            await self._client.delete(
+            left = await self._client.delete(
                 CLAIM, key, uid=uid, propagation=propagation, channel=Channel.CLAIMS
             )
         except NotFoundError:
-            self._claims.observe_absent(key, uid)
+            left = None
         except ConflictError:
             await self.read_claim(claim)
             now = self._claims.store.get(key)
             if now is not None and now.metadata.uid == uid and not now.metadata.is_deleting:
                 raise
+            return
+        self._claims.observe_deletion(key, uid, left)
 
     async def reclaim(self, sandbox: Sandbox) -> None:
         """Delete a claim's sandbox; only this very object. Where that was refused, the cache then
         holds what the API server says."""
+        key, uid = sandbox.metadata.key, sandbox.metadata.uid
         try:
-            await self._client.delete(
-                SANDBOX, sandbox.metadata.key, uid=sandbox.metadata.uid, channel=Channel.CLAIMS
-            )
+            left = await self._client.delete(SANDBOX, key, uid=uid, channel=Channel.CLAIMS)
         except NotFoundError:
-            self._sandboxes.observe_absent(sandbox.metadata.key, sandbox.metadata.uid)
+            left = None
         except ConflictError:
-            await self.read_sandbox(sandbox.metadata.key)
+            await self.read_sandbox(key)
+            return
+        self._sandboxes.observe_deletion(key, uid, left)

@@ -63,6 +63,10 @@ _log = logging.getLogger("warmclaim.pool")
 STATUS_EVERY_S = 1.0
 """Counts of a filling pool change with every member; one write a second is what a reader needs."""
 
+LEFT_ALONE_S = 1.0
+"""A member that changed before its delete tells so by its own event. A server that answers 409 for
+another reason, a storage conflict or a webhook, brings none: then it is looked at again."""
+
 _STEPS_MAX = 64
 
 
@@ -133,11 +137,9 @@ class PoolReconciler:
                 case Pause(after_s):
                     return again(after_s, Lane.REFILL)
                 case DeleteMembers(members):
-                    await self._delete_all(members)
-                    break  # their going wakes the pool
+                    return await self._delete_all(members)  # their going wakes the pool
                 case Shrink(count):
-                    await self._delete_all(surplus_of(memory.ledger.members, count))
-                    break
+                    return await self._delete_all(surplus_of(memory.ledger.members, count))
                 case CreateMembers() if memory.is_sure and not has_turn:
                     await self._turn()
                     has_turn = True  # and look again: the world went on meanwhile
@@ -220,28 +222,37 @@ class PoolReconciler:
                 found.append(LeftAlone(orphan.metadata.name, why))
         return found
 
-    async def _delete_all(self, members: Sequence[Member]) -> None:
-        started, size = 0, 1
+    async def _delete_all(self, members: Sequence[Member]) -> Result:
+        started, size, result = 0, 1, DONE
         while started < len(members):
             batch = members[started : started + size]
             for answer in await answers_to(self._delete(member) for member in batch):
                 if isinstance(answer, BaseException):
                     raise answer
+                if not answer:
+                    result = again(LEFT_ALONE_S, Lane.REFILL)
             started += len(batch)
             size *= 2
+        return result
 
-    async def _delete(self, member: Member) -> None:
-        """Only at the version that was seen: a member adopted a moment ago has another."""
+    async def _delete(self, member: Member) -> bool:
+        """Only at the version that was seen: a member adopted a moment ago has another. Returns
+        False where the server says that this one has."""
         try:
-            await self._client.delete(
+            left = await self._client.delete(
                 SANDBOX,
                 member.key,
                 uid=member.uid,
                 resource_version=member.resource_version,
                 channel=Channel.REFILL,
             )
-        except (NotFoundError, ConflictError):
+        except NotFoundError:
+            left = None
+        except ConflictError:
             _log.info("surplus member changed, left alone", extra={"sandbox": str(member.key)})
+            return False
+        self._caches.sandboxes.observe_deletion(member.key, member.uid, left)
+        return True
 
     async def _mark_members(self, key: ObjectKey) -> None:
         """Label members that do not say that they were launched warm, as another controller may

@@ -279,7 +279,7 @@ class SandboxReconciler:
         """Delete this very version: whoever has just moved its time keeps it."""
         meta = sandbox.metadata
         try:
-            await self._client.delete(
+            left = await self._client.delete(
                 SANDBOX,
                 meta.key,
                 uid=meta.uid,
@@ -287,10 +287,11 @@ class SandboxReconciler:
                 channel=channel_of(sandbox),
             )
         except NotFoundError:
-            self._caches.sandboxes.observe_absent(meta.key, meta.uid)
+            left = None
         except ConflictError as error:
             await self._look_again(sandbox, error, this)
             return None
+        self._caches.sandboxes.observe_deletion(meta.key, meta.uid, left)
         return self._ended(sandbox, this)
 
     async def _observe(self, sandbox: Sandbox, write: Awaitable[Sandbox], this: Pass) -> bool:

@@ -100,8 +100,15 @@ class Children:
                     made = await self._client.merge_patch(resource, key, patch, channel=channel)
                     self._enter(child, made, this)
                 case DeleteChild(resource, child, uid):
-                    await self._client.delete(resource, key, uid=uid, channel=channel)
-                    this.tried[child] = None  # it goes when the cache says so
+                    left = await self._client.delete(resource, key, uid=uid, channel=channel)
+                    this.tried[child] = (
+                        None  # it may stay for a while, and is not to be asked again
+                    )
+                    if left is None:
+                        this.found.pop(child, None)
+                        self._informers[child.plural].observe_absent(key, uid)
+                    else:
+                        self._enter(child, left, this)
                 case ReadChild(resource, _):
                     await self._read(resource, key, channel, step.child, this)
                 case _:

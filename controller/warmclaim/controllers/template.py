@@ -197,14 +197,16 @@ async def delete_policy(
     """
     key, uid = policy.metadata.key, policy.metadata.uid
     try:
-        await client.delete(NETWORK_POLICY, key, uid=uid, channel=_CHANNEL)
+        left = await client.delete(NETWORK_POLICY, key, uid=uid, channel=_CHANNEL)
     except NotFoundError:
-        policies.observe_absent(key, uid)
+        left = None
     except ConflictError:
         await read_policy(client, policies, key)
         now = policies.store.get(key)
         if now is not None and now.metadata.uid == uid:
             raise
+        return
+    policies.observe_deletion(key, uid, left)
 
 
 async def read_policy(client: ApiClient, policies: Informer[NetworkPolicy], key: ObjectKey) -> None:

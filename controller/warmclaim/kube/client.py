@@ -23,7 +23,7 @@ from warmclaim.kube.exchange import Call, Exchange, RequestObserver
 from warmclaim.kube.outage import PROBE_NAME, PROBE_S_MAX, Outage
 from warmclaim.kube.pages import Page, PageReader
 from warmclaim.kube.permissions import Permissions
-from warmclaim.seams import ByteStream, Channel, Clock, Request, Transport
+from warmclaim.seams import ByteStream, Channel, Clock, Request, Response, Transport
 
 T = TypeVar("T", bound=Object)
 V = TypeVar("V")
@@ -36,6 +36,10 @@ _REFUSAL_BYTES_MAX: Final = 65_536
 _REFUSAL_READ_S_MAX: Final = 5.0
 
 _Query: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +216,11 @@ class ApiClient:
         propagation: str | None = None,
         channel: Channel = Channel.CLAIMS,
         timeout_s: float | None = None,
-    ) -> None:
+    ) -> T | None:
         """Delete an object, if it still has that uid and version (else `ConflictError`).
 
-        `propagation`: Background, Foreground or Orphan. On return the deletion has begun; with
-        finalizers the object stays until they are gone.
+        `propagation`: Background, Foreground or Orphan. Returns None if the object is gone; else
+        how it is now, when it stays until its finalizers are gone, or its grace is over.
         """
         options: dict[str, object] = {"kind": "DeleteOptions", "apiVersion": "v1"}
         preconditions = {"uid": uid, "resourceVersion": resource_version}
@@ -231,9 +235,13 @@ class ApiClient:
             channel=channel,
             timeout_s=timeout_s or self._timeout_s,
         )
-        # The answer is a Status or the object, as the kind likes it; either is a JSON object.
         call = Call("delete", str(resource), key.namespace, request)
-        await self._decoded(call, dict[str, msgspec.Raw])
+        response = await self._exchange.send(call)
+        if self._read(call, response, _Kind).kind == "Status":
+            return None
+        # Some kinds answer with the object although it is gone: the watch tells that.
+        expected = _Expected(key.name, key.namespace, uid or "")
+        return self._checked(call, self._read(call, response, resource.view), expected)
 
     async def list_page(
         self,
@@ -349,7 +357,10 @@ class ApiClient:
 
     async def _object(self, resource: Resource[T], call: Call, expected: _Expected) -> T:
         """Send, and read the object that was asked for; the answer is believed, not the request."""
-        obj = await self._decoded(call, resource.view)
+        response = await self._exchange.send(call)
+        return self._checked(call, self._read(call, response, resource.view), expected)
+
+    def _checked(self, call: Call, obj: T, expected: _Expected) -> T:
         metadata = obj.metadata
         pairs = (
             (expected.name, metadata.name),
@@ -361,8 +372,7 @@ class ApiClient:
                 raise self._exchange.unusable(call, f"the answer is about {given!r}")
         return obj
 
-    async def _decoded(self, call: Call, type_: type[V]) -> V:
-        response = await self._exchange.send(call)
+    def _read(self, call: Call, response: Response, type_: type[V]) -> V:
         try:
             return answers.decoder_for(type_).decode(response.body)
         except answers.DECODE_ERRORS as error:

@@ -188,6 +188,15 @@ class Informer(Generic[T]):
             self._drop(key)
         self._note_gone(uid)
 
+    def observe_deletion(self, key: ObjectKey, uid: str, left: T | None) -> None:
+        """Take in the answer to an own delete: `left` is the object, which stays for a while, None
+        says that it is gone. A watch may be silent for minutes, and until it speaks the object
+        would look as if it lived."""
+        if left is None:
+            self.observe_absent(key, uid)
+        else:
+            self.observe(left)
+
     # ReflectorSink: called by the reflector only.
 
     def replace(
