@@ -12,6 +12,7 @@ from tests.controllers.app_world import (
     AppWorld,
     always,
     once,
+    refusal,
     running,
     virtual,
 )
@@ -34,6 +35,12 @@ from warmclaim.testing.builders import (
     a_sandbox,
     a_template,
 )
+
+
+def reads_of_the_pool(world: AppWorld) -> list[int]:
+    """Where among the manager's requests it reads the pool."""
+    seen = enumerate(world.faults.seen)
+    return [n for n, r in seen if r.method == "GET" and r.path.endswith("/pool")]
 
 
 def test_members_carry_names_made_from_reserved_ordinals() -> None:
@@ -60,6 +67,33 @@ def test_a_batch_of_another_leader_is_taken_over_before_anything_is_made_of_it()
         assert writes[1:] == ["create sandboxes 201"] * 2
         text = (await pool(world)).metadata.annotations.get(ANNOTATION_RESERVATION)
         assert parse_reservation(text) == Reservation(0, 2, 2, turn=7)
+
+    virtual(scenario, **POOLS)
+
+
+def test_a_batch_left_unfinished_is_asked_about_before_it_goes_on() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 2)
+        world.faults.before = always(refusal(500, "InternalError"), "POST", "/sandboxes")
+        await world.run_for(1.5)
+        assert "POST" in [request.method for request in world.faults.seen]
+        assert not reads_of_the_pool(world)  # it was just reserved
+        await world.run_for(30)
+        world.faults.seen.clear()
+        world.faults.before = once(LOST, "nothing")
+        await fills(world, 2, within_s=30)
+        read, *_ = reads_of_the_pool(world)
+        assert read < [request.method for request in world.faults.seen].index("POST")
+
+    virtual(scenario, **POOLS)
+
+
+def test_a_pool_that_grows_at_once_is_not_asked_about() -> None:
+    async def scenario(world: AppWorld) -> None:
+        start(world, 20)
+        await fills(world, 20)
+        await world.run_for(5)
+        assert world.reads() == 0
 
     virtual(scenario, **POOLS)
 

@@ -146,8 +146,8 @@ class PoolReconciler:
                 case ReserveCreates() | CreateMembers() | TakeIn():
                     # Reserved is at once, although refill yields: then the creates wait only for
                     # their turn.
-                    await self._growth.carry_out(pool, memory, blueprint, decision)
-                    has_turn = has_turn and not isinstance(decision, CreateMembers)
+                    if await self._growth.carry_out(pool, memory, blueprint, decision):
+                        has_turn = False
                 case _:
                     assert_never(decision)
         return DONE

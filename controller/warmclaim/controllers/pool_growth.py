@@ -42,6 +42,12 @@ from warmclaim.kube.informer import Informer
 from warmclaim.seams import Channel, Clock
 from warmclaim.settings import PoolSettings
 
+SURE_S_MAX = 2.0
+"""A create cannot test the pool, so it is not sent on an older word that the batch is still this
+process's own. The watch may be silent for longer, and another leader may have taken it over, made
+the same members, given them away and seen them deleted. A read for each pool that goes on with a
+batch after that long; none where all is made at once."""
+
 T = TypeVar("T")
 
 _log = logging.getLogger("warmclaim.pool")
@@ -72,16 +78,21 @@ class PoolGrowth:
         memory: PoolMemory,
         blueprint: Blueprint | None,
         decision: ReserveCreates | CreateMembers | TakeIn,
-    ) -> None:
-        """One step. Raises what a request raised; the step's world is in the caches then."""
+    ) -> bool:
+        """One step; True if it was a batch of creates. Raises what a request raised; the step's
+        world is in the caches then."""
         if not memory.is_sure:
             await self._make_sure(pool, memory)
         elif isinstance(decision, ReserveCreates):
             await self._reserve(pool, memory, decision.reservation)
         elif isinstance(decision, TakeIn):
             await self._take_in(pool, memory)
+        elif self._clock.monotonic() - memory.sure_s > SURE_S_MAX:
+            await self._make_sure_still(pool, memory)
         elif blueprint is not None:
             await self._create_some(pool, memory, blueprint, decision.ordinals)
+            return True
+        return False
 
     async def _reserve(self, pool: Pool, memory: PoolMemory, wanted: Reservation) -> None:
         """Write a reservation over the one that `pool` shows; then it is this process's own."""
@@ -99,6 +110,7 @@ class PoolGrowth:
         # An answer may be late: what another leader wrote after it is in the cache already.
         is_newest = newest.metadata.resource_version == written.metadata.resource_version
         memory.is_sure = is_newest and memory.reservation == wanted
+        memory.sure_s = self._clock.monotonic()
 
     async def _make_sure(self, pool: Pool, memory: PoolMemory) -> None:
         """Catch up with a reservation that this process did not make itself, and take it over.
@@ -121,6 +133,11 @@ class PoolGrowth:
             await self._reserve(now, memory, reservation.taken_over())
         else:
             memory.is_sure = True  # nothing may be made of it by anybody
+
+    async def _make_sure_still(self, pool: Pool, memory: PoolMemory) -> None:
+        """Ask whose the last batch is. Whoever took it over has changed the pool."""
+        await self._read_pool(pool)
+        memory.sure_s = self._clock.monotonic()
 
     async def _take_in(self, pool: Pool, memory: PoolMemory) -> None:
         """Make a member of what the last batch names. Where the server says no although nothing

@@ -37,7 +37,8 @@ class PoolMemory:
     Of its last batch. `reservation`: which that is. `text`: the annotation as last looked at, sound
     or not. `seen`: ordinals known to exist, to have existed, or to be taken by somebody else.
     `is_sure`: the caches hold whatever was created under the batches before this one, and nobody
-    else counts by it, since this process reserved it or took it over.
+    else counts by it, since this process reserved it or took it over. `sure_s`: when the API server
+    last said so.
 
     What the server refused. `refused`: the blueprint of which it wanted no sandbox. `left_out`: the
     sandbox that it did not let the pool take in, as the batch named it. `is_marking_refused`: it
@@ -55,6 +56,7 @@ class PoolMemory:
     reservation: Reservation | None = None
     text: str | None = None
     is_sure: bool = False
+    sure_s: float = float("-inf")
     seen: set[int] = field(default_factory=set[int])
     status_written_s: float = float("-inf")
     is_held_up: bool = False

@@ -14,6 +14,7 @@ from warmclaim.api.resources import (
     VOLUME_CLAIM,
     Resource,
 )
+from warmclaim.controllers.pool_growth import SURE_S_MAX
 from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.domain.reservation import Reservation, member_name
 from warmclaim.errors import UnknownOutcomeError
@@ -157,6 +158,11 @@ def _while_claims_are_served(clock: VirtualClock) -> Turn:
     return RefillGate(clock, lambda: clock.monotonic() < until_s).turn
 
 
+def _after_long(clock: VirtualClock) -> Turn:
+    """Longer than a reservation's word counts: it is asked about first."""
+    return lambda: clock.sleep(SURE_S_MAX + 1)
+
+
 # The worlds.
 
 
@@ -284,6 +290,7 @@ CASES: Final = (
     _marks("answer-lost", script=_note_lost),
     _pools("fill", a_pool(replicas=3)),
     _pools("yields", a_pool(replicas=3), turn=_while_claims_are_served),
+    _pools("goes-on-later", a_pool(replicas=2), turn=_after_long),
     _pools("answer-lost", a_pool(replicas=2), script=_pool_reservation_lost),
     _pools("create-answer-lost", a_pool(replicas=2), script=_create_lost),
     _pools("name-taken", a_pool(replicas=1), script=_squatted),
