@@ -265,17 +265,32 @@ class TestRecreate:
 
         virtual(scenario)
 
+    @pytest.mark.parametrize("change", ["strategy", "template"])
+    def test_a_member_that_was_stale_is_handed_out_once_it_is_no_longer(self, change: str) -> None:
+        async def scenario(world: AppWorld) -> None:
+            older = a_member("old")
+            older["metadata"]["labels"] |= OLDER
+            older["spec"]["podTemplate"]["spec"] = as_made({"name": "sandbox", "image": "old"})
+            world.put(a_template(), a_pool(merge=RECREATE), older, a_claim("c"))
+            assert (await world.served("c")).published == "c"  # "old" was looked at, and left
+            wanted: Json
+            if change == "strategy":
+                wanted = {"spec": {"updateStrategy": {"type": "OnReplenish"}}}
+                await world.hand.merge_patch(POOL, ObjectKey(NAMESPACE, "pool"), wanted)
+            else:
+                pod = {"spec": {"containers": [{"name": "sandbox", "image": "old"}]}}
+                wanted = {"spec": {"podTemplate": pod}}
+                await world.hand.merge_patch(TEMPLATE, ObjectKey(NAMESPACE, "python"), wanted)
+            await world.run_for(1)
+            world.put(a_claim("d"))
+            assert (await world.served("d")).published == "old"
+
+        virtual(scenario)
+
     def test_a_member_of_the_same_meaning_is(self) -> None:
         async def scenario(world: AppWorld) -> None:
-            pod: Json = {
-                "metadata": {"labels": {"x": "y"}},
-                "spec": {
-                    "containers": [{"name": "sandbox", "image": an_image(), "env": []}],
-                    "automountServiceAccountToken": False,
-                    "dnsPolicy": "None",
-                    "dnsConfig": {"nameservers": ["8.8.8.8", "1.1.1.1"]},
-                },
-            }
+            container = {"name": "sandbox", "image": an_image(), "env": []}
+            pod: Json = {"metadata": {"labels": {"x": "y"}}, "spec": as_made(container)}
             same = a_member("same")
             same["metadata"]["labels"] |= OLDER
             same["spec"]["podTemplate"] = pod
@@ -293,6 +308,16 @@ class TestRecreate:
             assert (await world.served("c")).published == "old"
 
         virtual(scenario)
+
+
+def as_made(container: Json) -> Json:
+    """A pod's spec as a pool makes it, with what it adds for safety."""
+    return {
+        "containers": [container],
+        "automountServiceAccountToken": False,
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["8.8.8.8", "1.1.1.1"]},
+    }
 
 
 def an_image() -> str:

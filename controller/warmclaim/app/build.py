@@ -244,8 +244,7 @@ class App:
         self._kept["claim journal"] = lambda: len(journal)
         wiring = ClaimEvents(caches, queue, self.warm, waiting, reconciler.records)
         WarmIndex(
-            caches.sandboxes,
-            caches.pools,
+            caches,
             self.warm,
             on_candidate=wiring.candidate_arrived,
             on_refused=telemetry.refused_member,

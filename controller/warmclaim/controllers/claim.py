@@ -217,7 +217,8 @@ class ClaimReconciler:
             return Ineligible.MALFORMED
         blueprint = self._blueprints.of(pool) if pool and pool.spec.recreates else None
         if blueprint is not None and is_stale(sandbox, blueprint):
-            # The pool replaces it, and its going or its change tells the warm queue.
+            # The pool replaces it; its going or its change, or that of what is wanted, tells the
+            # warm queue.
             return Ineligible.STALE
         return None
 

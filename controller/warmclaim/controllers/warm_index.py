@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
-from warmclaim.controllers.indexes import BY_OWNING_POOL
+from warmclaim.api.template import Template
+from warmclaim.controllers.claim_sight import ClaimCaches
+from warmclaim.controllers.indexes import BY_OWNING_POOL, BY_TEMPLATE
 from warmclaim.controllers.keys import object_key, sandbox_key
 from warmclaim.domain.eligibility import Refusal, pool_owner, why_not_adoptable
-from warmclaim.kube.informer import Change, Informer
+from warmclaim.kube.informer import Change
 from warmqueue import PoolKey, WarmDirectory
 
 # What an honest cluster shows as well; the other refusals say that somebody forged something.
@@ -25,20 +27,20 @@ class WarmIndex:
 
     def __init__(
         self,
-        sandboxes: Informer[Sandbox],
-        pools: Informer[Pool],
+        caches: ClaimCaches,
         warm: WarmDirectory,
         *,
         on_candidate: Callable[[PoolKey], None],
         on_refused: Callable[[Refusal], None],
     ) -> None:
-        self._sandboxes = sandboxes.store
-        self._pools = pools.store
+        self._sandboxes = caches.sandboxes.store
+        self._pools = caches.pools.store
         self._warm = warm
         self._on_candidate = on_candidate
         self._on_refused = on_refused
-        sandboxes.subscribe(self._sandbox_changed)
-        pools.subscribe(self._pool_changed)
+        caches.sandboxes.subscribe(self._sandbox_changed)
+        caches.pools.subscribe(self._pool_changed)
+        caches.templates.subscribe(self._template_changed)
 
     def _sandbox_changed(self, change: Change[Sandbox]) -> None:
         if change.new is not None:
@@ -48,10 +50,23 @@ class WarmIndex:
 
     def _pool_changed(self, change: Change[Pool]) -> None:
         old, new = change.old, change.new
-        if old is not None and new is not None and old.metadata.uid == new.metadata.uid:
+        if old is not None and new is not None and _what_fits(old) == _what_fits(new):
             return
-        pool = new or old
-        members = self._sandboxes.by_index(BY_OWNING_POOL, str(pool.metadata.key)) if pool else ()
+        if pool := new or old:
+            self._place_members(pool)
+
+    def _template_changed(self, change: Change[Template]) -> None:
+        """What was stale, and so was not to be given, may be as the template wants it again.
+        O(members) of the pools that make members anew."""
+        old, new = change.old, change.new
+        if new is None or (old and old.metadata.generation == new.metadata.generation):
+            return
+        for pool in self._pools.by_index(BY_TEMPLATE, str(new.metadata.key)):
+            if pool.spec.recreates:
+                self._place_members(pool)
+
+    def _place_members(self, pool: Pool) -> None:
+        members = self._sandboxes.by_index(BY_OWNING_POOL, str(pool.metadata.key))
         # Oldest first: arrival numbers are given here when the pool is seen after its members.
         by_age = sorted(members, key=lambda s: (s.metadata.creation_timestamp, s.metadata.name))
         for sandbox in by_age:
@@ -72,3 +87,8 @@ class WarmIndex:
             self._on_candidate(pool)
         else:
             self._warm.hold(pool, key, sandbox.metadata.uid, node=sandbox.node)
+
+
+def _what_fits(pool: Pool) -> tuple[object, ...]:
+    """What decides of members that did not change whether they may be given."""
+    return pool.metadata.uid, pool.spec.recreates, pool.spec.sandbox_template_ref

@@ -247,8 +247,7 @@ class Process:
         )
         events = ClaimEvents(caches, self.queue, self.warm, self.waiting, reconciler.records)
         WarmIndex(
-            caches.sandboxes,
-            caches.pools,
+            caches,
             self.warm,
             on_candidate=events.candidate_arrived,
             on_refused=telemetry.refused_member,
