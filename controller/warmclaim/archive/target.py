@@ -39,6 +39,15 @@ class Target:
         """What it is, without credentials."""
         return self._base if self._is_local else f"{self._fs.type_name}:{self._base}"
 
+    @property
+    def filesystem(self) -> fs.FileSystem:
+        """For readers."""
+        return self._fs
+
+    def path(self, file: ArchivedFile) -> str:
+        """Where in the file system a file is."""
+        return self._at(file.name)
+
     def put(self, work: Path, name: str) -> None:
         """Have the content of `work` under `name`: whole and safe, or not at all. May be repeated.
 
