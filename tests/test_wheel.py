@@ -134,6 +134,14 @@ def test_crds_are_printed_away_from_a_checkout(installed: Installed) -> None:
         assert path.read_text() in printed
 
 
+def test_the_load_tests_profiles_come_with_the_wheel(installed: Installed) -> None:
+    ended = installed.run("warmclaim", "loadtest", "--profile", "tony")
+    assert ended.returncode == 2
+    for path in (ROOT / "config" / "loadtest").glob("*.yaml"):
+        assert path.stem in ended.stderr
+    assert "300-at-once" in ended.stderr
+
+
 def test_the_demo_runs_away_from_a_checkout(installed: Installed) -> None:
     ended = installed.run("warmclaim", "demo", "--pool", "20", "--burst", "10", "-o", "json")
     assert ended.returncode == 0, ended.stderr

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from warmclaim.loadtest.audit_log import AuditEvent
 from warmclaim.loadtest.objects import CLAIMS, SANDBOXES
+from warmclaim.loadtest.requests import kind_of
 
 WRITES_WANTED = 2
 _CREATE = "create"
@@ -46,12 +47,6 @@ class ClaimPath:
     def __str__(self) -> str:
         told = ", ".join(f"{kind_of(one)} {one.name} -> {one.code}" for one in self.requests)
         return f"claim {self.claim}: {self.writes} writes, {self.reads} reads: {told}"
-
-
-def kind_of(event: AuditEvent) -> str:
-    """Verb and resource of a request, such as `patch sandboxclaims/status`."""
-    parts = (event.resource, event.subresource)
-    return f"{event.verb} {'/'.join(part for part in parts if part)}"
 
 
 def claim_paths(

@@ -14,8 +14,9 @@ from collections.abc import Iterable
 
 import aiohttp
 
+from warmclaim.loadtest.failures import RefusedError
 from warmclaim.loadtest.objects import CLAIMS, claim_body, path
-from warmclaim.loadtest.wire import RefusedError, Wire
+from warmclaim.loadtest.wire import Wire
 
 _AGAIN_S = 0.1
 _TRY_S_MAX = 15.0

@@ -31,8 +31,9 @@ from e2e.controlplane.commands import API_SERVER, SECOND_API_SERVER
 from e2e.controlplane.failures import ControlPlaneError
 from e2e.controlplane.objects import create_namespace
 
+from warmclaim.loadtest.failures import RefusedError
 from warmclaim.loadtest.views import Thing
-from warmclaim.loadtest.wire import MERGE_PATCH, RefusedError, Wire
+from warmclaim.loadtest.wire import MERGE_PATCH, Wire
 
 CONNECTIONS = 64
 READY_S_MAX = 60.0

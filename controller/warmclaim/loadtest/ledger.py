@@ -17,11 +17,21 @@ any one clock.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
-from warmclaim.loadtest.views import CLAIM_KIND, LAUNCH_TYPE, POOL_KIND, Condition, Owner, Thing
+from warmclaim.loadtest.views import (
+    CLAIM_KIND,
+    LAUNCH_TYPE,
+    POOL_KIND,
+    READY_NOTED,
+    SEEN_NOTED,
+    Condition,
+    Owner,
+    Thing,
+)
 
 DELETED = "DELETED"
 _NOBODY = Owner()
@@ -48,6 +58,8 @@ class ClaimRecord:
     """Stored versions after the first, up to the one that was Ready: writes that changed it."""
     given: list[str] = field(default_factory=list[str])
     """Uids of the sandboxes that it came to own."""
+    noted_s: float | None = None
+    """From the controller's first sight of it to its Ready, as the controller noted on it."""
     is_seen: bool = False
     """Whether the claim itself was seen; its sandbox may come first, from the other watch."""
 
@@ -102,6 +114,8 @@ class Ledger:
         record.is_seen = True
         self._enter_published(record, claim.published, at_s)
         self._enter_claim_ready(record, claim, at_s)
+        if record.noted_s is None:
+            record.noted_s = _noted_s(claim.metadata.annotations)
 
     def sandbox_event(self, kind: str, sandbox: Thing, at_s: float) -> None:
         """Enter ADDED, MODIFIED or DELETED of a sandbox."""
@@ -206,6 +220,17 @@ class Ledger:
 
     def _breach(self, at_s: float, text: str) -> None:
         self.breaches.append(f"{at_s - self.origin_s:.3f} s: {text}")
+
+
+def _noted_s(annotations: Mapping[str, str]) -> float | None:
+    """What a controller's two notes say; None where one is missing, or is no time."""
+    seen, ready = annotations.get(SEEN_NOTED), annotations.get(READY_NOTED)
+    if seen is None or ready is None:
+        return None
+    try:
+        return (datetime.fromisoformat(ready) - datetime.fromisoformat(seen)).total_seconds()
+    except (ValueError, TypeError):
+        return None
 
 
 def told(ready: Condition | None) -> str:

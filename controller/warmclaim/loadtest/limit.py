@@ -65,18 +65,18 @@ class HandOver:
     def __init__(
         self, client: Wire, controller: Wire, namespace: str, members: Mapping[str, list[Metadata]]
     ) -> None:
-        """`members` by pool are given away in this order, each once."""
+        """`members` by pool are given away from the end, each once; taken out there."""
         self._client = client
         self._controller = controller
         self._namespace = namespace
-        self._members = {pool: iter(some) for pool, some in members.items()}
+        self._members = members
 
     async def create(self, due: Due) -> None:
         """Create one claim and give it a sandbox. Raises as `Wire.send` does."""
         collection = path(self._namespace, CLAIMS)
         answer = await self._client.send("POST", collection, claim_body(due.name, due.pool))
         claim = msgspec.json.decode(answer, type=Thing).metadata
-        sandbox = next(self._members[due.pool])
+        sandbox = self._members[due.pool].pop()
         target = path(self._namespace, SANDBOXES, sandbox.name)
         await self._controller.send("PATCH", target, _reservation(sandbox, claim), JSON_PATCH)
         target = path(self._namespace, CLAIMS, due.name, "status")

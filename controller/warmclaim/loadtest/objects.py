@@ -33,7 +33,10 @@ def path(namespace: str, plural: str, name: str = "", subresource: str = "") -> 
     return "/".join(part for part in parts if part)
 
 
-def pod_template() -> Body:
+IMAGE = "busybox:1.37"
+
+
+def pod_template(image: str = IMAGE) -> Body:
     """A small pod that the scheduler puts evenly on the nodes."""
     spread = {
         "maxSkew": 1,
@@ -43,7 +46,8 @@ def pod_template() -> Body:
     }
     container = {
         "name": "agent",
-        "image": "none",
+        "image": image,
+        "command": ["sleep", "infinity"],
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
     }
     spec = {
@@ -54,9 +58,9 @@ def pod_template() -> Body:
     return {"metadata": {"labels": _APP}, "spec": spec}
 
 
-def template_body() -> Body:
-    """The template of the pool."""
-    return _body(EXTENSIONS_API, "SandboxTemplate", POOL, {"podTemplate": pod_template()})
+def template_body(image: str = IMAGE) -> Body:
+    """The template of all pools."""
+    return _body(EXTENSIONS_API, "SandboxTemplate", POOL, {"podTemplate": pod_template(image)})
 
 
 def pool_body(size: int, name: str = POOL) -> Body:

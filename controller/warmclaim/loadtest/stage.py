@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import msgspec
 
 from warmclaim.kube.config import Connection
+from warmclaim.loadtest.failures import RefusedError
 from warmclaim.loadtest.ledger import Ledger
 from warmclaim.loadtest.objects import (
     CLAIMS,
+    IMAGE,
     PODS,
     POOL,
     POOLS,
@@ -26,7 +28,7 @@ from warmclaim.loadtest.objects import (
 )
 from warmclaim.loadtest.views import Thing
 from warmclaim.loadtest.waits import until
-from warmclaim.loadtest.wire import RefusedError, Watch, Wire
+from warmclaim.loadtest.wire import Watch, Wire
 
 CONNECTIONS = 64
 """For claims, and as many for the two writes of the limit. More would be handshakes, not load:
@@ -64,14 +66,14 @@ class Stage:
 
         await until(f"pool of {size}", lacking, timeout_s=timeout_s)
 
-    async def wait_quiet(self) -> None:
-        """Wait until no event came for a second. Raises TimeoutError."""
+    async def wait_quiet(self, quiet_s: float = _QUIET_S, timeout_s: float = _QUIET_S_MAX) -> None:
+        """Wait until no event came for a while. Raises TimeoutError."""
 
         def busy() -> str | None:
             idle_s = time.monotonic() - self.ledger.last_event_s
-            return None if idle_s >= _QUIET_S else f"last event {idle_s:.2f} s ago"
+            return None if idle_s >= quiet_s else f"last event {idle_s:.2f} s ago"
 
-        await until("no more events", busy, timeout_s=_QUIET_S_MAX, interval_s=0.05)
+        await until("no more events", busy, timeout_s=timeout_s, interval_s=0.05)
 
     async def wait_claims(self, count: int, timeout_s: float) -> None:
         """Wait until so many claims have been Ready. Raises TimeoutError."""
@@ -93,17 +95,28 @@ class Stage:
         # missed the deletion of owners.
         for plural in (POOLS, CLAIMS, SANDBOXES, PODS):
             await self.client.send("DELETE", path(self.namespace, plural), options)
+        await self.wait_gone(_GONE_S_MAX)
+        return time.monotonic() - begun
+
+    async def delete_owners(self) -> None:
+        """Delete all pools and claims; what they own is the garbage collector's."""
+        for plural in (POOLS, CLAIMS):
+            options = {"propagationPolicy": "Background"}
+            await self.client.send("DELETE", path(self.namespace, plural), options)
+
+    async def wait_gone(self, timeout_s: float) -> None:
+        """Wait until no sandbox and no pod is left. Raises TimeoutError."""
+        begun = time.monotonic()
 
         def left() -> str | None:
             count = self.ledger.existing()
             return f"{count} left" if count else None
 
-        await until("end of the sandboxes", left, timeout_s=_GONE_S_MAX, interval_s=0.05)
+        await until("end of the sandboxes", left, timeout_s=timeout_s, interval_s=0.05)
         while await self._pods():
-            if time.monotonic() - begun > _GONE_S_MAX:
-                raise TimeoutError(f"pods are left {_GONE_S_MAX:g} s after their pool's deletion")
+            if time.monotonic() - begun > timeout_s:
+                raise TimeoutError(f"pods are left after {timeout_s:g} s")
             await asyncio.sleep(0.2)
-        return time.monotonic() - begun
 
     async def _pods(self) -> bool:
         answer = await self.client.send("GET", f"{path(self.namespace, PODS)}?limit=1")
@@ -116,12 +129,17 @@ class _Items(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def staged(
-    namespace: str, client_to: Connection, controller_to: Connection
+    namespace: str,
+    client_to: Connection,
+    controller_to: Connection,
+    *,
+    image: str = IMAGE,
+    gone_s_max: float = 0.0,
 ) -> AsyncGenerator[Stage]:
     """Set the stage in a new namespace; the watches run while it is open.
 
     A watch that fails cancels what runs inside. The namespace is deleted at the end, however that
-    came, without waiting for it.
+    came; that is waited for, for `gone_s_max` at most.
     """
     ledger = Ledger(time.monotonic())
     async with (
@@ -138,11 +156,21 @@ async def staged(
         await client.send("POST", "/api/v1/namespaces", body)
         try:
             await _account(client, namespace)
-            await client.send("POST", path(namespace, TEMPLATES), template_body())
+            await client.send("POST", path(namespace, TEMPLATES), template_body(image))
             async with _following(watches):
                 yield stage
         finally:
             await client.send("DELETE", f"/api/v1/namespaces/{namespace}")
+            await _ended(client, namespace, gone_s_max)
+
+
+async def _ended(client: Wire, namespace: str, timeout_s: float) -> None:
+    """Wait until the namespace is gone, or for this long."""
+    ends_s = time.monotonic() + timeout_s
+    with contextlib.suppress(RefusedError):
+        while time.monotonic() < ends_s:
+            await client.send("GET", f"/api/v1/namespaces/{namespace}")
+            await asyncio.sleep(0.2)
 
 
 async def _account(client: Wire, namespace: str) -> None:

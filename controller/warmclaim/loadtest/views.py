@@ -11,6 +11,8 @@ import msgspec
 POOL_KIND = "SandboxWarmPool"
 CLAIM_KIND = "SandboxClaim"
 LAUNCH_TYPE = "agents.x-k8s.io/launch-type"
+SEEN_NOTED = "agents.x-k8s.io/controller-first-observed-at"
+READY_NOTED = "agents.x-k8s.io/claim-first-ready-at"
 
 
 class _View(msgspec.Struct, frozen=True, rename="camel", gc=False):
@@ -27,7 +29,7 @@ class Owner(_View, frozen=True, gc=False):
 
 
 class Metadata(_View, frozen=True, gc=False):
-    """Identity, version, labels, owners."""
+    """Identity, version, labels, owners, annotations."""
 
     name: str = ""
     uid: str = ""
@@ -35,6 +37,7 @@ class Metadata(_View, frozen=True, gc=False):
     deletion_timestamp: str | None = None
     labels: dict[str, str] = {}
     owner_references: tuple[Owner, ...] = ()
+    annotations: dict[str, str] = {}
 
     @property
     def controller(self) -> Owner | None:

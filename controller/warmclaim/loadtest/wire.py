@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from warmclaim.kube.config import Connection
+from warmclaim.loadtest.failures import RefusedError
 from warmclaim.loadtest.views import Metadata, Thing, WatchEvent
 
 USER_AGENT = "warmclaim-loadtest"
@@ -25,14 +26,6 @@ _IDLE_S_MAX = 600.0
 
 Feed = Callable[[str, Thing, float], None]
 """Takes the type of an event, its object, and when its line was read (monotonic seconds)."""
-
-
-class RefusedError(Exception):
-    """The API server answered a request with an error; `code` is the HTTP status."""
-
-    def __init__(self, method: str, path: str, code: int, answer: bytes) -> None:
-        super().__init__(f"{method} {path}: {code} {answer[:500].decode(errors='replace')}")
-        self.code = code
 
 
 class Wire:

@@ -1,0 +1,143 @@
+"""`warmclaim loadtest`: load in phases on a cluster, the result on this terminal and in files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from warmclaim.cli import FAILED, OK, PROGRAM
+from warmclaim.errors import UsageError
+from warmclaim.kube.config import DEFAULT_KUBECONFIG, load_connection
+from warmclaim.loadtest.process import command_of
+from warmclaim.loadtest.profile import load
+from warmclaim.loadtest.progress import shown
+from warmclaim.loadtest.result import CONTROLLER, LIMIT, RunResult
+from warmclaim.loadtest.run import Plan, run
+from warmclaim.loadtest.table import page
+from warmclaim.seams import SystemClock, SystemRng
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says; "" for what it does not."""
+
+    profile: str
+    kubeconfig: str
+    controller: str
+    limit: bool
+    repeat: int
+    out: str
+    audit_log: str
+    audit_user: str
+    metrics: str
+    pid: int | None
+    as_json: bool
+
+
+def run_loadtest(options: Options) -> int:
+    """Run it; the result goes to stdout, progress to stderr, all else to files.
+
+    Returns the exit code: failed if a run was not brought to its end or a promise was broken.
+    Raises UsageError for what the user has to change.
+    """
+    plan = _plan(options)
+    serves = ([LIMIT] if options.limit else []) + [CONTROLLER]
+    folder = _folder(options.out or _default_name(plan.profile.name))
+    results: list[RunResult] = []
+    for number in range(1, options.repeat + 1):
+        for who in serves:
+            one = who if options.repeat == 1 else f"{who}-{number}"
+            results.append(_one(replace(plan, serves=who, namespace=_namespace()), folder / one))
+            if results[-1].problem:
+                return _told(results, folder, options)
+    return _told(results, folder, options)
+
+
+def _plan(options: Options) -> Plan:
+    profile = load(options.profile)
+    if options.limit and not options.controller:
+        raise UsageError(
+            "--limit needs --controller: a controller that runs already would serve its claims"
+        )
+    kubeconfig = options.kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
+    path = str(Path(kubeconfig).expanduser().absolute())
+    command = None if not options.controller else command_of(options.controller, path)
+    connection = load_connection(
+        options.kubeconfig or None, environ=os.environ, clock=SystemClock()
+    )
+    return Plan(
+        profile=profile,
+        connection=connection,
+        namespace="",
+        command=command,
+        metrics=options.metrics,
+        pid=options.pid,
+        audit_log=Path(options.audit_log) if options.audit_log else None,
+        audit_user=options.audit_user,
+    )
+
+
+def _namespace() -> str:
+    return f"warmclaim-loadtest-{SystemRng().token(8)}"
+
+
+def _default_name(profile: str) -> str:
+    return f"loadtest-{profile}-{datetime.fromtimestamp(SystemClock().wall(), UTC):%Y%m%d-%H%M%S}"
+
+
+def _folder(name: str) -> Path:
+    """An empty folder. Raises UsageError where something is in it, or it cannot be made."""
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"--out {name}: not empty; runs are not written over each other")
+    except OSError as error:
+        raise UsageError(f"--out {name}: {error.strerror}") from None
+    return folder
+
+
+def _one(plan: Plan, folder: Path) -> RunResult:
+    import uvloop
+
+    folder.mkdir()
+
+    async def main() -> RunResult:
+        # SIGINT is the runner's; what was made in the cluster must go however this ends.
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with shown(Console(stderr=True), f"{plan.profile.name} ({plan.serves})") as show:
+            return await run(plan, folder, show)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(main())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+def _told(results: Sequence[RunResult], folder: Path, options: Options) -> int:
+    if options.as_json:
+        told = {"folder": str(folder), "runs": results}
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
+        sys.stdout.flush()
+    else:
+        console = Console()
+        console.print(page(results))
+        console.print(f"written to {folder}", highlight=False)
+    bad = [one for one in results if not one.is_good]
+    for one in bad:
+        problem = one.problem or one.breaches[0]
+        print(f"{PROGRAM}: the run ({one.serves}) failed: {problem}", file=sys.stderr)
+    return FAILED if bad else OK
