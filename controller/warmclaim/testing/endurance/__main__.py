@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rss_bytes()
     except OSError as error:
         parser.error(f"this system does not tell the memory of a process: {error}")
-    print(f"{plan.claims:,} claims in {plan.days:g} days\n{HEAD}", flush=True)
+    print(f"{plan.claims:,} claims, virtual days: {plan.days:g}\n{HEAD}", flush=True)
     began_s, tenths = time.perf_counter(), list[Tenth]()
 
     def show(tenth: Tenth) -> None:
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     outcome = run_endurance(plan, show)
     print("\n".join(summary(outcome)))
-    print(f"{time.perf_counter() - began_s:.0f} s")
+    took_s, worked_s = time.perf_counter() - began_s, time.process_time()
+    print(f"{took_s:.0f} s, {worked_s:.0f} s of them on a processor")
     found = problems(outcome)
     for problem in found:
         print(problem, file=sys.stderr)

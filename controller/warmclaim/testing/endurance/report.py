@@ -9,9 +9,7 @@ from warmclaim.testing.endurance.run import TENTHS, Outcome, Tenth
 GROWTH_MAX: Final = 1.02
 """The RSS after the last tenth, by that after the second. In the first, caches fill."""
 
-HEAD: Final = (
-    "tenth   RSS MiB   Python blocks   cached objects   remembered   server's versions MiB"
-)
+HEAD: Final = "tenth   RSS MiB   Python blocks   cached objects   remembered   server's MiB"
 
 _MIB: Final = 1024 * 1024
 
