@@ -13,6 +13,7 @@ from warmclaim import __version__
 from warmclaim.cli import OK, PROGRAM, refuse
 from warmclaim.cli.history_command import EPILOG as HISTORY_EPILOG
 from warmclaim.cli.history_command import history
+from warmclaim.cli.loadtest_commands import loadtest
 from warmclaim.cli.output import Output
 from warmclaim.cli.snapshot_commands import snapshot
 
@@ -61,6 +62,7 @@ def invoke(argv: Sequence[str]) -> int:
 
 
 app.add_typer(snapshot, name="snapshot")
+app.add_typer(loadtest, name="loadtest")
 
 
 @app.command(context_settings=_UNPARSED, add_help_option=False)
@@ -256,95 +258,6 @@ def archive(
         keep_days=keep_days,
         keep_bytes=None if keep_size is None else size_bytes(keep_size),
         as_json=output is Output.JSON,
-    )
-
-
-_LOADTEST_EPILOG = """\
-[bold]Profiles[/bold]  tiny, 100-at-50, 300-at-300, 300-at-once, 750-at-75, sustained-45,
-1000-at-rest, 0-1000-0; or a YAML file of your own.
-
-[bold]Examples[/bold]
-
-  [cyan]warmclaim loadtest --profile tiny --metrics 127.0.0.1:8080[/cyan]
-
-  [cyan]warmclaim loadtest --profile 100-at-50 --limit --controller \\[/cyan]
-  [cyan]  "warmclaim run --kubeconfig={kubeconfig} --leader-elect=false \\[/cyan]
-  [cyan]  --health-probe-bind-address={health} --metrics-bind-address={metrics}"[/cyan]
-
-[bold]Exit codes[/bold]  0 done; 1 a run was not brought to its end, or a promise of the API was
-broken; 2 the cluster cannot be used, or an argument is wrong.
-"""
-
-loadtest = typer.Typer(rich_markup_mode="rich")
-app.add_typer(loadtest, name="loadtest")
-
-
-@loadtest.callback(invoke_without_command=True, no_args_is_help=True, epilog=_LOADTEST_EPILOG)
-def load(
-    context: typer.Context,
-    profile: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="What is asked for, in which phases.")
-    ] = "tiny",
-    kubeconfig: Annotated[
-        str,
-        typer.Option(metavar="FILE", help="How to reach the API; as for [cyan]run[/cyan]."),
-    ] = "",
-    controller: Annotated[
-        str,
-        typer.Option(
-            metavar="CMD",
-            help="Start this controller and stop it at the end; without it, one runs already."
-            " {kubeconfig}, {health} and {metrics} are put in.",
-        ),
-    ] = "",
-    limit: Annotated[
-        bool,
-        typer.Option("--limit", help="First without a controller: its writes are sent blindly."),
-    ] = False,
-    repeat: Annotated[int, typer.Option(min=1, max=100, help="Run all of it so often.")] = 1,
-    out: Annotated[
-        str, typer.Option(metavar="DIR", help="Where the files go; a new folder, if not said.")
-    ] = "",
-    audit_log: Annotated[
-        str,
-        typer.Option(metavar="FILE", help="The API server's, to count requests by."),
-    ] = "",
-    audit_user: Annotated[
-        str, typer.Option(metavar="USER", help="Count only this user's requests in it.")
-    ] = "",
-    metrics: Annotated[
-        str,
-        typer.Option(metavar="HOST:PORT", help="Where a controller that runs serves metrics."),
-    ] = "",
-    pid: Annotated[
-        int | None, typer.Option(help="Its process, if on this machine, for CPU and memory.")
-    ] = None,
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="Result for people or for programs.")
-    ] = Output.TEXT,
-) -> int:
-    """Put load on a cluster in phases, and say what it came to.
-
-    Everything is made in a namespace of its own, which is deleted at the end, also after Ctrl-C.
-    """
-    if context.invoked_subcommand is not None:
-        return OK
-    from warmclaim.cli.loadtest import Options, run_loadtest
-
-    return run_loadtest(
-        Options(
-            profile=profile,
-            kubeconfig=kubeconfig,
-            controller=controller,
-            limit=limit,
-            repeat=repeat,
-            out=out,
-            audit_log=audit_log,
-            audit_user=audit_user,
-            metrics=metrics,
-            pid=pid,
-            as_json=output is Output.JSON,
-        )
     )
 
 
