@@ -1,0 +1,139 @@
+"""`warmclaim snapshot`: fetches one, checks it, and only then gives it its name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkstemp
+from typing import BinaryIO, Final
+
+import aiohttp
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from yarl import URL
+
+from warmclaim.cli import OK
+from warmclaim.cli.snapshot_file import read_snapshot
+from warmclaim.cli.snapshot_inspect import Summary
+from warmclaim.errors import UsageError
+from warmclaim.kube.answers import plain
+from warmclaim.runtime.diagnostics import SNAPSHOT_PATH
+
+CONNECT_S_MAX: Final = 10.0
+SILENCE_S_MAX: Final = 60.0
+PIECE_BYTES: Final = 64 * 1024
+
+
+def fetch_snapshot(path: Path | None, *, url: str, is_redacted: bool, is_forced: bool) -> int:
+    """Fetch a snapshot into `path`; returns the exit code. Raises UsageError where none is to be
+    had, or it cannot be kept; then the file is as it was."""
+    if path is None:
+        raise UsageError("say where the snapshot goes: -o snapshot.zip")
+    _require_place(path, is_forced=is_forced)
+    with _unnamed(path) as (file, unnamed):
+        asyncio.run(_fetched(_url(url), file, is_redacted=is_redacted))
+        file.flush()
+        os.fsync(file.fileno())
+        summary = Summary.of(read_snapshot(unnamed, name="what came"))
+        _name(unnamed, path, is_forced=is_forced)
+    for error in summary.errors:
+        print(f"not read: {error.part}: {error.reason}", file=sys.stderr)
+    print(f"{path}: {summary.line}")
+    return OK
+
+
+def _require_place(path: Path, *, is_forced: bool) -> None:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file in it")
+    if path.exists() and not is_forced:
+        raise UsageError(f"{path} is there already; --force replaces it")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}")
+
+
+def _url(text: str) -> URL:
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UsageError(f"--url takes http://HOST:PORT, not {text[:64]!r}")
+    return url.with_path(SNAPSHOT_PATH)
+
+
+@contextmanager
+def _unnamed(path: Path) -> Generator[tuple[BinaryIO, Path]]:
+    """A file beside `path`, for its owner alone; gone after the block, unless it got its name."""
+    try:
+        number, name = mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise UsageError(f"{path.parent} cannot be written to: {error.strerror}") from None
+    try:
+        with open(number, "wb") as file:  # noqa: PTH123 - a number, no path
+            yield file, Path(name)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _name(unnamed: Path, path: Path, *, is_forced: bool) -> None:
+    """A link, not a renaming, where nothing may be replaced: another may have written meanwhile."""
+    if is_forced:
+        unnamed.replace(path)
+    else:
+        try:
+            os.link(unnamed, path)
+        except FileExistsError:
+            raise UsageError(f"{path} is there already; --force replaces it") from None
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+async def _fetched(url: URL, file: BinaryIO, *, is_redacted: bool) -> None:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S_MAX, sock_read=SILENCE_S_MAX)
+    asked = url if is_redacted else url.with_query(redact="false")
+    size = 0
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(asked) as answer:
+            if answer.status != 200 or answer.content_type != "application/zip":
+                raise UsageError(await _refusal(url, answer))
+            with _bar() as bar:
+                task = bar.add_task("snapshot", total=None)
+                async for piece in answer.content.iter_chunked(PIECE_BYTES):
+                    file.write(piece)
+                    size += len(piece)
+                    bar.update(task, completed=size)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        why = plain(str(error) or type(error).__name__)
+        if size:
+            raise UsageError(f"the snapshot broke off after {size} bytes: {why}") from None
+        raise UsageError(
+            f"no manager answers at {url}: {why}; it needs --diagnostics-bind-address,"
+            " and kubectl port-forward from elsewhere"
+        ) from None
+
+
+async def _refusal(url: URL, answer: aiohttp.ClientResponse) -> str:
+    said = plain((await answer.content.read(200)).decode(errors="replace").strip())
+    return f"{url} answers {answer.status}: {said}"
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}", style="cyan"),
+        BarColumn(bar_width=30),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
