@@ -45,7 +45,7 @@ $(VENV)/lint: $(VENV)/test requirements/lint.txt
 	@$(INSTALL) -r requirements/lint.txt
 	@touch $@
 
-demo: $(VENV)/run  ## A warm pool and a burst of claims, on an embedded API server (ARGS="--pool 200 --burst 100")
+demo: $(VENV)/archive  ## A warm pool and a burst of claims, on an embedded API server (ARGS="--pool 200 --burst 100")
 	$(BIN)/warmclaim demo $(ARGS)
 
 test: $(VENV)/test  ## All tests that need no cluster

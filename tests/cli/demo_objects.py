@@ -60,5 +60,6 @@ def a_result(*, served: int = 100, warm: int = 100, problems: tuple[str, ...] = 
         ),
         manager_cpu_s=0.41,
         ending=Ending(7.25, 9.0, 10.0),
+        history=({"hour": "2026-11-22T16:00:00", "pool": "demo", "claims": served + 1},),
         problems=problems,
     )

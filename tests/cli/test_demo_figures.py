@@ -15,6 +15,7 @@ from tests.cli.demo_objects import a_result
 from warmclaim.errors import UsageError
 from warmclaim.testing.demo import scenario as objects
 from warmclaim.testing.demo.figures import Bar, latency_of, percentile, spread_of
+from warmclaim.testing.demo.history import problems
 from warmclaim.testing.demo.progress import Moment, PlainLines, Stage, display
 from warmclaim.testing.demo.report import page
 from warmclaim.testing.demo.result import Result, encoded
@@ -122,6 +123,28 @@ def test_the_page_fits_and_says_what_was_seen(columns: int) -> None:
 def test_the_page_tells_cold_claims_from_warm_ones() -> None:
     text = " ".join(text_of(a_result(warm=60), 80).split())
     assert "60 of 100 claims were handed a sandbox that was already running, 40 had to" in text
+
+
+def test_the_page_ends_with_what_the_history_tells() -> None:
+    assert "warmclaim history latency" in text_of(a_result(), 80)
+    assert "2026-11-22T16:00:00  demo     101" in text_of(a_result(), 80)
+    assert "pip install 'warmclaim[archive]'" in text_of(replace(a_result(), history=None), 80)
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([{"claims": 60}, {"claims": 41}], []),
+        ([{"claims": 100}], ["the history tells of 100 claims, 101 were served"]),
+        ([], ["the history tells of 0 claims, 101 were served"]),
+        (None, []),
+    ],
+    ids=["all, in two hours", "one is missing", "nothing", "it cannot be asked"],
+)
+def test_a_history_that_misses_a_claim_is_a_problem(
+    rows: list[dict[str, int]] | None, problem: list[str]
+) -> None:
+    assert problems(None if rows is None else tuple(rows), served=101) == problem
 
 
 def test_the_page_of_a_bad_run_says_so() -> None:

@@ -77,6 +77,8 @@ async def test_a_run_ends_with_its_result_as_json_and_leaves_nothing_behind() ->
     ending = result["after_shutdown_time_ms"]
     assert 0 <= ending["expired"] <= ending["claim_gone"]
     assert ending["sandbox_gone"] > 0
+    assert sum(row["claims"] for row in result["history"]) == 6
+    assert {row["pool"] for row in result["history"]} == {"demo"}
     assert b"filling the pool" in err
     assert b"letting a claim expire" in err
 

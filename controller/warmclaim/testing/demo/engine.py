@@ -17,6 +17,8 @@ from warmclaim.seams import Clock
 from warmclaim.testing.api import FakeApiServer
 from warmclaim.testing.audit import AuditEntry
 from warmclaim.testing.demo.figures import Spread, latency_of, spread_of
+from warmclaim.testing.demo.history import DemoHistory, Rows
+from warmclaim.testing.demo.history import problems as history_problems
 from warmclaim.testing.demo.ledger import Ledger, SandboxRecord
 from warmclaim.testing.demo.lifetime import Lifetime
 from warmclaim.testing.demo.load import USER_AGENT, Load
@@ -71,6 +73,7 @@ class Run:
         load: Load,
         ledger: Ledger,
         lifetime: Lifetime,
+        history: DemoHistory,
         manager: Manager,
         clock: Clock,
     ) -> None:
@@ -79,15 +82,16 @@ class Run:
         self._load = load
         self._ledger = ledger
         self._lifetime = lifetime
+        self._history = history
         self._manager = manager
         self._clock = clock
         self._stage = Stage.START
         self._began_s = clock.monotonic()
 
     async def measured(self) -> Result:
-        """Fill, send, refill, let one claim expire; what was found.
+        """Fill, send, refill, let one claim expire, release the others; what was found.
 
-        Raises DemoFailedError where the pool never fills.
+        Raises DemoFailedError where the pool never fills, or the history does not answer.
         """
         await self._load.create_pool()
         fill_s = await self._filled()
@@ -102,6 +106,9 @@ class Run:
         after = self._spread(self._ledger.warm())
         handed_out = self._spread(self._ledger.handed_out())
         await self._expired()
+        problems = [*self._ledger.problems(), *self._lifetime.problems()]
+        served = self._ledger.served + (self._lifetime.ready_s is not None)
+        history = await self._released()
         self._stage = Stage.DONE
         return Result(
             scenario=self._scenario,
@@ -118,7 +125,8 @@ class Run:
             writes=self.writes.sorted(),
             manager_cpu_s=None if cpu_s is None or ended_cpu_s is None else ended_cpu_s - cpu_s,
             ending=self._lifetime.ending,
-            problems=(*self._ledger.problems(), *self._lifetime.problems()),
+            history=history,
+            problems=(*problems, *history_problems(history, served)),
         )
 
     async def shown(self, display: Display) -> None:
@@ -173,6 +181,14 @@ class Run:
         await self._load.send_expiring()
         await self._until(lambda: self._lifetime.is_over, WAIT_S)
 
+    async def _released(self) -> Rows | None:
+        """The claims are deleted, as by those who are done with them: what the history says then,
+        which it has on disk a second later."""
+        self._stage = Stage.RELEASE
+        await self._load.release_claims()
+        await self._until(lambda: self._history.spooled > self._scenario.burst, WAIT_S)
+        return await self._history.asked()
+
     def _is_full(self) -> bool:
         return len(self._ledger.warm()) >= self._scenario.pool
 
@@ -207,9 +223,11 @@ async def run_scenario(scenario: Scenario, display: Display, clock: Clock) -> Re
         collector = GarbageCollector(server.cluster)
         async with nodes, collector, serve(server) as front, _client(front.url, clock) as client:
             kubeconfig = front.write_kubeconfig(folder / "kubeconfig")
-            async with running_manager(kubeconfig, folder / "manager.log") as manager:
+            history = DemoHistory(folder / "history")
+            flags = [f"--claim-history-dir={history.folder}"]
+            async with running_manager(kubeconfig, folder / "manager.log", flags) as manager:
                 load = Load(client, clock, scenario, ledger, lifetime)
-                run = Run(scenario, load, ledger, lifetime, manager, clock)
+                run = Run(scenario, load, ledger, lifetime, history, manager, clock)
                 server.requests.observers.append(run.writes)
                 return await _beside(
                     run.measured(),

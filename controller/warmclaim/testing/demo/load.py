@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from warmclaim.api.claim import Claim
-from warmclaim.api.meta import Object
+from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX, TEMPLATE, Resource
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.errors import NotFoundError
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.watch_decoder import ObjectEvent, WatchDecoder
 from warmclaim.seams import ByteStream, Clock
@@ -21,6 +23,7 @@ from warmclaim.testing.demo.process import DemoFailedError
 from warmclaim.testing.demo.scenario import LIFETIME_S, NAMESPACE, Scenario
 
 USER_AGENT = "warmclaim-demo"
+RELEASED_AT_ONCE = 8
 
 T = TypeVar("T", bound=Object)
 
@@ -63,6 +66,19 @@ class Load:
         shutdown_wall_s = math.ceil(wall_s + LIFETIME_S)
         self._lifetime.claim_sent(now_s + shutdown_wall_s - wall_s)
         await self._client.create(CLAIM, NAMESPACE, objects.expiring_claim(shutdown_wall_s))
+
+    async def release_claims(self) -> None:
+        """Delete the claims that were sent, a few at a time."""
+        names = iter(self._scenario.claim_names)
+
+        async def release() -> None:
+            for name in names:
+                with suppress(NotFoundError):  # one of a demo that went wrong
+                    await self._client.delete(CLAIM, ObjectKey(NAMESPACE, name))
+
+        async with asyncio.TaskGroup() as hands:
+            for _ in range(RELEASED_AT_ONCE):
+                hands.create_task(release())
 
     async def _send(self, name: str) -> None:
         body = objects.claim(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -61,7 +61,9 @@ class Manager:
 
 
 @asynccontextmanager
-async def running_manager(kubeconfig: Path, log: Path) -> AsyncGenerator[Manager]:
+async def running_manager(
+    kubeconfig: Path, log: Path, flags: Sequence[str] = ()
+) -> AsyncGenerator[Manager]:
     """A manager for the server that `kubeconfig` names, its log in `log`; stopped at the end."""
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
@@ -74,6 +76,7 @@ async def running_manager(kubeconfig: Path, log: Path) -> AsyncGenerator[Manager
             "--leader-elect=false",
             "--metrics-bind-address=0",
             "--health-probe-bind-address=0",
+            *flags,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,

@@ -20,6 +20,7 @@ class Stage(StrEnum):
     BURST = "sending claims"
     REFILL = "refilling the pool"
     EXPIRE = "letting a claim expire"
+    RELEASE = "releasing the claims, asking the history"
     DONE = "done"
 
 
@@ -62,7 +63,7 @@ class PlainLines:
 def _counts(moment: Moment) -> str:
     counts = f"{moment.warm} of {moment.pool} sandboxes warm"
     match moment.stage:
-        case Stage.START | Stage.EXPIRE:
+        case Stage.START | Stage.EXPIRE | Stage.RELEASE:
             return ""
         case Stage.FILL:
             return f": {counts}"

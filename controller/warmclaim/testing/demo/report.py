@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from warmclaim.testing.demo.figures import Bar, Latency, Spread
+from warmclaim.testing.demo.history import QUESTION
 from warmclaim.testing.demo.lifetime import Ending
 from warmclaim.testing.demo.result import Result, Writes
 from warmclaim.testing.demo.scenario import POD_START_S
@@ -35,7 +36,7 @@ def page(result: Result) -> RenderableType:
     """The whole page."""
     blank = Text("")
     parts: list[RenderableType] = [_headline(result), blank, _figures(result), blank]
-    parts += [_spreads(result), blank, _writes(result), blank]
+    parts += [_spreads(result), blank, _writes(result), blank, _history(result), blank]
     return Group(*parts, *_problems(result), closing(result))
 
 
@@ -133,6 +134,21 @@ def _writes(result: Result) -> Table:
         name = f"{writes.verb} {short_name(writes)}"
         table.add_row(per_claim, name, _MEANINGS.get(name, ""))
     return table
+
+
+def _history(result: Result) -> RenderableType:
+    """The answer to the question that is its title."""
+    if result.history is None:
+        return Text("warmclaim history needs pip install 'warmclaim[archive]'", "dim")
+    title = Text(f"warmclaim history {QUESTION}", "cyan").append(
+        "  when the claims were released", "dim"
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="cyan", pad_edge=False)
+    for column, value in result.history[0].items() if result.history else ():
+        table.add_column(column, justify="left" if isinstance(value, str) else "right")
+    for row in result.history:
+        table.add_row(*(str(value) for value in row.values()))
+    return Group(title, table)
 
 
 def short_name(writes: Writes) -> str:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from warmclaim.testing.demo.figures import Latency, Spread
+from warmclaim.testing.demo.history import Rows
 from warmclaim.testing.demo.lifetime import Ending
 from warmclaim.testing.demo.scenario import Scenario
 
@@ -29,7 +30,8 @@ class Result:
 
     The writes and `manager_cpu_s` are of the time from the first claim until the pool was full
     again: they have the refill in them. `manager_cpu_s` is None where the system does not tell.
-    `ending` is that of the claim with a lifetime, None where it did not end in time.
+    `ending` is that of the claim with a lifetime, None where it did not end in time. `history`:
+    what it tells of the claims when they are gone, None where it cannot be asked.
     """
 
     scenario: Scenario
@@ -46,6 +48,7 @@ class Result:
     writes: tuple[Writes, ...]
     manager_cpu_s: float | None
     ending: Ending | None
+    history: Rows | None
     problems: tuple[str, ...]
 
     @property
@@ -96,6 +99,7 @@ def encoded(result: Result) -> bytes:
         },
         "manager": {"cpu_s": result.manager_cpu_s},
         "after_shutdown_time_ms": result.ending,
+        "history": result.history,
     }
     return msgspec.json.format(msgspec.json.encode(_rounded(msgspec.to_builtins(document)))) + b"\n"
 
