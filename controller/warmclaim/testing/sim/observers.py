@@ -19,6 +19,7 @@ from warmclaim.testing.sim.children import Children
 from warmclaim.testing.sim.fairness import BATCH_SHARE, Fairness
 from warmclaim.testing.sim.fence import Fence
 from warmclaim.testing.sim.flights import Flights
+from warmclaim.testing.sim.history import Histories, History
 from warmclaim.testing.sim.mind import Mind
 from warmclaim.testing.sim.notes import Notes
 from warmclaim.testing.sim.policies import Policies
@@ -58,6 +59,8 @@ class Observers:
             store.observers.append(tenure.on_commit)
         children = Children(attribution, report)
         policies = Policies(store, attribution, clock, report)
+        self._histories = Histories(report)
+        store.observers.append(self._histories.on_commit)
         store.observers += [barrier.on_commit, borders.on_commit, self._watches.on_commit]
         store.observers += [notes.on_commit, children.on_commit, policies.on_commit]
         self._wire = Wire(audience)
@@ -75,6 +78,10 @@ class Observers:
     def spans(self, controller: str, find: Find) -> Span:
         """The spans to give to it."""
         return self._wire.spans(controller, find)
+
+    def history(self, process: str) -> History:
+        """Where it is to tell of claims that are gone."""
+        return self._histories.of(process)
 
     def attach(self, process: str, app: App) -> None:
         """Watch the caches of a process that is about to run."""

@@ -115,7 +115,8 @@ class Replica:
             self.transport = FaultyTransport(self._line, self.name, self.kill, self.may_crash)
             clock, rng = self._own_clock, self._rng
             tapped = self._observers.tap(self.transport, identity, clock, self._is_out)
-            outside = Outside(tapped, clock, rng, identity, LEASE_NAMESPACE, "sim")
+            history = self._observers.history(identity)
+            outside = Outside(tapped, clock, rng, identity, LEASE_NAMESPACE, "sim", history=history)
             self.app = App(self._settings, outside, spans=self._observers.spans)
             self._observers.attach(identity, self.app)
             self._process = asyncio.create_task(self.app.run(self._stop), name=identity)
