@@ -60,6 +60,7 @@ class HourReader:
 
     def __init__(self, batch: Batch, skipped: Skipped) -> None:
         self.batch = batch
+        self._folders = (str(batch.folder), str(batch.closed.folder))
         self._skipped = skipped
         self._columns: list[str] | None = None
 
@@ -91,9 +92,10 @@ class HourReader:
             raise BrokenSpoolError(f"{where}: not one line of it can be read", self.batch)
 
     def _opened(self, name: str) -> BinaryIO | None:
-        for folder in (self.batch.folder, self.batch.closed.folder):
+        for folder in self._folders:
             with suppress(FileNotFoundError):
-                return (folder / name).open("rb", buffering=0)
+                # Not by Path: there may be a file for every few rows.
+                return open(f"{folder}/{name}", "rb", buffering=0)  # noqa: PTH123
         return None
 
 
