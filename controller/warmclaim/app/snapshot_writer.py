@@ -14,7 +14,7 @@ from warmclaim.streaming.snapshot import SnapshotText, ZipText, redacted
 PIECE_BYTES: Final = 32 * 1024
 """What is compressed in one go, 1 ms where it does not compress."""
 
-HOLD_S_MAX: Final = 0.002
+HOLD_S_MAX: Final = 0.001
 """The loop is let go after so much work, though the last step of it may take as long again."""
 
 BUSY_SHARE: Final = 3
@@ -88,7 +88,7 @@ class SnapshotWriter:
             return
         # What was awaited meanwhile counts as work: it would only make the rest too long.
         share = BUSY_SHARE if self._is_serving_claims() else 0
-        await self._clock.sleep(share * min(worked_s, 2 * HOLD_S_MAX))
+        await self._clock.sleep(share * min(worked_s, 4 * HOLD_S_MAX))
         self._since_s = self._clock.monotonic()
 
     async def _element(self, before: bytes, element: bytes) -> None:
