@@ -253,7 +253,7 @@ class TestOneRow:
         told(scenario)
 
     def test_shown_again_by_a_server_that_lags(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(claim_history, "UIDS_REMEMBERED_MAX", 2)
+        monkeypatch.setattr(claim_history, "TOLD_UIDS_MAX", 2)
 
         async def scenario(world: AppWorld, rows: list[ClaimRow]) -> None:
             world.put(a_template("python"), a_pool("pool", template="python", replicas=0))

@@ -34,6 +34,7 @@ def test_memory_is_flat_after_a_day() -> None:
     assert ended.stdout.count("\n") == 2 + TENTHS + 4
     assert "24 leaders cut off" in ended.stdout
     assert "12 histories lost" in ended.stdout
+    assert "rows of history" in ended.stdout
 
 
 def test_a_run_that_forgets_has_no_faults() -> None:

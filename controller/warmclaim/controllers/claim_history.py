@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 from warmclaim.api.claim import Claim
 from warmclaim.api.meta import ObjectKey
@@ -18,9 +18,10 @@ from warmclaim.domain.claim_history import (
 )
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.kube.informer import Change, Informer
+from warmclaim.kube.recent import RecentUids
 from warmclaim.seams import Clock
 
-UIDS_REMEMBERED_MAX: Final = 10_000
+TOLD_S_MAX, TOLD_UIDS_MAX = 3600.0, 10_000
 """Claims that are told of and must not be again, should a server that lags show them once more."""
 
 
@@ -56,7 +57,7 @@ class ClaimHistory:
         self._may_tell = may_tell
         self._clock = clock
         self._version = version
-        self._told: dict[str, None] = {}
+        self._told = RecentUids(clock, s_max=TOLD_S_MAX, uids_max=TOLD_UIDS_MAX)
         claims.subscribe(self._changed)
 
     def _changed(self, change: Change[Claim]) -> None:
@@ -79,9 +80,7 @@ class ClaimHistory:
         uid = claim.metadata.uid
         if uid in self._told:
             return
-        self._told[uid] = None
-        if len(self._told) > UIDS_REMEMBERED_MAX:
-            del self._told[next(iter(self._told))]
+        self._told.note(uid)
         self._note_given(claim)
         record, gone_s = self._record(claim), self._clock.wall()
         way = _way(record, gone_s - self._clock.monotonic()) if record else ClaimWay()

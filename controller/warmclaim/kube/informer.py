@@ -18,6 +18,7 @@ from warmclaim.api.resources import Resource
 from warmclaim.kube.answers import plain
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.ladder import ReflectorSettings
+from warmclaim.kube.recent import RecentUids
 from warmclaim.kube.reflector import Reflector
 from warmclaim.kube.sharing import Sharer
 from warmclaim.kube.sink import ReflectorStats
@@ -79,7 +80,8 @@ class Informer(Generic[T]):
         self._do_handlers_raise = do_handlers_raise
         self._synced = asyncio.Event()
         self._gone_uids: dict[str, None] = {}
-        self._ended_uids: dict[str, float] = {}  # told by a list or the watch, and when
+        # Told by a list or the watch.
+        self._ended_uids = RecentUids(clock, s_max=ENDED_S_MAX, uids_max=_ENDED_UIDS_MAX)
         # The store holds all changes up to here, besides newer ones that were observed.
         self._position = 0
         self._sharer = Sharer()
@@ -245,7 +247,7 @@ class Informer(Generic[T]):
         """An event: the object was deleted."""
         self._position = max(self._position, version)
         self._gone_uids.pop(uid, None)
-        self._note_ended(uid)
+        self._ended_uids.note(uid)
         cached = self.store.get(key)
         if cached is None:
             return
@@ -289,16 +291,8 @@ class Informer(Generic[T]):
     def _removed(self, key: ObjectKey) -> T | None:
         removed = self.store.remove(key)
         if removed is not None:
-            self._note_ended(removed.metadata.uid)
+            self._ended_uids.note(removed.metadata.uid)
         return removed
-
-    def _note_ended(self, uid: str) -> None:
-        """Remember one more; those that ended too long ago are forgotten, oldest first."""
-        uids, now_s = self._ended_uids, self._clock.monotonic()
-        uids.pop(uid, None)
-        uids[uid] = now_s
-        while len(uids) > _ENDED_UIDS_MAX or now_s - uids[next(iter(uids))] > ENDED_S_MAX:
-            del uids[next(iter(uids))]
 
     def _note_gone(self, uid: str) -> None:
         """Remember one more; the oldest is forgotten."""

@@ -14,6 +14,8 @@ from typing import Final
 
 from warmclaim.api.resources import CLAIM
 from warmclaim.app import App, Outside
+from warmclaim.controllers.claim_history import HistorySink
+from warmclaim.domain.claim_history import ClaimRow
 from warmclaim.settings import ClaimSettings, LeaseSettings, Settings
 from warmclaim.testing.api import FakeApiServer
 from warmclaim.testing.audit import RequestLog
@@ -102,12 +104,16 @@ def run_endurance(plan: Plan, on_tenth: Callable[[Tenth], None] = lambda _: None
 class _Manager:
     """One of the two: it is cut off at times, and lives as long as the run."""
 
-    def __init__(self, server: FakeApiServer, world: World, number: int) -> None:
+    def __init__(
+        self, server: FakeApiServer, world: World, number: int, history: HistorySink
+    ) -> None:
         name = f"m{number}"
         rng = SeededRng(f"{name} weather")
         inner = InProcessTransport(server, user_agent=name)
         self.weather = Weather(inner, world.clock, rng)
-        outside = Outside(self.weather, world.clock, SeededRng(name), f"{name}-1", "default")
+        outside = Outside(
+            self.weather, world.clock, SeededRng(name), f"{name}-1", "default", history=history
+        )
         # 50 workers, most of them idle, cost a look each time that one of them is wanted.
         self.app = App(Settings(lease=_LEASE, claims=ClaimSettings(workers=10)), outside)
 
@@ -125,12 +131,12 @@ class _Run:
         self._server = FakeApiServer(self._cluster)
         self._server.requests = RequestLog(kept_max=HISTORY_MAX)
         self._store.observers.append(self._on_commit)
-        self._managers = [_Manager(self._server, world, number) for number in range(2)]
-        self._towns = Towns(self._cluster, plan.seed, world.loop.call_later)
-        self._bounds = Bounds(self._store, self._report)
         self._tenths: list[Tenth] = []
         self._faults: list[str] = []
         self._did: Counter[str] = Counter()
+        self._managers = [_Manager(self._server, world, number, self) for number in range(2)]
+        self._towns = Towns(self._cluster, plan.seed, world.loop.call_later)
+        self._bounds = Bounds(self._store, self._report)
 
     async def run(self) -> Outcome:
         """All tenths, and the end of everybody."""
@@ -185,6 +191,10 @@ class _Run:
         server_bytes = self._store.history_bytes()
         gc.collect()
         return Tenth(rss_bytes(), sys.getallocatedblocks(), dict(kept), views, server_bytes)
+
+    def append(self, row: ClaimRow, /) -> None:
+        """A row of the claim history, of which nothing is kept."""
+        self._did["rows of history"] += bool(row.uid)
 
     def _on_commit(self, commit: Commit) -> None:
         if commit.resource == str(CLAIM) and published_by(commit.object):
