@@ -17,5 +17,6 @@ lock lock --group lock
 lock s3server --group s3server
 lock tracing pyproject.toml --extra tracing -c requirements/run.txt
 lock archive pyproject.toml --extra archive -c requirements/run.txt
+lock loadtest pyproject.toml --extra loadtest -c requirements/run.txt
 lock test pyproject.toml --group test -c requirements/run.txt
 lock lint pyproject.toml --group test --group lint -c requirements/run.txt

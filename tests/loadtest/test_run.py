@@ -108,6 +108,7 @@ async def test_the_limit_is_what_the_load_generator_can_do_alone(
     assert (phases["burst"].warm, phases["burst"].cpu_s) == (6, None)
     # Filled with what the claims will take, as nobody refills.
     assert sum(phases["deploy"].nodes.values()) == 6
+    assert sum(phases["scale"].nodes.values()) == 6 + 2
     assert not (tmp_path / "run" / "controller.log").exists()
     assert world.namespaces() == set()
 

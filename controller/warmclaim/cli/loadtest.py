@@ -17,13 +17,18 @@ from rich.console import Console
 from warmclaim.cli import FAILED, OK, PROGRAM
 from warmclaim.errors import UsageError
 from warmclaim.kube.config import DEFAULT_KUBECONFIG, load_connection
+from warmclaim.loadtest import profiler
 from warmclaim.loadtest.process import command_of
 from warmclaim.loadtest.profile import load
 from warmclaim.loadtest.progress import shown
+from warmclaim.loadtest.report import read, written
+from warmclaim.loadtest.requests import Audit
 from warmclaim.loadtest.result import CONTROLLER, LIMIT, RunResult
 from warmclaim.loadtest.run import Plan, run
 from warmclaim.loadtest.table import page
 from warmclaim.seams import SystemClock, SystemRng
+
+PAGE = "page.html"
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Options:
     audit_user: str
     metrics: str
     pid: int | None
+    cpu_profile: bool
     as_json: bool
 
 
@@ -71,6 +77,13 @@ def _plan(options: Options) -> Plan:
     kubeconfig = options.kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
     path = str(Path(kubeconfig).expanduser().absolute())
     command = None if not options.controller else command_of(options.controller, path)
+    audit_log = Path(options.audit_log) if options.audit_log else None
+    if audit_log is not None:
+        Audit(audit_log, options.audit_user)
+    if options.cpu_profile:
+        profiler.found()
+        if command is None and options.pid is None:
+            raise UsageError("--cpu-profile needs --controller or --pid: of which process")
     connection = load_connection(
         options.kubeconfig or None, environ=os.environ, clock=SystemClock()
     )
@@ -81,8 +94,9 @@ def _plan(options: Options) -> Plan:
         command=command,
         metrics=options.metrics,
         pid=options.pid,
-        audit_log=Path(options.audit_log) if options.audit_log else None,
+        audit_log=audit_log,
         audit_user=options.audit_user,
+        has_cpu_profile=options.cpu_profile,
     )
 
 
@@ -127,7 +141,27 @@ def _one(plan: Plan, folder: Path) -> RunResult:
             raise KeyboardInterrupt from None
 
 
+def write_report(words: Sequence[str], output: str) -> int:
+    """Put the runs in these folders on one page; returns the exit code.
+
+    Raises UsageError for what is no run, and for a file that is there.
+    """
+    runs = read(words)
+    file = Path(output)
+    try:
+        # Made here, so that nothing that came meanwhile is written over.
+        file.open("xb").close()
+        written(runs, file)
+    except FileExistsError:
+        raise UsageError(f"--output {output}: is there already; choose another name") from None
+    except OSError as error:
+        raise UsageError(f"--output {output}: {error.strerror}") from None
+    print(f"{len(runs)} runs on {output}")
+    return OK
+
+
 def _told(results: Sequence[RunResult], folder: Path, options: Options) -> int:
+    written(read([str(folder)]), folder / PAGE)
     if options.as_json:
         told = {"folder": str(folder), "runs": results}
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
@@ -135,7 +169,8 @@ def _told(results: Sequence[RunResult], folder: Path, options: Options) -> int:
     else:
         console = Console()
         console.print(page(results))
-        console.print(f"written to {folder}", highlight=False)
+        where = f"written to {folder}; look at {folder / PAGE}"
+        console.print(where, highlight=False, soft_wrap=True)
     bad = [one for one in results if not one.is_good]
     for one in bad:
         problem = one.problem or one.breaches[0]

@@ -17,8 +17,8 @@ _EPILOG = """\
 
   [cyan]warmclaim loadtest --profile tiny --metrics 127.0.0.1:8080[/cyan]
 
-  [cyan]warmclaim loadtest --profile 100-at-50 --limit --controller \\[/cyan]
-  [cyan]  "warmclaim run --kubeconfig={kubeconfig} --leader-elect=false \\[/cyan]
+  [cyan]warmclaim loadtest --profile 100-at-50 --limit --controller \\ [/cyan]
+  [cyan]  "warmclaim run --kubeconfig={kubeconfig} --leader-elect=false \\ [/cyan]
   [cyan]  --health-probe-bind-address={health} --metrics-bind-address={metrics}"[/cyan]
 
 [bold]Exit codes[/bold]  0 done; 1 a run was not brought to its end, or a promise of the API was
@@ -68,6 +68,10 @@ def load(
     pid: Annotated[
         int | None, typer.Option(help="Its process, if on this machine, for CPU and memory.")
     ] = None,
+    cpu_profile: Annotated[
+        bool,
+        typer.Option("--cpu-profile", help="With a flame graph of each phase, by py-spy."),
+    ] = False,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="Result for people or for programs.")
     ] = Output.TEXT,
@@ -92,6 +96,22 @@ def load(
             audit_user=audit_user,
             metrics=metrics,
             pid=pid,
+            cpu_profile=cpu_profile,
             as_json=output is Output.JSON,
         )
     )
+
+
+@loadtest.command()
+def report(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Folders of runs, or of several each.")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="The page; not written over.")
+    ] = "loadtest.html",
+) -> int:
+    """Compare runs on one page: HTML with drawings in it, no scripts, no other files."""
+    from warmclaim.cli.loadtest import write_report
+
+    return write_report(runs, output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 
 from warmclaim.loadtest.limit import HandOver, fill
@@ -45,11 +46,11 @@ class Client:
 
 class Limit:
     """Does what a controller would, without looking: no controller may run beside it. Pools are
-    filled once, with what all claims of the run will take, and not refilled."""
+    filled with what the claims to come will take, and not refilled."""
 
     def __init__(self, stage: Stage, claims_by_pool: Mapping[str, int]) -> None:
         self._stage = stage
-        self._claims_by_pool = claims_by_pool
+        self._claims_left = Counter(claims_by_pool)
         self._members: dict[str, list[Metadata]] = {}
         self._made = 0
         self._hand_over = HandOver(stage.client, stage.controller, stage.namespace, self._members)
@@ -63,6 +64,7 @@ class Limit:
 
     async def create(self, due: Due) -> None:
         """Create one claim, and send the two writes of its hand-over."""
+        self._claims_left[due.pool] -= 1
         await self._hand_over.create(due)
 
     async def scale(self, pools: list[Pool], members_each: int) -> None:
@@ -75,7 +77,7 @@ class Limit:
         return len(self._members[pool.name])
 
     async def _resize(self, pool: Pool, members_each: int) -> None:
-        size = max(members_each, self._claims_by_pool.get(pool.name, 0))
+        size = max(members_each, self._claims_left[pool.name])
         stage, members = self._stage, self._members.setdefault(pool.name, [])
         surplus = [members.pop() for _ in range(len(members) - size)]
         async with asyncio.TaskGroup() as group:

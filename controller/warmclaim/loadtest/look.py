@@ -33,7 +33,7 @@ class Look:
     def __init__(self, metrics: str = "", pid: int | None = None) -> None:
         """`metrics` is HOST:PORT."""
         self._metrics = metrics
-        self._pid = pid
+        self.pid = pid
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -52,7 +52,7 @@ class Look:
 
     def usage(self) -> Usage | None:
         """What the process uses; None where that is unknown."""
-        return None if self._pid is None else usage_of(self._pid)
+        return None if self.pid is None else usage_of(self.pid)
 
     async def requests(self) -> Counter[str] | None:
         """Requests to the API server so far, by verb and resource, or by method alone where the

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from warmclaim.loadtest.failures import RefusedError
 from warmclaim.loadtest.look import Look
 from warmclaim.loadtest.profile import Delete, Deploy, Phase, Profile, Scale
-from warmclaim.loadtest.record import Record
+from warmclaim.loadtest.profiler import profiled
+from warmclaim.loadtest.record import STACKS, Record
 from warmclaim.loadtest.result import Milestone, PhaseResult
 from warmclaim.loadtest.scene import Scene
 from warmclaim.loadtest.schedule import Due, send
@@ -27,6 +30,10 @@ class PhaseRun:
     """Of each phase that was begun; that of one that failed has what was found until then."""
     sent_s: dict[str, float] = field(default_factory=dict[str, float])
     """When the POST of each claim began, in monotonic seconds."""
+    stacks_of: int | None = None
+    """The process whose CPU profile is taken, in each phase."""
+    folder: Path = Path()
+    """Where that goes."""
     waits_for: str = ""
     """The condition that is waited for, for those who watch."""
 
@@ -42,8 +49,9 @@ class PhaseRun:
         self.record.write("phase", at_s, name=phase.title, kind=phase.kind)
         asked, before = await self.look.requests(), self.look.usage()
         try:
-            await self._ask(phase, result)
-            await self._wait(phase, result)
+            async with self._profiled(phase):
+                await self._ask(phase, result)
+                await self._wait(phase, result)
         finally:
             after = self.look.usage()
             result.ended_s = self.scene.at_s()
@@ -56,6 +64,11 @@ class PhaseRun:
         if asked is not None and total is not None:
             result.requests = dict((total - asked).most_common())
             result.requests_from = "metrics"
+
+    def _profiled(self, phase: Phase) -> AbstractAsyncContextManager[None]:
+        if self.stacks_of is None:
+            return nullcontext()
+        return profiled(self.stacks_of, self.folder / STACKS.format(phase=phase.title))
 
     async def _ask(self, phase: Phase, result: PhaseResult) -> None:
         scene = self.scene

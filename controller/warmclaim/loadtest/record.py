@@ -13,6 +13,7 @@ from typing import Any, Self
 import msgspec
 
 EVENTS, SUMMARY, LOG = "events.jsonl", "summary.json", "controller.log"
+STACKS = "stacks-{phase}.txt"
 
 
 class Record:

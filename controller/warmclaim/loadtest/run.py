@@ -53,6 +53,7 @@ class Plan:
     pid: int | None = None
     audit_log: Path | None = None
     audit_user: str = ""
+    has_cpu_profile: bool = False
 
 
 async def run(plan: Plan, folder: Path, show: Show) -> RunResult:
@@ -131,7 +132,10 @@ async def _scenery(
         )
         limit = Limit(stage, plan.profile.claims_by_pool())
         scene = Scene(stage, limit if plan.serves == LIMIT else Client(stage), look)
-        yield PhaseRun(plan.profile, scene, look, record), controller
+        phases = PhaseRun(plan.profile, scene, look, record)
+        if plan.has_cpu_profile:
+            phases.stacks_of, phases.folder = look.pid, folder
+        yield phases, controller
 
 
 async def _carried_out(

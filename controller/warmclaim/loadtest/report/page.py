@@ -1,0 +1,135 @@
+"""The whole page: what was run, figures as tables, charts, flame graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from warmclaim.loadtest.report import plots
+from warmclaim.loadtest.report.elements import element, page_of
+from warmclaim.loadtest.report.flame import graph
+from warmclaim.loadtest.report.runs import Run
+from warmclaim.loadtest.result import LIMIT, Latency, PhaseResult
+
+_MIB = 1024 * 1024
+_CHARTS = (
+    *(plots.latency, plots.claims, plots.pool, plots.cores),
+    *(plots.nodes, plots.phases, plots.cpu, plots.requests),
+)
+_HEADS = (
+    *("run", "phase", "s", "claims", "cold", "P50 ms", "P90 ms", "P99 ms", "own P50 ms"),
+    *("CPU s", "RSS MiB", "requests"),
+)
+
+
+def written(runs: Sequence[Run], file: Path) -> None:
+    """Write the page. Raises OSError."""
+    file.write_bytes(page_of(_root(runs)))
+
+
+def _root(runs: Sequence[Run]) -> Element:
+    style = resources.files("warmclaim.loadtest.report").joinpath("page.css").read_text("utf-8")
+    names = ", ".join(dict.fromkeys(run.result.profile for run in runs))
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"Load test: {names}"),
+        element("style", style),
+    )
+    charts = [drawn for chart in _CHARTS if (drawn := chart(runs)) is not None]
+    body = element(
+        "body",
+        element("h1", f"Load test: {names}"),
+        element("div", *(_about(run) for run in runs), class_="runs"),
+        _figures(runs),
+        element("div", *charts, class_="charts"),
+        *_flames(runs),
+        _milestones(runs),
+    )
+    return element("html", head, body, lang="en")
+
+
+def _about(run: Run) -> Element:
+    result = run.result
+    served = "no controller: the load generator sends its writes" if result.serves == LIMIT else ""
+    parts = [
+        element("h2", run.name),
+        element("p", result.about),
+        element("p", served or result.command or "a controller that ran already", class_="small"),
+        element("p", f"{result.started_at}; {result.machine}; {result.version}", class_="small"),
+    ]
+    for problem in [result.problem, *result.breaches[:10]]:
+        if problem:
+            parts.append(element("p", problem, class_="bad"))
+    return element("section", *parts)
+
+
+def _figures(runs: Sequence[Run]) -> Element:
+    rows = [
+        element("tr", *(element("td", cell) for cell in (run.name, *_cells(phase))))
+        for run in runs
+        for phase in run.result.phases
+    ]
+    head = element("tr", *(element("th", name) for name in _HEADS))
+    table = element("table", element("thead", head), element("tbody", *rows))
+    note = (
+        "P50 to P99: from the POST of a claim sent to Ready=True on the load generator's watch, by"
+        " its clock. own P50: from the controller's first sight of a claim to its Ready, by the"
+        " controller's clock. cold: claims that got a new sandbox. CPU, RSS: the controller's."
+    )
+    return element("div", table, element("p", note, class_="small"), class_="wide")
+
+
+def _cells(phase: PhaseResult) -> Iterable[str]:
+    yield phase.name
+    yield f"{phase.duration_s:.1f}"
+    yield f"{phase.client.count if phase.client else 0} of {phase.sent}" if phase.sent else ""
+    yield str(phase.cold) if phase.sent else ""
+    yield from _percentiles(phase.client)
+    yield "" if phase.controller is None else f"{phase.controller.p50_ms:,.1f}"
+    yield "" if phase.cpu_s is None else f"{phase.cpu_s:,.2f}"
+    yield "" if phase.rss_bytes is None else f"{phase.rss_bytes / _MIB:,.0f}"
+    yield f"{sum(phase.requests.values()):,}" if phase.requests_from else ""
+
+
+def _percentiles(latency: Latency | None) -> Iterable[str]:
+    if latency is None:
+        return ("", "", "")
+    return (f"{value:,.1f}" for value in (latency.p50_ms, latency.p90_ms, latency.p99_ms))
+
+
+def _flames(runs: Sequence[Run]) -> Iterable[Element]:
+    for run in runs:
+        for phase, stacks in run.stacks.items():
+            title = f"Flame graph: {run.name}, {phase}"
+            about = (
+                f"{sum(stacks.values()):,} samples of the controller while it used the CPU. Wide is"
+                " much time; a call stands on its caller."
+            )
+            heading = element("figcaption", element("h2", title), element("p", about))
+            yield element("figure", heading, graph(stacks), class_="wide")
+
+
+def _milestones(runs: Sequence[Run]) -> Element:
+    rows = [
+        element("tr", *(element("td", cell) for cell in (run.name, phase.name, f"{at:.2f}", name)))
+        for run in runs
+        for phase in run.result.phases
+        for at, name in [
+            (phase.begun_s, "begins"),
+            *((one.at_s, _told(one.name, one.told)) for one in phase.milestones),
+        ]
+    ]
+    heads = ("run", "phase", "s since the run began", "milestone")
+    head = element("tr", *(element("th", name) for name in heads))
+    table = element("table", element("thead", head), element("tbody", *rows), class_="left")
+    return element("details", element("summary", "Milestones"), table)
+
+
+def _told(name: str, told: dict[str, float]) -> str:
+    more = ", ".join(f"{value:g} {key}" for key, value in told.items())
+    return f"{name} ({more})" if more else name
