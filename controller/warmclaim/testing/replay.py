@@ -48,6 +48,18 @@ class _Head(msgspec.Struct, rename="camel"):
     source: str = ""
 
 
+class _Metadata(msgspec.Struct):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+
+
+class _Named(msgspec.Struct):
+    """The least that an object must be."""
+
+    metadata: _Metadata
+
+
 class Recorded:
     """The objects of a snapshot, all of them in memory, and what is to be known about them."""
 
@@ -59,7 +71,7 @@ class Recorded:
     @classmethod
     def of(cls, found: Iterable[Line]) -> Recorded:
         """Of a snapshot that is read to its end. Raises what `found` raises, and MsgspecError for a
-        group that does not say its kind."""
+        group that does not say its kind, and an object that has no name."""
         recorded, head = cls(), _Head("", "")
         for line in found:
             if line.section != "rawObjects":
@@ -67,7 +79,7 @@ class Recorded:
             if line.sort is Sort.HEAD:
                 head = msgspec.json.decode(line.json, type=_Head)
             elif line.sort is Sort.ITEM:
-                recorded._take(head, msgspec.json.decode(line.json))
+                recorded._take(head, line.json)
             elif not _is_whole(line.json):
                 recorded.notes.append(f"{line.group}: not all of them are in the snapshot")
             if line.sort is Sort.TAIL and head.source == "view":
@@ -75,12 +87,16 @@ class Recorded:
         recorded._leave_out_unknown_owners()
         return recorded
 
-    def _take(self, head: _Head, value: Json) -> None:
+    def _take(self, head: _Head, item: bytes) -> None:
+        named = msgspec.json.decode(item, type=_Named)
         if head.kind == "Node":
-            self.nodes.append(str(value["metadata"]["name"]))
-        else:
-            # Lists of built-in kinds name it once, for all of their items.
-            self.objects.append({"apiVersion": head.api_version, "kind": head.kind, **value})
+            self.nodes.append(named.metadata.name)
+            return
+        value: Json = msgspec.json.decode(item)
+        if head.kind == POD.kind:
+            value.setdefault("spec", {"containers": []})  # a view leaves out what it has none of
+        # Lists of built-in kinds name it once, for all of their items.
+        self.objects.append({"apiVersion": head.api_version, "kind": head.kind, **value})
 
     def _leave_out_unknown_owners(self) -> None:
         known = {value["metadata"].get("uid") for value in self.objects}
