@@ -37,7 +37,6 @@ _DAY: Final = "date"
 _DAY_FIELD: Final = pa.field(_DAY, pa.date32())
 _SCHEMA: Final = pa.schema([*SCHEMA, _DAY_FIELD])
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
-    "memory_limit": f"{MEMORY_BYTES_MAX}B",
     "temp_directory": "",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -51,11 +50,18 @@ class History(AbstractContextManager["History"]):
     The spool is read when it is made, some 6 us for a row; the archive as it then was, when asked.
     """
 
-    def __init__(self, spool: Path | None, target: Target | None) -> None:
+    def __init__(
+        self,
+        spool: Path | None,
+        target: Target | None,
+        *,
+        memory_bytes_max: int = MEMORY_BYTES_MAX,
+    ) -> None:
         """Raises UsageError where the spool or the archive cannot be read, and OSError."""
         self.skipped = Skipped()
         self.spooled = 0
-        self._database = duckdb.connect(":memory:", config=_CONFIG)
+        limit = {"memory_limit": f"{memory_bytes_max}B"}
+        self._database = duckdb.connect(":memory:", config=_CONFIG | limit)
         days = self._take_in(spool)
         # Now: what is archived while the spool is read is then in both, and not in neither.
         files = _files(target)

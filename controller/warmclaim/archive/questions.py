@@ -8,6 +8,7 @@ from typing import Final
 from warmclaim.domain.claim_history import ClaimRow
 
 CLAIMS: Final = "claims"
+CLAIMS_MEANING: Final = "each claim that is gone: its times, counts, sandbox, end and latency_ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,21 @@ class Question:
 
 _TIMES: Final = tuple(name for name in ClaimRow.__struct_fields__ if name.endswith("_us"))
 
+_US_MAX: Final = 253_402_300_800_000_000
+"""The end of the year 9999. One row with a time beyond it must not spoil every answer."""
+
+
+def _timestamp(name: str) -> str:
+    """A column of microseconds as a time; NULL for one that no calendar has."""
+    is_one = f"{name} >= 0 AND {name} < {_US_MAX}"
+    return f"CASE WHEN {is_one} THEN make_timestamp({name}) END AS {name.removesuffix('_us')}"
+
+
 CLAIMS_SQL: Final = f"""
     SELECT
         * EXCLUDE ({", ".join(_TIMES)}, date),
-        {", ".join(f"make_timestamp({name}) AS {name.removesuffix('_us')}" for name in _TIMES)},
-        (ready_us - seen_us) / 1000.0 AS latency_ms,
+        {", ".join(map(_timestamp, _TIMES))},
+        try(ready_us - seen_us) / 1000.0 AS latency_ms,
         date
     FROM (SELECT * FROM spooled UNION ALL SELECT * FROM archived)
 """
