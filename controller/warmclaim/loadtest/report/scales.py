@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 _STEPS = (1, 2, 5, 10)
 _LOG_STEPS = (1, 2, 5)
+_ALMOST = 1 - 1e-9
+"""What differs by less is equal: the powers of ten are not exact."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ def linear(most: float, ticks_max: int = 6, step_min: float = 0.0) -> Linear:
     """An axis that reaches `most`, with round ticks; `step_min` is 1 where halves mean nothing."""
     least = max(most / ticks_max, step_min, 1e-9)
     power = 10.0 ** math.floor(math.log10(least))
-    step = next(power * one for one in _STEPS if power * one >= least * 0.999999)
-    count = max(1, math.ceil(most / step - 1e-9))
+    step = next(power * one for one in _STEPS if power * one >= least * _ALMOST)
+    count = max(1, math.ceil(most / step * _ALMOST**2))
     return Linear(step * count, tuple(step * number for number in range(count + 1)))
 
 
@@ -54,8 +56,8 @@ def logarithmic(least: float, most: float) -> Logarithmic:
         for power in range(math.floor(math.log10(least)) - 1, math.ceil(math.log10(most)) + 2)
         for step in _LOG_STEPS
     ]
-    begin = max(mark for mark in marks if mark <= least * 1.000001)
-    end = min(mark for mark in marks if mark >= most * 0.999999 and mark > begin)
+    begin = max(mark for mark in marks if mark <= least / _ALMOST)
+    end = min(mark for mark in marks if mark >= most * _ALMOST and mark > begin)
     return Logarithmic(begin, end, tuple(mark for mark in marks if begin <= mark <= end))
 
 
