@@ -29,7 +29,7 @@ from warmclaim.testing.garbage_collector import GarbageCollector
 from warmclaim.testing.sim.bounds import Bounds
 from warmclaim.testing.sim.errors import watching_errors
 from warmclaim.testing.sim.objects import published_by
-from warmclaim.testing.store import Commit, ObjectStore
+from warmclaim.testing.store import Commit, ObjectStore, Verb
 from warmclaim.testing.transport import InProcessTransport
 from warmclaim.testing.virtual_loop import SeededRng, World, run_virtual
 
@@ -197,8 +197,10 @@ class _Run:
         self._did["rows of history"] += bool(row.uid)
 
     def _on_commit(self, commit: Commit) -> None:
-        if commit.resource == str(CLAIM) and published_by(commit.object):
-            self._did["claims served"] += not published_by(commit.before or {})
+        if commit.resource == str(CLAIM):
+            self._did["claims made"] += commit.verb is Verb.ADDED
+            is_served = published_by(commit.object) and not published_by(commit.before or {})
+            self._did["claims served"] += bool(is_served)
 
     def _report(self, promise: str, text: str) -> None:
         self._faults.append(f"tenth {len(self._tenths) + 1}: {promise}: {text}")
