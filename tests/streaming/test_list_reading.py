@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.streaming.lists import CORPUS, Value, items_of, lists, objects
 
 from warmclaim.errors import BrokenListError
-from warmclaim.streaming.json_list import ListDecoder
+from warmclaim.streaming.json_list import ListDecoder, reading
 from warmclaim.streaming.json_list.reading import ENVELOPE_BYTES_MAX
 
 # msgspec's and the standard library's, with spaces and with lines: all that servers send.
@@ -248,3 +249,23 @@ class TestP4TheCost:
         items, _ = read(cut(body, 5_000))
         assert len(items) == 20
         assert parsed_bytes <= 2 * len(body)
+
+    def test_a_large_item_is_counted_once_however_many_pieces_it_comes_in(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        braces = 0
+
+        class Counting:
+            def match(self, text: bytearray, at: int) -> re.Match[bytes] | None:
+                nonlocal braces
+                found = to_brace.match(text, at)
+                braces += found is not None
+                return found
+
+        to_brace = reading._TO_BRACE  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(reading, "_TO_BRACE", Counting())
+        item = a_pod(owner=[{"a": number} for number in range(100_000)])
+        body = msgspec.json.encode(a_list(item))
+        items, _ = read(cut(body, 5_000))
+        assert items == [msgspec.json.encode(item)]
+        assert braces == items[0].count(b"{") + items[0].count(b"}")
