@@ -74,7 +74,7 @@ def convert_closed(
         total = sum(_counted(batch) for batch in closed)
         for _, day in groupby(closed, key=lambda batch: batch.day):
             while some := list(islice(day, BATCHES_MAX)):
-                _Conversion(handover, done, lambda: on_progress(done.rows, total)).run(some)
+                _Conversion(handover, done, lambda rows: on_progress(rows, total)).run(some)
     return done
 
 
@@ -82,7 +82,7 @@ class _Conversion:
     """Hours of one day on their way."""
 
     def __init__(
-        self, handover: Handover, done: Converted, on_progress: Callable[[], None]
+        self, handover: Handover, done: Converted, on_progress: Callable[[int], None]
     ) -> None:
         self._handover = handover
         self._done = done
@@ -120,7 +120,7 @@ class _Conversion:
                     made.add(table)
                     self._rows += table.num_rows
                     del table
-                self._on_progress()
+                self._on_progress(self._done.rows + self._rows)
         stem = _stem(hours)
         return {
             path.name: f"date={hours[0].day}/{stem}-{number}.parquet"

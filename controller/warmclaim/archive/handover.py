@@ -13,6 +13,7 @@ twice is the same file.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -110,7 +111,11 @@ class Handover:
         for name in made:
             disk.sync(self.work / name)
         disk.write_whole(self._spool / JOURNAL, msgspec.json.encode(journal))
-        self._finish(journal)
+        try:
+            self._finish(journal)
+        except OSError:
+            self._take_back(journal)
+            raise
 
     def _journal(self) -> Journal | None:
         path = self._spool / JOURNAL
@@ -125,7 +130,7 @@ class Handover:
         if journal.target != str(self._target):
             raise UsageError(
                 f"spool {self._spool}: a run to {journal.target} was interrupted;"
-                " let it end first, with the same --to"
+                f" let it end first, with the same --to; if that is gone for good, delete {path}"
             )
         return journal
 
@@ -136,6 +141,12 @@ class Handover:
             _delete(self._spool / folder)
         disk.remove(self._spool / JOURNAL)
         disk.sync_folder(self._spool)
+
+    def _take_back(self, journal: Journal) -> None:
+        """Where the target surely took nothing, the next run is free to go elsewhere."""
+        with suppress(OSError):
+            if not any(map(self._target.has, journal.files.values())):
+                disk.remove(self._spool / JOURNAL)
 
     def _close_dead(self, writer: Path) -> None:
         """A writer whose lock can be had is dead: its hours are closed, and it goes once empty."""

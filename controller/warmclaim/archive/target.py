@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 from pyarrow import fs
@@ -16,6 +17,9 @@ from warmclaim.archive import disk
 from warmclaim.errors import UsageError
 
 _DAY = re.compile(r"date=(\d{4}-\d\d-\d\d)")
+STORES: Final = ("s3", "gcs", "abfs")
+"""They show an object when its upload is complete, and have no rename; others have (HDFS)."""
+
 _FILE = re.compile(r"claims-\d{4}-\d\d-\d\dT\d\d-[0-9a-f]{16}-\d+\.parquet")
 
 
@@ -59,12 +63,15 @@ class Target:
             disk.make_folder(Path(self._at(folder)))
             disk.copy(work, Path(self._at(hidden)))
             disk.rename(Path(self._at(hidden)), Path(self._at(name)))
-        elif self._fs.type_name == "hdfs":
+        elif self._fs.type_name in STORES:
+            self._upload(work, name)
+        else:
             self._upload(work, hidden)
             self._fs.move(self._at(hidden), self._at(name))
-        else:
-            # A store shows an object when its upload is complete, and has no rename.
-            self._upload(work, name)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name. Raises OSError."""
+        return self._fs.get_file_info(self._at(name)).type is fs.FileType.File
 
     def days(self) -> list[date]:
         """The days that have a directory, oldest first. Raises OSError."""
