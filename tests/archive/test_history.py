@@ -16,6 +16,7 @@ from warmclaim.archive import history as database
 from warmclaim.archive.convert import convert_closed
 from warmclaim.archive.history import History
 from warmclaim.archive.questions import CLAIMS, QUESTIONS
+from warmclaim.archive.spool_reader import spooled
 from warmclaim.archive.target import Target, open_target
 from warmclaim.domain.claim_history import ClaimEnd, ClaimRow
 from warmclaim.errors import UsageError
@@ -82,7 +83,7 @@ class TestWhereRowsLie:
         self, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fill(place.spool, [a_row(f"u{n}", node=f"n{n}") for n in range(5)])
-        real = database.spooled
+        real = spooled
 
         def read_slowly(spool: Path, skipped: Any) -> Iterable[ClaimRow]:
             rows = real(spool, skipped)
@@ -184,7 +185,7 @@ class TestQuestions:
         assert [row[4] for row in rows[1:]] == [float(n) for n in range(29, 10, -1)]
 
     def test_node_spread_is_of_warm_sandboxes(self, place: Place) -> None:
-        counts = {"best_node_waiting": 5, "second_node_waiting": 3}
+        counts: dict[str, Any] = {"best_node_waiting": 5, "second_node_waiting": 3}
         place.archived([
             *(served(f"a{n}", 5, node="n1", **counts) for n in range(3)),
             served("b", 5, node="n2", best_node_waiting=4, second_node_waiting=4),
