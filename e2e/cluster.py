@@ -241,17 +241,22 @@ class ControlPlane:
             self.restart(CONTROLLERS)
 
     @property
+    def audit_log(self) -> AuditLog:
+        """Requests to the first API server, which the methods here are about."""
+        return AuditLog(self._need_layout().audit_log)
+
+    @property
     def second_audit_log(self) -> AuditLog:
-        """Requests to the second API server; the methods here are about the first."""
+        """Requests to the second API server."""
         return AuditLog(self._need_layout().second_audit_log)
 
     def audit_mark(self) -> int:
         """Position in the audit log from which `audit_events` reads what comes after now."""
-        return AuditLog(self._need_layout().audit_log).mark()
+        return self.audit_log.mark()
 
     def audit_events(self, since: int = 0, *, user: str | None = None) -> Iterator[AuditEvent]:
         """Requests from a mark on, of one user or of all. See AuditEvent for the fields."""
-        for event in AuditLog(self._need_layout().audit_log).events(since):
+        for event in self.audit_log.events(since):
             if user is None or event.user == user:
                 yield event
 

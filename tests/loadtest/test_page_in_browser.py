@@ -165,7 +165,7 @@ def _overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
     across = min(one["right"], other["right"]) - max(one["left"], other["left"])
     down = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
     # Boxes of letters without descenders touch; a pixel and a half is no overlap to an eye.
-    return across > 1.5 and down > 1.5
+    return bool(across > 1.5 and down > 1.5)
 
 
 def _luminance(colour: str) -> float:

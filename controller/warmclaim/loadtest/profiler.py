@@ -52,8 +52,8 @@ async def profiled(pid: int, file: Path) -> AsyncGenerator[None]:
 def _check(code: int | None, file: Path, said: str) -> None:
     # Ended by the signal itself: the phase was over before it had looked once.
     if code != -signal.SIGINT and not file.exists():
-        last = said.strip().splitlines()[-1:] or ["it said nothing"]
-        raise LoadtestError(f"py-spy made no CPU profile: {last[0]}")
+        lines = [one for one in said.splitlines() if one.startswith("Error")] or said.splitlines()
+        raise LoadtestError(f"py-spy made no CPU profile: {lines[0] if lines else 'no reason'}")
 
 
 async def _ended(process: asyncio.subprocess.Process) -> str:
