@@ -9,6 +9,7 @@ claim waited for Ready, as a JSON list. At the end of stdin it ends.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import threading
@@ -83,6 +84,7 @@ class Burst:
 async def serve_until_eof(server: FakeApiServer) -> None:
     loop, stop, burst = asyncio.get_running_loop(), asyncio.Event(), Burst(server)
     async with serve(server) as front:
+        gc.freeze()  # else a collection walks all objects, which no API server does
         print(front.url, flush=True)
 
         def answer() -> None:
