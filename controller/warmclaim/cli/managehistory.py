@@ -85,7 +85,8 @@ def open_history(
             path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--claim-history-dir {folder}: {error.strerror}") from None
-    spool = Spool(folder / SPOOL_FOLDER, identity=identity, clock=clock, rng=rng)
+    plain = identity.replace("_", "-")  # else the folder has a digest for a name
+    spool = Spool(folder / SPOOL_FOLDER, identity=plain, clock=clock, rng=rng)
     return ManagerHistory(settings, spool, clock)
 
 
