@@ -39,6 +39,10 @@ class Client:
             target = path(self._stage.namespace, POOLS, pool.name)
             await self._stage.client.send("PATCH", target, body, MERGE_PATCH)
 
+    async def delete(self) -> None:
+        """Delete pools and claims; what they own is the garbage collector's."""
+        await self._stage.delete_all(POOLS, CLAIMS)
+
     def members_wanted(self, pool: Pool) -> int:
         """The pool's size: a controller replaces what claims took."""
         return self._members_each
@@ -71,6 +75,10 @@ class Limit:
         """Create or delete members."""
         for pool in pools:
             await self._resize(pool, members_each)
+
+    async def delete(self) -> None:
+        """Delete the sandboxes too: the limit waits for nobody."""
+        await self._stage.delete_all(POOLS, CLAIMS, SANDBOXES)
 
     def members_wanted(self, pool: Pool) -> int:
         """Those that were not given away."""

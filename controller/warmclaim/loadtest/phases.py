@@ -79,7 +79,7 @@ class PhaseRun:
             case Scale():
                 await scene.actor.scale(scene.pools, phase.members_each)
             case Delete():
-                await scene.stage.delete_owners()
+                await scene.actor.delete()
             case _:
                 await self._send(phase.dues(self.profile.pool_names), result)
 

@@ -27,6 +27,10 @@ class Actor(Protocol):
         """Give every pool this size."""
         ...
 
+    async def delete(self) -> None:
+        """Delete pools and claims, and what nobody else will. Does not wait for their end."""
+        ...
+
     def members_wanted(self, pool: Pool) -> int:
         """How many members the pool is to have now."""
         ...

@@ -90,17 +90,15 @@ class Stage:
         Returns the seconds it took; raises TimeoutError after two minutes.
         """
         begun = time.monotonic()
-        options = {"propagationPolicy": "Background"}
         # Not left to the garbage collector: it learns of a new kind up to 30 s late, and has then
         # missed the deletion of owners.
-        for plural in (POOLS, CLAIMS, SANDBOXES, PODS):
-            await self.client.send("DELETE", path(self.namespace, plural), options)
+        await self.delete_all(POOLS, CLAIMS, SANDBOXES, PODS)
         await self.wait_gone(_GONE_S_MAX)
         return time.monotonic() - begun
 
-    async def delete_owners(self) -> None:
-        """Delete all pools and claims; what they own is the garbage collector's."""
-        for plural in (POOLS, CLAIMS):
+    async def delete_all(self, *plurals: str) -> None:
+        """Delete all objects of these kinds; does not wait for their end."""
+        for plural in plurals:
             options = {"propagationPolicy": "Background"}
             await self.client.send("DELETE", path(self.namespace, plural), options)
 

@@ -20,7 +20,7 @@ _HEADS = (
     "P50",
     "P90",
     "P99",
-    "own P50",
+    "own",
     "CPU s",
     "MiB",
     "asked",
@@ -37,7 +37,7 @@ def page(runs: Sequence[RunResult]) -> RenderableType:
     parts.append(
         Text(
             "P50, P90, P99: ms from the POST of a claim sent to Ready=True on the load generator's"
-            " watch, by its clock; own P50: by the controller's. CPU s, MiB and asked (requests to"
+            " watch, by its clock; own: the P50 by the controller's. CPU s, MiB and asked (requests to"
             " the API server) are the controller's.",
             style="dim",
         )
