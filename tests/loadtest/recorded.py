@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from warmclaim.loadtest.record import STACKS, SUMMARY, Record
-from warmclaim.loadtest.result import LIMIT, Milestone, PhaseResult, RunResult, latency_of
+from warmclaim.loadtest.result import LIMIT, Milestone, PhaseResult, RunResult, Window, latency_of
 
 SHARP = '<script>alert(1)</script> & "quoted"'
 STACK = "main (app.py:1);serve (app.py:{line});{leaf} (app.py:9) {count}\n"
@@ -17,6 +17,8 @@ def a_run(folder: Path, *, serves: str = "controller", slowness: float = 1.0) ->
     """100 claims, 50 in a second, each Ready after 1 to 100 ms times `slowness`."""
     folder.mkdir(parents=True)
     latencies_s = [slowness * number / 1000 for number in range(1, 101)]
+    a_latency = latency_of(latencies_s)
+    assert a_latency is not None
     burst = PhaseResult(
         name="burst",
         kind="burst",
@@ -24,7 +26,8 @@ def a_run(folder: Path, *, serves: str = "controller", slowness: float = 1.0) ->
         ended_s=9.0,
         milestones=[Milestone(2.0, "first claim"), Milestone(4.1, "claims ready", {"touched": 7})],
         sent=100,
-        client=latency_of(latencies_s),
+        client=a_latency,
+        windows=[Window(2.0 + 10 * number, a_latency) for number in range(3)],
         warm=99,
         cold=1,
         nodes={f"node-{number}": 2 + (number < 20) for number in range(100)},

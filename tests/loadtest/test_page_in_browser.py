@@ -102,6 +102,7 @@ def test_every_chart_is_there_with_axes_and_units(seen: dict[str, Any]) -> None:
     seconds = "seconds since the run began"
     assert labels == {
         "Claim latency": ["milliseconds (logarithmic)", "% of the claims"],
+        "Latency over time": [seconds, "milliseconds"],
         "Claims over time": [seconds, "claims"],
         "Pool depth": [seconds, "members Ready"],
         "CPU over time": [seconds, "% of a core"],

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from tests.loadtest.recorded import SHARP, a_run
 
 from warmclaim.cli import OK, USAGE, main
 from warmclaim.errors import UsageError
+from warmclaim.loadtest.cells import HEADS
 from warmclaim.loadtest.report import read
 from warmclaim.loadtest.report.flame import graph, tree
 from warmclaim.loadtest.report.plots import POINTS_MAX, claims, latency
 from warmclaim.loadtest.report.runs import RUNS_MAX
 from warmclaim.loadtest.report.scales import linear, logarithmic, shown
 from warmclaim.loadtest.result import LIMIT
+from warmclaim.loadtest.table import page
 
 Capture = pytest.CaptureFixture[str]
 
@@ -114,6 +118,19 @@ class TestCharts:
             "a: 50.0 % (4 samples)",
             "b: 37.5 % (3 samples)",
         ]
+
+
+class TestTable:
+    def test_nothing_is_cut_off_on_a_narrow_terminal(self, tmp_path: Path) -> None:
+        run = read([str(a_run(tmp_path / "run", slowness=20))])[0]
+        run.result.breaches = ["sandbox a was given to two claims"]
+        console = Console(width=80, file=StringIO(), record=True)
+        console.print(page([run.result]))
+        lines = console.export_text().splitlines()
+        assert "…" not in "".join(lines)
+        assert lines[1].split() == " ".join(HEADS).split()
+        assert "1,000.0  1,800.0  1,980.0" in lines[3]
+        assert "broken: sandbox a was given to two claims" in lines
 
 
 class TestCommand:

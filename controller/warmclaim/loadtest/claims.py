@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from warmclaim.loadtest.ledger import ClaimRecord
 from warmclaim.loadtest.record import Record
-from warmclaim.loadtest.result import PhaseResult, latency_of
+from warmclaim.loadtest.result import PhaseResult, latency_of, windows_of
 from warmclaim.loadtest.scene import Scene
 
 WARM, COLD = "warm", "cold"
@@ -27,6 +27,12 @@ def enter_claims(
         claims = by_phase.get(phase.name, [])
         served = [(one, one.ready_s) for one in claims if one.ready_s is not None]
         phase.client = latency_of([ready_s - sent_s[one.name] for one, ready_s in served])
+        phase.windows = windows_of(
+            [
+                (sent_s[one.name] - scene.begun_s, ready_s - sent_s[one.name])
+                for one, ready_s in served
+            ]
+        )
         phase.controller = latency_of([one.noted_s for one in claims if one.noted_s is not None])
         launches = [_launch(scene, one) for one, _ in served]
         phase.warm, phase.cold = launches.count(WARM), launches.count(COLD)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -10,6 +11,7 @@ from warmclaim.loadtest.percentiles import nearest_rank
 
 CONTROLLER, LIMIT = "controller", "limit"
 """Who served the claims of a run."""
+WINDOW_S = 10.0
 FORMAT = 1
 """Of the files; grows when something changes its meaning."""
 
@@ -22,6 +24,13 @@ class Latency(msgspec.Struct, frozen=True):
     p90_ms: float
     p99_ms: float
     max_ms: float
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The claims sent within `WINDOW_S` from `at_s` on."""
+
+    at_s: float
+    client: Latency
 
 
 class Milestone(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,6 +58,8 @@ class PhaseResult(msgspec.Struct, kw_only=True):
     """By the load generator's clock: the POST of the claim sent, to Ready=True on its own watch."""
     controller: Latency | None = None
     """By the controller's clock: its first sight of the claim, to its Ready; as it noted on it."""
+    windows: list[Window] = []
+    """The same by when the claims were sent; empty for a phase that sends all in one window."""
     warm: int = 0
     cold: int = 0
     """Claims served, by where their sandbox came from."""
@@ -100,3 +111,19 @@ def latency_of(latencies_s: Sequence[float]) -> Latency | None:
         return None
     ranks = [round(nearest_rank(latencies_s, percent) * 1000, 3) for percent in (50, 90, 99, 100)]
     return Latency(len(latencies_s), *ranks)
+
+
+def windows_of(claims: Iterable[tuple[float, float]]) -> list[Window]:
+    """From (sent at, latency) of each claim, in seconds: percentiles of each 10 s from the first
+    claim on, those without claims left out; none where all were sent in one."""
+    ordered = sorted(claims)
+    found: defaultdict[int, list[float]] = defaultdict(list)
+    for at_s, latency_s in ordered:
+        found[int((at_s - ordered[0][0]) / WINDOW_S)].append(latency_s)
+    if len(found) < 2:
+        return []
+    return [
+        Window(round(ordered[0][0] + number * WINDOW_S, 3), latency)
+        for number, some in sorted(found.items())
+        if (latency := latency_of(some)) is not None
+    ]

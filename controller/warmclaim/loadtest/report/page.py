@@ -7,20 +7,16 @@ from importlib import resources
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from warmclaim.loadtest.cells import HEADS, NOTE, cells
 from warmclaim.loadtest.report import plots
 from warmclaim.loadtest.report.elements import element, page_of
 from warmclaim.loadtest.report.flame import graph
 from warmclaim.loadtest.report.runs import Run
-from warmclaim.loadtest.result import LIMIT, Latency, PhaseResult
+from warmclaim.loadtest.result import LIMIT
 
-_MIB = 1024 * 1024
 _CHARTS = (
-    *(plots.latency, plots.claims, plots.pool, plots.cores),
+    *(plots.latency, plots.drift, plots.claims, plots.pool, plots.cores),
     *(plots.nodes, plots.phases, plots.cpu, plots.requests),
-)
-_HEADS = (
-    *("run", "phase", "s", "claims", "cold", "P50 ms", "P90 ms", "P99 ms", "own P50 ms"),
-    *("CPU s", "RSS MiB", "requests"),
 )
 
 
@@ -70,36 +66,13 @@ def _about(run: Run) -> Element:
 
 def _figures(runs: Sequence[Run]) -> Element:
     rows = [
-        element("tr", *(element("td", cell) for cell in (run.name, *_cells(phase))))
+        element("tr", *(element("td", cell) for cell in (run.name, *cells(phase))))
         for run in runs
         for phase in run.result.phases
     ]
-    head = element("tr", *(element("th", name) for name in _HEADS))
+    head = element("tr", *(element("th", name) for name in ("run", *HEADS)))
     table = element("table", element("thead", head), element("tbody", *rows))
-    note = (
-        "P50 to P99: from the POST of a claim sent to Ready=True on the load generator's watch, by"
-        " its clock. own P50: from the controller's first sight of a claim to its Ready, by the"
-        " controller's clock. cold: claims that got a new sandbox. CPU, RSS: the controller's."
-    )
-    return element("div", table, element("p", note, class_="small"), class_="wide")
-
-
-def _cells(phase: PhaseResult) -> Iterable[str]:
-    yield phase.name
-    yield f"{phase.duration_s:.1f}"
-    yield f"{phase.client.count if phase.client else 0} of {phase.sent}" if phase.sent else ""
-    yield str(phase.cold) if phase.sent else ""
-    yield from _percentiles(phase.client)
-    yield "" if phase.controller is None else f"{phase.controller.p50_ms:,.1f}"
-    yield "" if phase.cpu_s is None else f"{phase.cpu_s:,.2f}"
-    yield "" if phase.rss_bytes is None else f"{phase.rss_bytes / _MIB:,.0f}"
-    yield f"{sum(phase.requests.values()):,}" if phase.requests_from else ""
-
-
-def _percentiles(latency: Latency | None) -> Iterable[str]:
-    if latency is None:
-        return ("", "", "")
-    return (f"{value:,.1f}" for value in (latency.p50_ms, latency.p90_ms, latency.p99_ms))
+    return element("div", table, element("p", NOTE, class_="small"), class_="wide")
 
 
 def _flames(runs: Sequence[Run]) -> Iterable[Element]:

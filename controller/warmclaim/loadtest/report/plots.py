@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 from warmclaim.loadtest.report.charts import Bars, Line, bars, figure, lines
 from warmclaim.loadtest.report.runs import Run, Sample
 from warmclaim.loadtest.report.scales import Linear, linear, logarithmic
+from warmclaim.loadtest.result import WINDOW_S
 
 POINTS_MAX = 500
 """Of a line; more cannot be seen."""
@@ -60,6 +61,29 @@ def _latencies(runs: Sequence[Run]) -> Iterator[Line]:
                 is_stepped=True,
                 told=f"{name}: {text}",
             )
+
+
+def drift(runs: Sequence[Run]) -> Element | None:
+    """Percentiles of claims by when they were sent; None where no run sent them for long."""
+    series: list[Line] = []
+    for number, run in enumerate(runs):
+        for phase in run.result.phases:
+            name = f"{run.name}, {phase.name}"
+            for percentile, is_dashed in (("p50_ms", True), ("p99_ms", False)):
+                points = [
+                    (one.at_s + WINDOW_S / 2, float(getattr(one.client, percentile)))
+                    for one in phase.windows
+                ]
+                if points:
+                    text = f"{name}: {percentile[:3].upper()}"
+                    series.append(Line(text, points, number, is_dashed=is_dashed))
+    return _over_time(
+        "Latency over time",
+        f"Percentiles of the claims sent in each {WINDOW_S:g} s. Flat is good: no claim pays for"
+        " those before it.",
+        series,
+        "milliseconds",
+    )
 
 
 def claims(runs: Sequence[Run]) -> Element | None:
