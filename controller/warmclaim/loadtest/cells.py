@@ -23,7 +23,7 @@ def cells(phase: PhaseResult) -> Iterator[str]:
     yield f"{phase.client.count if phase.client else 0} of {phase.sent}" if phase.sent else ""
     yield str(phase.cold) if phase.sent else ""
     yield from _percentiles(phase.client)
-    yield "" if phase.controller is None else f"{phase.controller.p50_ms:,.1f}"
+    yield "" if phase.controller is None else _ms(phase.controller.p50_ms)
     yield "" if phase.cpu_s is None else f"{phase.cpu_s:,.2f}"
     yield "" if phase.rss_bytes is None else f"{phase.rss_bytes / _MIB:,.0f}"
     yield f"{sum(phase.requests.values()):,}" if phase.requests_from else ""
@@ -32,4 +32,8 @@ def cells(phase: PhaseResult) -> Iterator[str]:
 def _percentiles(latency: Latency | None) -> tuple[str, str, str]:
     if latency is None:
         return ("", "", "")
-    return (f"{latency.p50_ms:,.1f}", f"{latency.p90_ms:,.1f}", f"{latency.p99_ms:,.1f}")
+    return (_ms(latency.p50_ms), _ms(latency.p90_ms), _ms(latency.p99_ms))
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
