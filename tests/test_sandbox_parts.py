@@ -23,9 +23,9 @@ from tests.sandbox_objects import (
 
 from warmclaim.api.pod import Pod
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
+from warmclaim.domain.claim_expiry import EXPIRY_LOOK_S_MAX
 from warmclaim.domain.sandbox_children import Child, Problem, Step
 from warmclaim.domain.sandbox_decision import (
-    EXPIRY_LOOK_S_MAX,
     AnnotatePodName,
     ChangeChildren,
     DeleteSandbox,

@@ -241,6 +241,18 @@ class TestTimeToLive:
 
         virtual(scenario)
 
+    def test_a_clock_that_was_behind_and_is_set_right_ends_it_within_a_minute(self) -> None:
+        async def scenario(world: AppWorld) -> None:
+            world.clock.wall_offset_s -= 1000
+            stock(world, claim=lives(20, "Retain"))
+            await world.served("c")
+            await world.run_for(30)
+            assert not await expired(world)
+            world.clock.wall_offset_s += 1000
+            await world.until(lambda: expired(world), within_s=60)
+
+        virtual(scenario)
+
     def test_a_pod_that_runs_never_ends_it(self) -> None:
         async def scenario(world: AppWorld) -> None:
             stock(world, claim=lives(ttl=1))

@@ -20,7 +20,7 @@ from warmclaim.controllers.keys import object_key
 from warmclaim.domain import adoption, patches
 from warmclaim.domain.adoption import ClaimDecision, Read, decide_claim
 from warmclaim.domain.blueprint import cold_sandbox
-from warmclaim.domain.claim_expiry import expires_s
+from warmclaim.domain.claim_expiry import EXPIRY_LOOK_S_MAX, expires_s
 from warmclaim.domain.claim_status import failed_status
 from warmclaim.domain.eligibility import Refusal as Ineligible
 from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
@@ -41,7 +41,6 @@ from warmqueue import Lane, WaitingLine, WarmDirectory
 
 _STEPS_MAX = 32  # a pass ends after that many requests, whatever happens
 _RECLAIM_LOOK_S = 1.0
-_EXPIRY_LOOK_S_MAX = 3600.0  # the wall clock may be set in between
 
 
 class ClaimReconciler:
@@ -287,7 +286,7 @@ class ClaimReconciler:
         left_s = moment - self._clock.wall() if moment is not None else 0.0
         if left_s <= 0 or claim.metadata.is_deleting:
             return DONE
-        return again(min(left_s, _EXPIRY_LOOK_S_MAX), Lane.LIFECYCLE)
+        return again(min(left_s, EXPIRY_LOOK_S_MAX), Lane.LIFECYCLE)
 
     def _verify_published(self, claim: Claim, decision: object) -> None:
         """What the server stored, not what was asked for, is the truth: a webhook may change it."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from warmclaim.api.claim import Claim
 from warmclaim.api.conditions import FINISHED, READY, ClaimReason, find
 from warmclaim.api.timestamps import seconds_of
+
+EXPIRY_LOOK_S_MAX: Final = 60.0
+"""How long a wait for an end may be before the wall clock is looked at again: it may be set in
+between, and no event tells. Price: 0.2 ms a minute for each claim or sandbox that has an end."""
 
 EXPIRED_TEXT = "Claim expired. Sandbox cleanup initiated."
 

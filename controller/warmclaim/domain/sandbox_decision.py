@@ -22,6 +22,7 @@ from warmclaim.api.conditions import FINISHED, READY, Condition, SandboxReason, 
 from warmclaim.api.pod import Pod
 from warmclaim.api.resources import POD
 from warmclaim.api.sandbox import SandboxStatus
+from warmclaim.domain.claim_expiry import EXPIRY_LOOK_S_MAX
 from warmclaim.domain.sandbox_children import Hold, ReadChild, Step, child_of, hold_of
 from warmclaim.domain.sandbox_expiry import (
     ended_status,
@@ -37,9 +38,6 @@ from warmclaim.domain.sandbox_status import (
     is_suspended,
     status_for,
 )
-
-EXPIRY_LOOK_S_MAX: Final = 3600.0
-"""The wall clock may be set in between."""
 
 # Timers may fire a hair early; without this a wait of nothing would be asked for again.
 _TIMER_SLACK_S: Final = 0.001
