@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.loadtest.recorded import a_run
 
 ROOT = Path(__file__).resolve().parent.parent
 CRDS = sorted((ROOT / "config" / "crd").glob("*.yaml"))
@@ -140,6 +141,15 @@ def test_the_load_tests_profiles_come_with_the_wheel(installed: Installed) -> No
     for path in (ROOT / "config" / "loadtest").glob("*.yaml"):
         assert path.stem in ended.stderr
     assert "300-at-once" in ended.stderr
+
+
+def test_the_load_tests_page_is_made_away_from_a_checkout(
+    installed: Installed, tmp_path: Path
+) -> None:
+    run, page = a_run(tmp_path / "run"), tmp_path / "page.html"
+    ended = installed.run("warmclaim", "loadtest", "report", str(run), "-o", str(page))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "--panel" in page.read_text()
 
 
 def test_the_demo_runs_away_from_a_checkout(installed: Installed) -> None:

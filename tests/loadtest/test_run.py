@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 from tests.loadtest.world import OURS, World, a_world
 
 from warmclaim.errors import UsageError
@@ -16,8 +18,9 @@ from warmclaim.kube.config import connection_to
 from warmclaim.loadtest.phases import PhaseRun
 from warmclaim.loadtest.process import command_of
 from warmclaim.loadtest.profile import Profile, load, parse
+from warmclaim.loadtest.progress import shown
 from warmclaim.loadtest.result import LIMIT, PhaseResult, RunResult
-from warmclaim.loadtest.run import Plan, run
+from warmclaim.loadtest.run import Plan, Show, run
 from warmclaim.testing.resources import CRD
 
 NAMESPACE = "warmclaim-loadtest-abc"
@@ -42,10 +45,12 @@ def unseen(_: PhaseRun) -> None:
     """Shows nobody how far the run is."""
 
 
-async def ran(plan: Plan, folder: Path) -> tuple[RunResult, list[dict[str, Any]]]:
+async def ran(
+    plan: Plan, folder: Path, show: Show = unseen
+) -> tuple[RunResult, list[dict[str, Any]]]:
     """The result, as it was written, and the lines of its time line."""
     folder.mkdir()  # noqa: ASYNC240
-    result = await run(plan, folder, unseen)
+    result = await run(plan, folder, show)
     written = msgspec.json.decode((folder / "summary.json").read_bytes(), type=RunResult)
     assert written == result
     lines = (folder / "events.jsonl").read_bytes().splitlines()
@@ -101,7 +106,11 @@ async def test_the_limit_is_what_the_load_generator_can_do_alone(
     world: World, planned: Planned, tmp_path: Path
 ) -> None:
     plan = replace(planned(load("tiny")), serves=LIMIT)
-    result, _ = await ran(plan, tmp_path / "run")
+    screen = Console(file=StringIO(), force_terminal=True, width=200)
+    with shown(screen, "tiny (limit)") as show:
+        result, _ = await ran(plan, tmp_path / "run", show)
+    assert isinstance(screen.file, StringIO)
+    assert "waits for: quiet for 1 s, 6 of 6 claims ready" in screen.file.getvalue()
     assert (result.problem, result.command) == ("", "")
     phases = by_name(result)
     assert list(phases) == ["deploy", "burst", "scale", "delete"]
