@@ -77,7 +77,11 @@ class ObjectParts:
     ) -> bool:
         """Whether anything of the kind was written, the word included that there is none."""
         objects = RawList(
-            self._client, resource, namespace=self._namespace, label_selector=selector
+            self._client,
+            resource,
+            namespace=self._namespace,
+            label_selector=selector,
+            rest=writer.rest,
         )
         count, is_begun, error = 0, False, None
         try:
@@ -88,6 +92,7 @@ class ObjectParts:
                     if is_wanted(item):
                         await writer.item(item)
                         count += 1
+                    del item  # else it is held beside the next one
         except WarmclaimError as failure:
             error = failure
             self._told(f"{SECTION} {resource}", failure)

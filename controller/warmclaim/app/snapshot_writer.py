@@ -92,6 +92,7 @@ class SnapshotWriter:
         self._since_s = self._clock.monotonic()
 
     async def _element(self, before: bytes, element: bytes) -> None:
+        await self.rest()  # what it took to read the element was work, too
         self._outlet.require_reader()
         self._piece += before
         for part in redacted(element) if self._is_redacted else (element,):

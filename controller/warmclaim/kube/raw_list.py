@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ class RawList:
     """Reads a kind in pages, all of one version. `resource_version` is known at the end.
 
     Memory: one unfinished object and one piece of the answer, whatever the number and the size.
+    `rest` is awaited after each piece, for who must not keep the loop.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class RawList:
         *,
         namespace: str | None = None,
         label_selector: str | None = None,
+        rest: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.resource_version = ""
+        self._rest = rest
         self._client = client
         self._resource = resource
         self._namespace = namespace
@@ -58,8 +62,11 @@ class RawList:
             try:
                 async with aclosing(pieces_of(stream)) as pieces:
                     async for piece in pieces:
-                        for item in decoder.feed(piece):
-                            yield item
+                        items = deque(decoder.feed(piece))
+                        while items:
+                            yield items.popleft()  # and held here no longer
+                        if self._rest is not None:
+                            await self._rest()
             finally:
                 await stream.close()
             for item in decoder.end():

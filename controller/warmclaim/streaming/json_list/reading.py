@@ -165,7 +165,7 @@ class ListDecoder:
         if not end:
             self._searched_bytes = max(0, len(self._buffer) - start - len(border))
             return None
-        item = bytes(self._buffer[start:end])
+        item = self._copied(start, end)
         try:
             _raw.decode(item)
         except (msgspec.MsgspecError, RecursionError):
@@ -180,7 +180,7 @@ class ListDecoder:
             at = brace.end()
             depth += 1 if self._buffer[at - 1] == 0x7B else -1
             if not depth:
-                return self._proved(bytes(self._buffer[start:at]))
+                return self._proved(self._copied(start, at))
         has_gone_on = at - start > self._counted_bytes
         self._depth, self._counted_bytes = depth, at - start
         # A text without a brace is read once more when it has doubled: all readings together are as
@@ -188,6 +188,10 @@ class ListDecoder:
         again_bytes = 0 if has_gone_on else 2 * (len(self._buffer) - start)
         self._count_from_bytes = min(again_bytes, self._item_bytes_max + 1)
         return None
+
+    def _copied(self, start: int, end: int) -> bytes:
+        with memoryview(self._buffer) as whole, whole[start:end] as part:
+            return bytes(part)  # one copy, where a slice of the buffer would be another
 
     def _proved(self, item: bytes) -> bytes:
         try:

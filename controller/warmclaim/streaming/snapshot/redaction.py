@@ -8,7 +8,8 @@ What counts as a secret, by where it stands and by what it looks like:
 3. any other string whose name ends in such a word (`password`, `accessToken`); not what only names
    or refers to one (`secretName`, `secretKeyRef`);
 4. in commands and arguments: the value of an option or variable with such a name;
-5. anywhere: JSON web tokens, bearer tokens, private keys, tokens of well-known services, passwords
+5. any text of more than 32 kB;
+6. anywhere: JSON web tokens, bearer tokens, private keys, tokens of well-known services, passwords
    in addresses. Names, namespaces and uids are never touched: other objects refer to them.
 
 Only tokens of JSON are looked at, never a tree: 70 us for each kB, and an object of any size is
@@ -27,8 +28,7 @@ import msgspec
 PLACEHOLDER: Final = b"<redacted>"
 
 TEXT_BYTES_MAX: Final = 32 * 1024
-"""A longer text is not searched, which takes a millisecond for each 16 kB: it is redacted whole if
-it is an argument, or may hold anything of rule 5."""
+"""A longer text is redacted whole: it may hold anything, and to search it takes 1 ms for 16 kB."""
 
 NAME_BYTES_MAX, NAMES_MAX = 512, 1_024
 """Of names it is remembered whether they speak of a secret; no API server takes longer ones."""
@@ -135,10 +135,15 @@ def _replaced(item: bytes) -> Iterator[tuple[int, int, bytes]]:
         else:
             is_member = last == _VALUE
             name = _plain(token.group(_TEXT)) if is_member else b""
-            text = token.group(last)
-            shown = _shown(places[-1], name, before, text, shapes)
-            if shown is not text:
-                yield token.start(last), token.end(last), shown
+            start, end = token.span(last)
+            if end - start > TEXT_BYTES_MAX:  # not even copied
+                text = b""
+                yield start, end, PLACEHOLDER
+            else:
+                text = token.group(last)
+                shown = _shown(places[-1], name, before, text, shapes)
+                if shown is not text:
+                    yield start, end, shown
             name, before = b"", text
         left -= _BYTES_PER_TOKEN + token.end() - token.start()
         if left < 0:
@@ -168,16 +173,13 @@ def _shown(
         text = _shown_argument(before, text)
     for shape in shapes:
         if any(word in text for word in shape.words):
-            if len(text) > TEXT_BYTES_MAX:
-                return PLACEHOLDER
             shown = shape.pattern.sub(shape.shown, text)
             text = text if shown == text else shown
     return text
 
 
 def _shown_argument(before: bytes, text: bytes) -> bytes:
-    is_given = _LONE_OPTION.fullmatch(before) and not text.startswith(b"-")
-    if is_given or len(text) > TEXT_BYTES_MAX:
+    if _LONE_OPTION.fullmatch(before) and not text.startswith(b"-"):
         return PLACEHOLDER
     if not _SECRET_WORD.search(text):
         return text
