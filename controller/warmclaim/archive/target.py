@@ -66,6 +66,7 @@ class Target:
         elif self._fs.type_name in STORES:
             self._upload(work, name)
         else:
+            self._fs.create_dir(self._at(folder), recursive=True)
             self._upload(work, hidden)
             self._fs.move(self._at(hidden), self._at(name))
 
@@ -102,7 +103,6 @@ class Target:
             disk.remove_folder(Path(self._at(f"date={day}")))
 
     def _upload(self, work: Path, name: str) -> None:
-        self._fs.create_dir(self._at(name.rpartition("/")[0]), recursive=True)
         fs.copy_files(
             str(work),
             self._at(name),
