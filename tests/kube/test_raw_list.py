@@ -9,7 +9,7 @@ from tests.kube.client_rig import Rig
 from tests.kube.fakes import WIDGET, FakeStream, a_list, a_widget, refusal
 
 from warmclaim.errors import BrokenListError, ExpiredError, NotPermittedError, StreamError
-from warmclaim.kube.raw_list import RawList
+from warmclaim.kube.raw_list import RawList, pieces_of
 
 
 async def names(objects: RawList) -> list[str]:
@@ -72,3 +72,23 @@ async def test_a_server_that_falls_silent_is_an_error(monkeypatch: pytest.Monkey
     with pytest.raises(StreamError, match="silent"):
         await names(RawList(Rig(stream).client, WIDGET))
     assert stream.is_closed
+
+
+async def test_who_must_not_keep_the_loop_is_let_rest_after_each_piece() -> None:
+    body = a_list(a_widget("a"), a_widget("b"), rv=7).body
+    pieces = [body[at : at + 40] for at in range(0, len(body), 40)]
+    rests = 0
+
+    async def rest() -> None:
+        nonlocal rests
+        rests += 1
+
+    rig = Rig(FakeStream([*pieces, b""]))
+    assert await names(RawList(rig.client, WIDGET, rest=rest)) == ["a", "b"]
+    assert rests == len(pieces)
+
+
+async def test_a_large_piece_is_worked_on_in_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warmclaim.kube.raw_list.PIECE_BYTES_MAX", 16)
+    stream = FakeStream([b"x" * 40, b"y", b""])
+    assert [piece async for piece in pieces_of(stream)] == [b"x" * 16, b"x" * 16, b"x" * 8, b"y"]
