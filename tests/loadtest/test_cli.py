@@ -56,20 +56,46 @@ async def started(world: World, *options: str) -> asyncio.subprocess.Process:
     )
 
 
-async def test_limit_and_controller_one_after_the_other(world: World, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+QUICK = """
+name: quick
+phases:
+  - {phase: deploy, members_each: 3, until: [{condition: ready, of: members}]}
+  - {phase: burst, claims: 3, until: [{condition: ready, of: claims}]}
+"""
+
+
+async def test_limit_and_controller_in_turn(world: World, tmp_path: Path) -> None:
+    profile, out = tmp_path / "quick.yaml", tmp_path / "out"
+    profile.write_text(QUICK)
     process = await started(
-        *(world, "--profile", "tiny", "--limit", "--controller", OURS),
-        *("--out", str(out), "-o", "json"),
+        *(world, "--profile", str(profile), "--limit", "--repeat", "2"),
+        *("--controller", OURS, "--out", str(out), "-o", "json"),
     )
     said, errors = await process.communicate()
     assert (process.returncode, errors) == (OK, b"")
     told = json.loads(said)
     assert told["folder"] == str(out)
-    assert [one["serves"] for one in told["runs"]] == ["limit", "controller"]
-    assert sorted(one.name for one in out.iterdir() if one.is_dir()) == ["controller", "limit"]
-    assert json.loads((out / "controller" / "summary.json").read_text()) == told["runs"][1]
+    assert [one["serves"] for one in told["runs"]] == ["limit", "controller"] * 2
+    names = sorted(one.name for one in out.iterdir())
+    assert names == ["controller-1", "controller-2", "limit-1", "limit-2", "page.html"]
+    assert json.loads((out / "controller-2" / "summary.json").read_text()) == told["runs"][3]
+    ratios = [(one["phase"], one["what"], one["runs"]) for one in told["ratios"]]
+    assert ratios == [
+        *(("deploy", "filled", 2), ("burst", "P50", 2), ("burst", "P90", 2), ("burst", "P99", 2))
+    ]
     assert world.namespaces() == set()
+
+
+async def test_what_cannot_begin_leaves_the_folder_for_the_next_try(
+    world: World, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    options = ("--profile", "tiny", "--out", str(out), "--controller")
+    process = await started(world, *options, "/none/such {kubeconfig}")
+    _, errors = await process.communicate()
+    said = b"warmclaim: --controller /none/such: No such file or directory\n"
+    assert (process.returncode, errors) == (USAGE, said)
+    assert list(out.iterdir()) == []
 
 
 async def test_files_are_not_written_over(world: World, tmp_path: Path) -> None:

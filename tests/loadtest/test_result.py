@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from warmclaim.loadtest.result import Latency, Window, latency_of, windows_of
+from pathlib import Path
+
+import pytest
+from tests.loadtest.recorded import a_run
+
+from warmclaim.loadtest.ratios import Ratio, ratios
+from warmclaim.loadtest.report import read
+from warmclaim.loadtest.result import LIMIT, Latency, Window, latency_of, windows_of
 
 
 def test_percentiles_are_values_that_were_measured_in_milliseconds() -> None:
@@ -26,3 +33,19 @@ def test_windows_show_a_drift() -> None:
 def test_one_window_is_none() -> None:
     assert windows_of([(1.0, 0.1), (10.9, 0.2)]) == []
     assert windows_of([]) == []
+
+
+def test_medians_of_both_sides_are_compared(tmp_path: Path) -> None:
+    a_run(tmp_path / "limit-1", serves=LIMIT)
+    a_run(tmp_path / "limit-2", serves=LIMIT, slowness=3)
+    for number, slowness in enumerate((2, 4, 60)):
+        a_run(tmp_path / f"controller-{number}", slowness=slowness)
+    results = [run.result for run in read([str(tmp_path)])]
+    found = ratios(results)
+    assert found[0] == Ratio("100-at-50", "burst", "P50", 2, 100.0, 200.0, 2.0)
+    assert [(one.what, one.ratio) for one in found] == [
+        *(("P50", 2.0), ("P90", pytest.approx(2)), ("P99", pytest.approx(2)))
+    ]
+    assert ratios(results[:2]) == []
+    results[0].problem = "the machine went away"
+    assert ratios(results)[0].limit_ms == 150.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from warmclaim.loadtest import profiler
 from warmclaim.loadtest.process import command_of
 from warmclaim.loadtest.profile import load
 from warmclaim.loadtest.progress import shown
+from warmclaim.loadtest.ratios import ratios
 from warmclaim.loadtest.report import read, written
 from warmclaim.loadtest.requests import Audit
 from warmclaim.loadtest.result import CONTROLLER, LIMIT, RunResult
@@ -139,6 +141,10 @@ def _one(plan: Plan, folder: Path) -> RunResult:
             return runner.run(main())
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
+        except UsageError:
+            # Nothing was measured: what was made here must not stand in the next try's way.
+            shutil.rmtree(folder)
+            raise
 
 
 def write_report(words: Sequence[str], output: str) -> int:
@@ -163,7 +169,7 @@ def write_report(words: Sequence[str], output: str) -> int:
 def _told(results: Sequence[RunResult], folder: Path, options: Options) -> int:
     written(read([str(folder)]), folder / PAGE)
     if options.as_json:
-        told = {"folder": str(folder), "runs": results}
+        told = {"folder": str(folder), "runs": results, "ratios": ratios(results)}
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
         sys.stdout.flush()
     else:

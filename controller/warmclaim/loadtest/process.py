@@ -87,7 +87,7 @@ class Controller:
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError:
             why = f"not ready after {READY_S_MAX:g} s, /readyz says {said}"
-            raise LoadtestError(f"the controller is {why}; its log is {self._log}") from None
+            raise LoadtestError(f"the controller is {why}: {self._last_line()}") from None
 
     async def ended(self) -> None:
         """Wait until it ends by itself, which it should not; raises LoadtestError."""
@@ -110,9 +110,11 @@ class Controller:
         code = self._process.returncode
         if code is None:
             return
+        raise LoadtestError(f"the controller ended with exit code {code}: {self._last_line()}")
+
+    def _last_line(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = lines[-1][-_LOG_BYTES_SHOWN:] if lines else "it logged nothing"
-        raise LoadtestError(f"the controller ended with exit code {code}: {last}")
+        return lines[-1][-_LOG_BYTES_SHOWN:] if lines else "it logged nothing"
 
 
 @asynccontextmanager

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from warmclaim.loadtest.cells import HEADS, NOTE, cells
+from warmclaim.loadtest.ratios import HEADS as RATIO_HEADS
+from warmclaim.loadtest.ratios import Ratio, ratios
 from warmclaim.loadtest.result import LIMIT, RunResult
 
 SHOWN_MAX = 5
@@ -21,7 +23,19 @@ def page(runs: Sequence[RunResult]) -> RenderableType:
         parts.append(_table(run))
         parts += [Text(f"problem: {run.problem}", style="red")] if run.problem else []
         parts += [Text(f"broken: {text}", style="red") for text in run.breaches[:SHOWN_MAX]]
-    return Group(*parts, Text(NOTE, style="dim"))
+    parts.append(Text(NOTE, style="dim"))
+    found = ratios(runs)
+    return Group(*parts, *([_beside(found)] if found else []))
+
+
+def _beside(found: Sequence[Ratio]) -> Table:
+    title = "the controller as a multiple of the limit (medians)"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for head in RATIO_HEADS:
+        table.add_column(head, justify="left" if head in RATIO_HEADS[:2] else "right")
+    for one in found:
+        table.add_row(*one.cells())
+    return table
 
 
 def _table(run: RunResult) -> Table:

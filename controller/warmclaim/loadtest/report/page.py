@@ -8,6 +8,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from warmclaim.loadtest.cells import HEADS, NOTE, cells
+from warmclaim.loadtest.ratios import HEADS as RATIO_HEADS
+from warmclaim.loadtest.ratios import ratios
 from warmclaim.loadtest.report import plots
 from warmclaim.loadtest.report.elements import element, page_of
 from warmclaim.loadtest.report.flame import graph
@@ -42,6 +44,7 @@ def _root(runs: Sequence[Run]) -> Element:
         element("h1", f"Load test: {names}"),
         element("div", *(_about(run) for run in runs), class_="runs"),
         _figures(runs),
+        *_ratios(runs),
         element("div", *charts, class_="charts"),
         *_flames(runs),
         _milestones(runs),
@@ -73,6 +76,19 @@ def _figures(runs: Sequence[Run]) -> Element:
     head = element("tr", *(element("th", name) for name in ("run", *HEADS)))
     table = element("table", element("thead", head), element("tbody", *rows))
     return element("div", table, element("p", NOTE, class_="small"), class_="wide")
+
+
+def _ratios(runs: Sequence[Run]) -> Iterable[Element]:
+    found = ratios([run.result for run in runs])
+    if found:
+        heading = element("h2", "The controller as a multiple of the limit (medians)")
+        head = element("tr", *(element("th", name) for name in ("profile", *RATIO_HEADS)))
+        rows = [
+            element("tr", *(element("td", cell) for cell in (one.profile, *one.cells())))
+            for one in found
+        ]
+        table = element("table", element("thead", head), element("tbody", *rows), class_="ratios")
+        yield element("div", heading, table, class_="wide")
 
 
 def _flames(runs: Sequence[Run]) -> Iterable[Element]:
