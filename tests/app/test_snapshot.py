@@ -15,6 +15,7 @@ from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, TEMPLATE
 from warmclaim.controllers.claim_journal import ClaimJournal
 from warmclaim.errors import NotSentError
 from warmclaim.kube import raw_list
+from warmclaim.kube.pages import list_metadata
 from warmclaim.runtime.diagnostics import ReaderLeftError
 from warmclaim.seams import Request, Response
 from warmclaim.settings import CONTROLLERS
@@ -289,6 +290,29 @@ def test_a_mistake_in_the_middle_of_a_list_leaves_json(
         assert "nobody" in errors_of(found)["queues"]
 
     virtual(scenario)
+
+
+def test_a_mistake_in_a_kind_costs_that_kind_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = list_metadata
+
+    def fail(envelope: bytes) -> object:
+        if b"SandboxWarmPoolList" in envelope:
+            raise LookupError("nobody thought of this")
+        return real(envelope)
+
+    async def scenario(world: AppWorld) -> None:
+        await served_one(world)
+        monkeypatch.setattr(raw_list, "list_metadata", fail)
+        found = await taken(world.app)
+        assert list(found["rawObjects"]) == KINDS
+        wholes = {kind: part["isWhole"] for kind, part in found["rawObjects"].items()}
+        assert [kind for kind, is_whole in wholes.items() if not is_whole] == [str(POOL)]
+        assert "nobody" in errors_of(found)[f"rawObjects {POOL}"]
+
+    virtual(scenario)
+    assert "a kind of a snapshot failed" in caplog.text
 
 
 def test_wherever_the_reader_leaves_the_work_ends_there() -> None:

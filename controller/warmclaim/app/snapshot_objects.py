@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
@@ -19,9 +20,12 @@ from warmclaim.kube.answers import DECODE_ERRORS
 from warmclaim.kube.client import ApiClient
 from warmclaim.kube.informer import Informer
 from warmclaim.kube.raw_list import RawList
+from warmclaim.runtime.diagnostics import ReaderLeftError
 
 SECTION: Final = "rawObjects"
 KINDS: Final[tuple[Resource[Any], ...]] = (CLAIM, SANDBOX, POOL, TEMPLATE, POD)
+
+_log = logging.getLogger(__name__)
 
 _OURS: Final = frozenset((CLAIM.kind, SANDBOX.kind, POOL.kind, TEMPLATE.kind))
 
@@ -83,7 +87,8 @@ class ObjectParts:
             label_selector=selector,
             rest=writer.rest,
         )
-        count, is_begun, error = 0, False, None
+        count, is_begun = 0, False
+        error: Exception | None = None
         try:
             async with aclosing(objects.objects()) as found:
                 async for item in found:
@@ -93,7 +98,11 @@ class ObjectParts:
                         await writer.item(item)
                         count += 1
                     del item  # else it is held beside the next one
-        except WarmclaimError as failure:
+        except ReaderLeftError:
+            raise
+        except Exception as failure:
+            if not isinstance(failure, WarmclaimError):  # a mistake of ours costs one kind, not all
+                _log.exception("a kind of a snapshot failed")
             error = failure
             self._told(f"{SECTION} {resource}", failure)
             if not is_begun:
