@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from rich.text import Text
 from warmclaim.archive.extra import need
 from warmclaim.archive.questions import CLAIMS, CLAIMS_MEANING, QUESTIONS
 from warmclaim.cli import FAILED, OK, PROGRAM
+from warmclaim.cli.history_command import Form
 from warmclaim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 TABLE_ROWS_MAX: Final = 1_000
 _PIPED_COLUMNS: Final = 1_000
 """As wide as a table needs: whoever reads a pipe has no edge to fold it at."""
-
-
-class Form(StrEnum):
-    """How an answer is written."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
 
 
 def history(sql: str, *, spool: Path | None, archive: str, form: Form) -> int:

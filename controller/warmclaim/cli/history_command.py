@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-
-from warmclaim.cli.history import Form
 
 EPILOG: Final = """\
 [bold]Views[/bold]  claims has a row for each claim that is gone; latency, warm_share, refusals,
@@ -29,6 +28,14 @@ and nothing else, and change nothing.
 [bold]Exit codes[/bold]  0 answered; 1 stdout could not be written; 2 no such view, no history, no
 duckdb, or a wrong argument.
 """
+
+
+class Form(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
 
 
 def history(
