@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import fs
 from tests.archive.spools import HOUR_US, NOON_US, ROWS, a_row, a_writer, fill
 
 from warmclaim.archive import history as database
@@ -264,3 +265,15 @@ class TestWhatCannotBeAsked:
     def test_a_spool_that_is_not_there_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="there is no such directory"):
             History(tmp_path / "nowhere", None)
+
+
+def test_an_archive_that_is_no_directory_is_asked_through_its_file_system(tmp_path: Path) -> None:
+    filesystem = fs._MockFileSystem()  # pyright: ignore[reportPrivateUsage]
+    filesystem.create_dir("bucket/claims")
+    target = Target(filesystem, "bucket/claims")
+    fill(tmp_path / "spool", [a_row(f"u{n}", node=f"n{n}") for n in range(3)])
+    convert_closed(tmp_path / "spool", target)
+    with History(None, target) as found:
+        assert found.archived_files == 1
+        asked = found.ask("SELECT count(*) FROM claims WHERE date = '2026-09-25' AND node <> 'n1'")
+        assert list(asked.rows()) == [(2,)]
