@@ -11,6 +11,7 @@ from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 import pytest
+from tests.archive.s3 import CREDENTIALS, an_s3_server
 from tests.archive.spools import NOON_US, a_row, fill
 
 from warmclaim.archive import extra
@@ -174,3 +175,17 @@ def test_a_reader_that_has_seen_enough_is_no_error_to_speak_of(spool: str) -> No
         assert it.wait(30) == FAILED
         assert it.stderr is not None
         assert it.stderr.read() == b""
+
+
+def test_a_bucket_is_asked_by_its_url_and_its_credentials_are_never_told(
+    spool: str, capsys: Capture
+) -> None:
+    with an_s3_server() as server:
+        server.make_bucket("bucket")
+        url = server.url("bucket/claims")
+        assert main(["history", "latency", "--archive", url]) == USAGE
+        assert "no claim has ended yet in s3://bucket/claims" in (said := capsys.readouterr().err)
+        assert CREDENTIALS not in said
+        convert_closed(Path(spool), open_target(url))
+        assert main(["history", "SELECT uid FROM claims", "--archive", url, "-o", "csv"]) == OK
+        assert sorted(capsys.readouterr().out.split()) == ["s", "uid", "w"]

@@ -59,7 +59,7 @@ def history(sql: str, *, spool: Path | None, archive: str, form: Form) -> int:
 
 def _opened(spool: Path | None, archive: str) -> History:
     from warmclaim.archive.history import History
-    from warmclaim.archive.target import open_target
+    from warmclaim.archive.target import open_target, shown
 
     if archive and "://" not in archive and not Path(archive).is_dir():
         raise UsageError(f"archive {archive}: there is no such directory")
@@ -68,7 +68,7 @@ def _opened(spool: Path | None, archive: str) -> History:
     if skipped:
         print(f"{PROGRAM}: {skipped} lines of the spool cannot be read", file=sys.stderr)
     if not found.spooled and not found.archived_files:
-        places = [str(place) for place in (spool, archive) if place]
+        places = [shown(str(place)) for place in (spool, archive) if place]
         raise UsageError(f"no claim has ended yet in {' or '.join(places)}")
     return found
 
