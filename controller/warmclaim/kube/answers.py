@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar, cast
 
@@ -105,6 +106,30 @@ class Identity(msgspec.Struct):
     @property
     def version(self) -> int | None:
         return version_number(self.metadata.resource_version)
+
+
+class Kind(msgspec.Struct):
+    """What an answer is: the object, or a Status that tells of it."""
+
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an answered object must be; "" where it is not known."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+
+    def other_than(self, metadata: ObjectMeta) -> str | None:
+        """By what the object is another one; None where it is the one."""
+        pairs = (
+            (self.name, metadata.name),
+            (self.namespace, metadata.namespace),
+            (self.uid, metadata.uid),
+        )
+        return next((given for wanted, given in pairs if wanted and wanted != given), None)
 
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}

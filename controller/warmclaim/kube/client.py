@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
@@ -19,6 +18,7 @@ from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.resources import Resource
 from warmclaim.errors import BrokenListError, StreamError
 from warmclaim.kube import answers
+from warmclaim.kube.answers import Expected
 from warmclaim.kube.exchange import Call, Exchange, RequestObserver
 from warmclaim.kube.outage import PROBE_NAME, PROBE_S_MAX, Outage
 from warmclaim.kube.pages import Page, PageReader
@@ -36,19 +36,6 @@ _REFUSAL_BYTES_MAX: Final = 65_536
 _REFUSAL_READ_S_MAX: Final = 5.0
 
 _Query: TypeAlias = tuple[tuple[str, str], ...]
-
-
-class _Kind(msgspec.Struct):
-    kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """What an answered object must be; "" where it is not known."""
-
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
 
 
 class ApiClient:
@@ -88,7 +75,7 @@ class ApiClient:
         limit_s = timeout_s or self._timeout_s
         request = Request("GET", resource.item(key), channel=channel, timeout_s=limit_s)
         call = Call("get", str(resource), key.namespace, request)
-        return await self._object(resource, call, _Expected(key.name, key.namespace))
+        return await self._object(resource, call, Expected(key.name, key.namespace))
 
     async def create(
         self,
@@ -113,7 +100,7 @@ class ApiClient:
             channel=channel,
             timeout_s=timeout_s or self._timeout_s,
         )
-        expected = _Expected(identity.metadata.name if identity else "", namespace)
+        expected = Expected(identity.metadata.name if identity else "", namespace)
         call = Call("create", str(resource), namespace, request, is_patient=is_patient)
         return await self._object(resource, call, expected)
 
@@ -150,7 +137,7 @@ class ApiClient:
             is_422_conflict=True,
             is_patient=is_patient,
         )
-        return await self._object(resource, call, _Expected(key.name, key.namespace, uid))
+        return await self._object(resource, call, Expected(key.name, key.namespace, uid))
 
     async def merge_patch(
         self,
@@ -180,7 +167,7 @@ class ApiClient:
             subresource or "",
             is_422_conflict=bool(uid),
         )
-        return await self._object(resource, call, _Expected(key.name, key.namespace, uid))
+        return await self._object(resource, call, Expected(key.name, key.namespace, uid))
 
     async def replace(
         self,
@@ -204,7 +191,7 @@ class ApiClient:
         )
         call = Call("update", str(resource), key.namespace, request, subresource or "")
         uid = identity.metadata.uid if identity else ""
-        return await self._object(resource, call, _Expected(key.name, key.namespace, uid))
+        return await self._object(resource, call, Expected(key.name, key.namespace, uid))
 
     async def delete(
         self,
@@ -237,10 +224,10 @@ class ApiClient:
         )
         call = Call("delete", str(resource), key.namespace, request)
         response = await self._exchange.send(call)
-        if self._read(call, response, _Kind).kind == "Status":
+        if self._read(call, response, answers.Kind).kind == "Status":
             return None
         # Some kinds answer with the object although it is gone: the watch tells that.
-        expected = _Expected(key.name, key.namespace, uid or "")
+        expected = Expected(key.name, key.namespace, uid or "")
         return self._checked(call, self._read(call, response, resource.view), expected)
 
     async def list_page(
@@ -355,21 +342,15 @@ class ApiClient:
         request = Request("GET", path, channel=Channel.WATCH, timeout_s=PROBE_S_MAX)
         return await self._exchange.is_answered(Call("get", str(resource), namespace, request))
 
-    async def _object(self, resource: Resource[T], call: Call, expected: _Expected) -> T:
+    async def _object(self, resource: Resource[T], call: Call, expected: Expected) -> T:
         """Send, and read the object that was asked for; the answer is believed, not the request."""
         response = await self._exchange.send(call)
         return self._checked(call, self._read(call, response, resource.view), expected)
 
-    def _checked(self, call: Call, obj: T, expected: _Expected) -> T:
-        metadata = obj.metadata
-        pairs = (
-            (expected.name, metadata.name),
-            (expected.namespace, metadata.namespace),
-            (expected.uid, metadata.uid),
-        )
-        for wanted, given in pairs:
-            if wanted and wanted != given:
-                raise self._exchange.unusable(call, f"the answer is about {given!r}")
+    def _checked(self, call: Call, obj: T, expected: Expected) -> T:
+        other = expected.other_than(obj.metadata)
+        if other is not None:
+            raise self._exchange.unusable(call, f"the answer is about {other!r}")
         return obj
 
     def _read(self, call: Call, response: Response, type_: type[V]) -> V:
