@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import msgspec
 
 from warmclaim.testing.explore.contexts import CONTEXTS
-from warmclaim.testing.explore.jobs import spread
 from warmclaim.testing.explore.results import Result, Tally
 from warmclaim.testing.explore.scenarios import SCENARIOS
+from warmclaim.testing.jobs import spread
 from warmclaim.testing.sim.simulation import Outcome
 
 _TOGETHER = 16  # neighbours share what a process has learnt

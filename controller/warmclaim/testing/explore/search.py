@@ -11,10 +11,10 @@ from functools import partial
 from math import prod
 from typing import Final, Literal, TypeAlias
 
-from warmclaim.testing.explore.jobs import spread
 from warmclaim.testing.explore.orders import leaves, split
 from warmclaim.testing.explore.race import Losses, Order, Race, Scope, all_losses, no_losses
 from warmclaim.testing.explore.worlds import WORLDS
+from warmclaim.testing.jobs import spread
 from warmclaim.testing.sim.dice import Dice
 
 LossMode: TypeAlias = Literal["none", "drawn", "all"]

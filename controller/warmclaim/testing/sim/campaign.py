@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from typing import Final
 
+from warmclaim.testing.jobs import spread
 from warmclaim.testing.sim.options import CLASSES
 from warmclaim.testing.sim.simulation import drawn_case, run_case
 
@@ -112,17 +111,8 @@ def run_seeds(
 ) -> Summary:
     """Run them all; `on_result` hears of each as it ends, in order of seeds."""
     summary, began = Summary(), time.perf_counter()
-    for result in _results(seeds, jobs):
+    for result in spread(run_seed, seeds, jobs=jobs, together=_CHUNK):
         summary.add(result)
         summary.wall_s = time.perf_counter() - began
         on_result(result, summary)
     return summary
-
-
-def _results(seeds: Iterable[int], jobs: int) -> Iterator[SeedResult]:
-    if jobs <= 1:
-        yield from map(run_seed, seeds)
-        return
-    # Spawned, not forked: each process starts as a run of one seed does.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(run_seed, seeds, chunksize=_CHUNK)
