@@ -289,7 +289,7 @@ class TestRecreate:
 
     def test_a_member_of_the_same_meaning_is(self) -> None:
         async def scenario(world: AppWorld) -> None:
-            container = {"name": "sandbox", "image": an_image(), "env": []}
+            container: Json = {"name": "sandbox", "image": an_image(), "env": []}
             pod: Json = {"metadata": {"labels": {"x": "y"}}, "spec": as_made(container)}
             same = a_member("same")
             same["metadata"]["labels"] |= OLDER
