@@ -25,56 +25,70 @@ _EPILOG = """\
 broken; 2 the cluster cannot be used, or an argument is wrong.
 """
 
+# What may be said to it; each is one option.
+_Profile = Annotated[
+    str, typer.Option(metavar="NAME|FILE", help="What is asked for, in which phases.")
+]
+_Kubeconfig = Annotated[
+    str,
+    typer.Option(metavar="FILE", help="How to reach the API; as for [cyan]run[/cyan]."),
+]
+_Controller = Annotated[
+    str,
+    typer.Option(
+        metavar="CMD",
+        help="Start this controller and stop it at the end; without it, one runs already."
+        " {kubeconfig}, {health} and {metrics} are put in.",
+    ),
+]
+_Limit = Annotated[
+    bool,
+    typer.Option("--limit", help="First without a controller: its writes are sent blindly."),
+]
+_Repeat = Annotated[int, typer.Option(min=1, max=100, help="Run all of it so often.")]
+_Out = Annotated[
+    str, typer.Option(metavar="DIR", help="Where the files go; a new folder, if not said.")
+]
+_AuditLog = Annotated[
+    str,
+    typer.Option(metavar="FILE", help="The API server's, to count requests by."),
+]
+_AuditUser = Annotated[
+    str, typer.Option(metavar="USER", help="Count only this user's requests in it.")
+]
+_Metrics = Annotated[
+    str,
+    typer.Option(metavar="HOST:PORT", help="Where a controller that runs serves metrics."),
+]
+_Pid = Annotated[
+    int | None, typer.Option(help="Its process, if on this machine, for CPU and memory.")
+]
+_CpuProfile = Annotated[
+    bool,
+    typer.Option("--cpu-profile", help="With a flame graph of each phase, by py-spy."),
+]
+_Output = Annotated[
+    Output, typer.Option("--output", "-o", help="Result for people or for programs.")
+]
+
 loadtest = typer.Typer(rich_markup_mode="rich")
 
 
 @loadtest.callback(invoke_without_command=True, no_args_is_help=True, epilog=_EPILOG)
 def load(
     context: typer.Context,
-    profile: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="What is asked for, in which phases.")
-    ] = "tiny",
-    kubeconfig: Annotated[
-        str,
-        typer.Option(metavar="FILE", help="How to reach the API; as for [cyan]run[/cyan]."),
-    ] = "",
-    controller: Annotated[
-        str,
-        typer.Option(
-            metavar="CMD",
-            help="Start this controller and stop it at the end; without it, one runs already."
-            " {kubeconfig}, {health} and {metrics} are put in.",
-        ),
-    ] = "",
-    limit: Annotated[
-        bool,
-        typer.Option("--limit", help="First without a controller: its writes are sent blindly."),
-    ] = False,
-    repeat: Annotated[int, typer.Option(min=1, max=100, help="Run all of it so often.")] = 1,
-    out: Annotated[
-        str, typer.Option(metavar="DIR", help="Where the files go; a new folder, if not said.")
-    ] = "",
-    audit_log: Annotated[
-        str,
-        typer.Option(metavar="FILE", help="The API server's, to count requests by."),
-    ] = "",
-    audit_user: Annotated[
-        str, typer.Option(metavar="USER", help="Count only this user's requests in it.")
-    ] = "",
-    metrics: Annotated[
-        str,
-        typer.Option(metavar="HOST:PORT", help="Where a controller that runs serves metrics."),
-    ] = "",
-    pid: Annotated[
-        int | None, typer.Option(help="Its process, if on this machine, for CPU and memory.")
-    ] = None,
-    cpu_profile: Annotated[
-        bool,
-        typer.Option("--cpu-profile", help="With a flame graph of each phase, by py-spy."),
-    ] = False,
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="Result for people or for programs.")
-    ] = Output.TEXT,
+    profile: _Profile = "tiny",
+    kubeconfig: _Kubeconfig = "",
+    controller: _Controller = "",
+    limit: _Limit = False,
+    repeat: _Repeat = 1,
+    out: _Out = "",
+    audit_log: _AuditLog = "",
+    audit_user: _AuditUser = "",
+    metrics: _Metrics = "",
+    pid: _Pid = None,
+    cpu_profile: _CpuProfile = False,
+    output: _Output = Output.TEXT,
 ) -> int:
     """Put load on a cluster in phases, and say what it came to.
 

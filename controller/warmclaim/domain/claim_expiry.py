@@ -10,7 +10,7 @@ from warmclaim.api.timestamps import seconds_of
 
 EXPIRY_LOOK_S_MAX: Final = 60.0
 """How long a wait for an end may be before the wall clock is looked at again: it may be set in
-between, and no event tells. Price: 0.2 ms a minute for each claim or sandbox that has an end."""
+between, and no event tells. Price: a pass a minute for each claim or sandbox that has an end."""
 
 EXPIRED_TEXT = "Claim expired. Sandbox cleanup initiated."
 
