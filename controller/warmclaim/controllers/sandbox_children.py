@@ -101,9 +101,7 @@ class Children:
                     self._enter(child, made, this)
                 case DeleteChild(resource, child, uid):
                     left = await self._client.delete(resource, key, uid=uid, channel=channel)
-                    this.tried[child] = (
-                        None  # it may stay for a while, and is not to be asked again
-                    )
+                    this.tried[child] = None  # it may stay for a while, asked once is enough
                     if left is None:
                         this.found.pop(child, None)
                         self._informers[child.plural].observe_absent(key, uid)
