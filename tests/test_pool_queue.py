@@ -113,6 +113,19 @@ class TestP2OneOwner:
         offer(queue, B)
         assert {take(queue).entry.key, take(queue).entry.key} == {A, B}
 
+    def test_forgotten_and_offered_in_flight_it_is_not_given_a_second_time(self) -> None:
+        """Its reservation is under way: a second one would race the first."""
+        queue = WarmQueue()
+        offer(queue, A)
+        taken = take(queue)
+        queue.forget(A)
+        offer(queue, A)
+        queue.check()
+        assert queue.place_of(A) is Place.IN_FLIGHT
+        assert (queue.take(), queue.take_named(A)) == (None, None)
+        taken.give_back()
+        assert take(queue).entry.key == A
+
 
 class TestP6FactsAtOnce:
     @pytest.mark.parametrize(("before", "after"), [("n1", "n2"), (None, "n2"), ("n1", None)])
@@ -203,8 +216,23 @@ class TestP7LeavingByName:
         assert queue.place_of(A) is place
         assert queue.forget(A) is True
         queue.check()
-        assert len(queue) == 0
+        assert len(queue) == (1 if place is Place.IN_FLIGHT else 0)
         assert queue.nodes() == {}
+
+    @pytest.mark.parametrize("ending", ["settle", "give_back", "forget"])
+    def test_forgotten_in_flight_it_leaves_when_that_ends(self, ending: str) -> None:
+        told: list[SandboxKey] = []
+        queue = WarmQueue(on_departure=told.append)
+        offer(queue, A)
+        taken = take(queue)
+        assert (queue.forget(A), queue.forget(A)) == (True, False)
+        queue.check()
+        assert queue.place_of(A) is Place.IN_FLIGHT
+        assert told == []
+        getattr(taken, ending)()
+        queue.check()
+        assert A not in queue
+        assert told == [A]
 
     def test_forget_of_an_unknown_key_says_so(self) -> None:
         queue = WarmQueue()

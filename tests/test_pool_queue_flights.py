@@ -8,6 +8,8 @@ from tests.pool_queue_moves import (
     PLACES,
     A,
     B,
+    entry_of,
+    hold,
     in_each_place,
     offer,
     take,
@@ -103,26 +105,53 @@ class TestP8OneEnding:
         assert A not in queue
 
     @pytest.mark.parametrize("ending", ["settle", "give_back", "forget"])
-    def test_an_ending_after_the_entry_was_forgotten_changes_nothing(self, ending: str) -> None:
+    @pytest.mark.parametrize("is_held", [True, False])
+    def test_what_came_back_in_flight_stays_however_that_ends(
+        self, ending: str, is_held: bool
+    ) -> None:
+        queue = WarmQueue()
+        offer(queue, A)
+        taken, arrival = take(queue), entry_of(queue, A).arrival
+        queue.forget(A)
+        hold(queue, A) if is_held else offer(queue, A)
+        getattr(taken, ending)()
+        queue.check()
+        assert queue.place_of(A) is (Place.HELD if is_held else Place.READY)
+        assert entry_of(queue, A).arrival == arrival
+
+    def test_what_came_back_and_went_again_in_flight_leaves(self) -> None:
         queue = WarmQueue()
         offer(queue, A)
         taken = take(queue)
         queue.forget(A)
-        getattr(taken, ending)()
+        offer(queue, A)
+        assert queue.forget(A) is True
+        taken.give_back()
         queue.check()
-        assert len(queue) == 0
+        assert A not in queue
+
+    def test_what_was_told_in_one_flight_does_not_count_for_the_next(self) -> None:
+        queue = WarmQueue()
+        offer(queue, A)
+        taken = take(queue)
+        queue.forget(A)
+        offer(queue, A)
+        taken.forget()
+        take(queue).settle()
+        assert A not in queue
 
     @pytest.mark.parametrize("ending", ["settle", "give_back", "forget"])
-    @pytest.mark.parametrize("uid", ["uid-a", "another"])
+    @pytest.mark.parametrize("is_forgotten", [True, False])
     @pytest.mark.parametrize("is_taken_again", [True, False])
-    def test_an_ending_does_not_touch_the_one_that_came_after(
-        self, ending: str, uid: str, is_taken_again: bool
+    def test_an_ending_does_not_touch_another_uid_that_came_after(
+        self, ending: str, is_forgotten: bool, is_taken_again: bool
     ) -> None:
         queue = WarmQueue()
         offer(queue, A)
         old = take(queue)
-        queue.forget(A)
-        offer(queue, A, uid=uid)
+        if is_forgotten:
+            queue.forget(A)
+        offer(queue, A, uid="another")
         place = Place.IN_FLIGHT if is_taken_again and take(queue) else Place.READY
         getattr(old, ending)()
         queue.check()

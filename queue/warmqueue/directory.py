@@ -1,7 +1,7 @@
 """WarmDirectory: the queues of all pools, and which pool a sandbox is in.
 
-D1 A key is in at most one pool. Offered to another, it moves: forgotten there, a flight
-   included, and last in line here.
+D1 A key is in at most one pool. Offered to another, it moves and is last in line there; one
+   in flight stays in flight.
 D2 A pool exists while it has entries; the last one to leave takes the pool with it.
 D3 Arrival numbers rise over all pools, so a pool that was empty for a while gives no
    number twice; `take_count` rises over all pools too.
@@ -71,7 +71,8 @@ class WarmDirectory:
         return queue is not None and queue.forget(key)
 
     def drop_pool(self, pool: PoolKey) -> None:
-        """Forget all entries of a pool, those in flight too. O(k log n) in its k entries."""
+        """Forget all entries of a pool; those in flight leave when they land. O(k log n) in its
+        k entries."""
         queue = self._queues.get(pool)
         for key in () if queue is None else tuple(queue):
             self.forget(key)
@@ -140,8 +141,6 @@ class WarmDirectory:
         return None if home is None else self._queues[home]
 
     def _queue_for(self, pool: PoolKey, key: SandboxKey) -> WarmQueue:
-        if self._homes.get(key, pool) != pool:
-            self.forget(key)
         queue = self._queues.get(pool)
         if queue is None:
             # Told of departures by the queue: a flight may end long after the caller let go
@@ -149,10 +148,17 @@ class WarmDirectory:
             departed = partial(self._departed, pool)
             queue = WarmQueue(arrivals=self._arrivals, on_departure=departed)
             self._queues[pool] = queue
+        home = self._homes.get(key)
         self._homes[key] = pool
+        if home is not None and home != pool:
+            self._queues[home].move(key, queue)
+            self._drop_if_empty(home)
         return queue
 
     def _departed(self, pool: PoolKey, key: SandboxKey) -> None:
         del self._homes[key]
+        self._drop_if_empty(pool)
+
+    def _drop_if_empty(self, pool: PoolKey) -> None:
         if len(self._queues[pool]) == 0:
             del self._queues[pool]

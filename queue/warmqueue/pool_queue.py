@@ -3,8 +3,8 @@
 What it promises; the tests carry the same numbers:
 
 P1 One place. A key is in at most one place: waiting (ready or not ready), held, in flight.
-P2 One owner. A taken entry is not given again until it is given back, whatever is offered
-   or held about it meanwhile.
+P2 One owner. A taken entry is not given again until it is given back, whatever is offered,
+   held or forgotten about it meanwhile.
 P3 The pick. Among the waiting entries with a node: the node with most entries waiting;
    of equals the one whose oldest entry is oldest; of that node the oldest entry. Entries
    without a node come last, oldest first. A not-ready entry is given only when no ready
@@ -12,20 +12,24 @@ P3 The pick. Among the waiting entries with a node: the node with most entries w
 P4 Cost. No move reads the pool: each makes O(log n) comparisons in the entries of a node
    and in the nodes.
 P5 Place in line. An entry keeps its arrival number through offer, hold, take and
-   give_back; only a new uid, or coming back after settle or forget, brings a new one.
+   give_back; only a new uid, another pool, or coming back after it left brings a new one.
 P6 Facts at once. An offer moves a waiting entry to its new node and readiness at once;
    one in flight goes there when it is given back.
 P7 Leaving by name. `forget` finds an entry by key alone, whatever its place, node or uid.
+   One in flight leaves when its flight ends: its request is under way, so a second one
+   would race it.
 P8 One ending. A taken entry ends once, by settle, give_back or forget; leaving its block
-   in any other way gives back, and only `carry_over` keeps it in flight. An ending that
-   comes after the entry has gone or been replaced changes nothing.
+   in any other way gives back, and only `carry_over` keeps it in flight. What was told
+   meanwhile is newer than the ending: forgotten in flight it leaves, offered or held again
+   after that, or in another pool, it stays, however the flight ends. An ending that comes
+   after it was replaced by one with another uid changes nothing.
 P9 Out of turn. `take_named` gives one entry by name, also a held one, unless it is in
    flight; nothing else tells such a flight from others.
 """
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from warmqueue.entry import Place, WarmEntry
@@ -69,14 +73,18 @@ class Depth(NamedTuple):
 
 
 class _Seat:
-    """One known key: its facts and whether it is in flight; its place follows from both."""
+    """One known key: its facts and whether it is in flight; its place follows from both.
 
-    __slots__ = ("entry", "flight", "has_address")
+    `ends_by`: how its flight will end whatever its ending says, since something newer was told.
+    """
+
+    __slots__ = ("ends_by", "entry", "flight", "has_address")
 
     def __init__(self, entry: WarmEntry, *, has_address: bool) -> None:
         self.entry = entry
         self.has_address = has_address
         self.flight: Taken | None = None
+        self.ends_by: Ending | None = None
 
     @property
     def place(self) -> Place:
@@ -94,12 +102,10 @@ class _Seat:
         assert self.entry.key == key, f"{self.entry} is filed under {key}"
         if self.flight is not None:
             taken = self.flight.entry
-            assert (taken.key, taken.uid, taken.arrival) == (
-                key,
-                self.entry.uid,
-                self.entry.arrival,
-            ), f"{key} flies as {taken}"
+            assert (taken.key, taken.uid) == (key, self.entry.uid), f"{key} flies as {taken}"
             assert not self.flight.is_resolved, f"{key} is in flight, its flight has ended"
+        else:
+            assert self.ends_by is None, f"{key} is to end a flight and is in none"
 
 
 class WarmQueue:
@@ -137,8 +143,9 @@ class WarmQueue:
     def offer(self, key: SandboxKey, uid: str, *, node: str | None, is_ready: bool) -> None:
         """It has an address and may be adopted: it waits, or its facts change where it is.
 
-        Another uid than the known one is another sandbox: the old entry is forgotten, a
-        flight included, and this one joins at the end. An empty node name is no node. O(log n).
+        Another uid than the known one is another sandbox: the old entry goes at once, its
+        flight no longer counts, and this one joins at the end. An empty node name is no node.
+        O(log n).
         """
         self._learn(key, uid, node or None, is_ready=is_ready, has_address=True)
 
@@ -164,33 +171,38 @@ class WarmQueue:
 
         False, and nothing changes, when no entry of this key and uid is in flight. O(log n).
         """
-        seat = self._in_flight(key, uid)
-        if seat is None:
-            return False
-        self._land(seat)
-        return True
+        return self._finish(self._in_flight(key, uid), Ending.GIVE_BACK)
 
     def settle(self, key: SandboxKey, uid: str) -> bool:
         """End a flight by name: the entry was adopted and leaves.
 
         False, and nothing changes, when no entry of this key and uid is in flight. O(1).
         """
-        seat = self._in_flight(key, uid)
-        if seat is None:
-            return False
-        self._depart(seat)
-        return True
+        return self._finish(self._in_flight(key, uid), Ending.SETTLE)
 
     def forget(self, key: SandboxKey) -> bool:
-        """It is gone or can not be adopted: remove it, whatever its place, node or uid.
+        """It is gone or can not be adopted: remove it, whatever its place, node or uid; one in
+        flight at the end of its flight (P7).
 
-        False when it was not known. O(log n).
+        False when it was not known, or is leaving already. O(log n).
         """
         seat = self._seats.get(key)
-        if seat is None:
+        if seat is None or seat.ends_by is Ending.FORGET:
             return False
-        self._depart(seat)
+        if seat.flight is not None:
+            seat.ends_by = Ending.FORGET
+        else:
+            self._depart(seat)
         return True
+
+    def move(self, key: SandboxKey, new_home: "WarmQueue") -> None:
+        """It belongs to another pool: remove it here; one in flight goes on flying there, last
+        in line. KeyError when it is not known. No departure is told. O(log n).
+        """
+        seat = self._seats[key]
+        self._remove(seat)
+        if seat.flight is not None:
+            new_home._receive(seat, seat.flight)
 
     def entry_of(self, key: SandboxKey) -> WarmEntry | None:
         """The facts last told of a key; None when it is not known. O(1)."""
@@ -256,7 +268,10 @@ class WarmQueue:
             entry = WarmEntry(key, uid, node, is_ready, next(self._arrivals))
             seat = self._seats[key] = _Seat(entry, has_address=has_address)
             self._enter(seat)
-        elif not seat.tells(node, is_ready=is_ready, has_address=has_address):
+            return
+        if seat.ends_by is Ending.FORGET:
+            seat.ends_by = Ending.GIVE_BACK
+        if not seat.tells(node, is_ready=is_ready, has_address=has_address):
             self._leave(seat)
             seat.entry = WarmEntry(key, uid, node, is_ready, seat.entry.arrival)
             seat.has_address = has_address
@@ -268,15 +283,27 @@ class WarmQueue:
             return None
         return seat
 
+    def _receive(self, seat: _Seat, flight: Taken) -> None:
+        seat.entry = replace(seat.entry, arrival=next(self._arrivals))
+        seat.ends_by = Ending.GIVE_BACK
+        flight.land_at(self._end)
+        self._seats[seat.entry.key] = seat
+        self._enter(seat)
+
     def _end(self, taken: Taken, ending: Ending) -> None:
         seat = self._seats.get(taken.entry.key)
-        # By identity, not uid: the same sandbox may have been forgotten, offered and taken again.
-        if seat is None or seat.flight is not taken:
-            return
-        if ending is Ending.GIVE_BACK:
+        # By identity: the seat may be that of another sandbox under the same name.
+        if seat is not None and seat.flight is taken:
+            self._finish(seat, ending)
+
+    def _finish(self, seat: _Seat | None, ending: Ending) -> bool:
+        if seat is None:
+            return False
+        if (seat.ends_by or ending) is Ending.GIVE_BACK:
             self._land(seat)
         else:
             self._depart(seat)
+        return True
 
     def _fly(self, seat: _Seat) -> Taken:
         self._leave(seat)
@@ -286,7 +313,7 @@ class WarmQueue:
 
     def _land(self, seat: _Seat) -> None:
         self._leave(seat)
-        seat.flight = None
+        seat.flight = seat.ends_by = None
         self._enter(seat)
 
     def _depart(self, seat: _Seat) -> None:

@@ -37,8 +37,9 @@ class Taken:
     Being cancelled in `reserve` gives back too. Where the request may have been carried out
     all the same, call `carry_over` before it and end the flight after the reply.
 
-    Ending it does nothing when the entry is no longer this flight's: forgotten
-    meanwhile, replaced by one with another uid, or moved to another pool.
+    Until it ends nobody else gets the entry, also when it was forgotten or moved to another
+    pool meanwhile; what was told then is newer than the ending, and decides where it goes.
+    Ending it does nothing when one with another uid has its name by then.
     """
 
     __slots__ = ("_end", "_ended_by", "_is_carried_over", "entry")
@@ -83,6 +84,10 @@ class Taken:
         """
         self._refuse_if_ended("carry over")
         self._is_carried_over = True
+
+    def land_at(self, end: Callable[["Taken", Ending], None]) -> None:
+        """For the queue: the entry moved, so its flight ends there. O(1)."""
+        self._end = end
 
     def __enter__(self) -> Self:
         """Promise an ending on leaving. AlreadyResolvedError when ended. O(1)."""

@@ -34,6 +34,7 @@ class Row:
     entry: WarmEntry
     has_address: bool
     flight: int | None = None
+    told: str = ""
 
     @property
     def place(self) -> Place:
@@ -47,10 +48,12 @@ class Row:
 class NaiveQueue:
     """WarmQueue as one mapping that is read whole for each pick."""
 
-    def __init__(self, arrivals: Iterator[int] | None = None) -> None:
+    def __init__(
+        self, arrivals: Iterator[int] | None = None, flights: Iterator[int] | None = None
+    ) -> None:
         self.rows: dict[SandboxKey, Row] = {}
         self._arrivals = itertools.count(1) if arrivals is None else arrivals
-        self._flights = itertools.count(1)
+        self._flights = itertools.count(1) if flights is None else flights
 
     def offer(self, key: SandboxKey, uid: str, *, node: str | None, is_ready: bool) -> None:
         self._learn(key, uid, node, is_ready, has_address=True)
@@ -84,13 +87,28 @@ class NaiveQueue:
 
     def end(self, flight: int, *, is_given_back: bool) -> None:
         for key, row in list(self.rows.items()):
-            if row.flight == flight and is_given_back:
-                self.rows[key] = replace(row, flight=None)
+            stays = row.told == "came back" or (is_given_back and not row.told)
+            if row.flight == flight and stays:
+                self.rows[key] = replace(row, flight=None, told="")
             elif row.flight == flight:
                 del self.rows[key]
 
     def forget(self, key: SandboxKey) -> bool:
-        return self.rows.pop(key, None) is not None
+        row = self.rows.get(key)
+        if row is None or row.told == "left":
+            return False
+        if row.flight is None:
+            del self.rows[key]
+        else:
+            self.rows[key] = replace(row, told="left")
+        return True
+
+    def move(self, key: SandboxKey, new_home: "NaiveQueue") -> None:
+        """It goes to another pool, in flight if it flies."""
+        row = self.rows.pop(key, None)
+        if row is not None and row.flight is not None:
+            entry = replace(row.entry, arrival=next(self._arrivals))
+            new_home.rows[key] = replace(row, entry=entry, told="came back")
 
     def _learn(
         self, key: SandboxKey, uid: str, node: str | None, is_ready: bool, *, has_address: bool
@@ -101,7 +119,8 @@ class NaiveQueue:
             self.rows[key] = Row(entry, has_address)
         else:
             entry = replace(row.entry, node=node, is_ready=is_ready)
-            self.rows[key] = replace(row, entry=entry, has_address=has_address)
+            told = "came back" if row.told else ""
+            self.rows[key] = replace(row, entry=entry, has_address=has_address, told=told)
 
 
 @dataclass

@@ -23,7 +23,6 @@ endings = st.sampled_from(["settle", "give_back", "forget"])
 class Flight(NamedTuple):
     """The same flight in both worlds."""
 
-    pool: PoolKey
     taken: Taken
     number: int
 
@@ -35,9 +34,9 @@ class InterruptedBlock(Exception):
 class DirectoryMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        arrivals = itertools.count(1)
+        arrivals, flights = itertools.count(1), itertools.count(1)
         self.directory = WarmDirectory()
-        self.naive = {pool: NaiveQueue(arrivals) for pool in POOLS}
+        self.naive = {pool: NaiveQueue(arrivals, flights) for pool in POOLS}
         self.flights: list[Flight] = []
         self.takes = 0
 
@@ -57,22 +56,20 @@ class DirectoryMachine(RuleBasedStateMachine):
 
     @rule(pool=pools)
     def take(self, pool: PoolKey) -> None:
-        self._note(pool, self.directory.take(pool), self.naive[pool].take())
+        self._note(self.directory.take(pool), self.naive[pool].take())
 
     @rule(pool=pools, key=keys)
     def take_named(self, pool: PoolKey, key: SandboxKey) -> None:
         taken = self.directory.take_named(pool, key)
-        self._note(pool, taken, self.naive[pool].take_named(key))
+        self._note(taken, self.naive[pool].take_named(key))
 
-    def _note(
-        self, pool: PoolKey, taken: Taken | None, picked: tuple[WarmEntry, int] | None
-    ) -> None:
+    def _note(self, taken: Taken | None, picked: tuple[WarmEntry, int] | None) -> None:
         if taken is None or picked is None:
             assert (taken, picked) == (None, None)
             return
         entry, number = picked
         assert taken.entry == entry
-        self.flights.append(Flight(pool, taken, number))
+        self.flights.append(Flight(taken, number))
         self.takes += 1
 
     @precondition(lambda self: self.flights)
@@ -80,7 +77,7 @@ class DirectoryMachine(RuleBasedStateMachine):
     def end(self, index: int, ending: str) -> None:
         flight = self.flights.pop(index % len(self.flights))
         getattr(flight.taken, ending)()
-        self.naive[flight.pool].end(flight.number, is_given_back=ending == "give_back")
+        self._end(flight.number, is_given_back=ending == "give_back")
 
     @precondition(lambda self: self.flights)
     @rule(index=indexes, fails=st.booleans())
@@ -93,7 +90,7 @@ class DirectoryMachine(RuleBasedStateMachine):
         except InterruptedBlock:
             pass
         assert flight.taken.is_resolved
-        self.naive[flight.pool].end(flight.number, is_given_back=True)
+        self._end(flight.number, is_given_back=True)
 
     @precondition(lambda self: self.flights)
     @rule(index=indexes)
@@ -106,11 +103,11 @@ class DirectoryMachine(RuleBasedStateMachine):
     @rule(key=keys, uid=uids, is_given_back=st.booleans())
     def end_by_name(self, key: SandboxKey, uid: str, is_given_back: bool) -> None:
         verb = self.directory.give_back if is_given_back else self.directory.settle
-        pool, row = self._find(key)
+        row = self._find(key)
         is_flying = row is not None and row.flight is not None and row.entry.uid == uid
         assert verb(key, uid) is is_flying
         if row is not None and row.flight is not None and is_flying:
-            self.naive[pool].end(row.flight, is_given_back=is_given_back)
+            self._end(row.flight, is_given_back=is_given_back)
 
     @rule(key=keys)
     def forget(self, key: SandboxKey) -> None:
@@ -121,7 +118,8 @@ class DirectoryMachine(RuleBasedStateMachine):
     def drop_pool(self, pool: PoolKey, chance: int) -> None:
         if chance == 0:  # at full weight most histories would hover around empty pools
             self.directory.drop_pool(pool)
-            self.naive[pool].rows.clear()
+            for key in list(self.naive[pool].rows):
+                self.naive[pool].forget(key)
 
     @invariant()
     def both_know_the_same(self) -> None:
@@ -137,14 +135,17 @@ class DirectoryMachine(RuleBasedStateMachine):
                 assert self.directory.entry_of(key) == row.entry
                 assert self.directory.place_of(key) is row.place
 
-    def _find(self, key: SandboxKey) -> tuple[PoolKey, Row | None]:
-        pool = next((pool for pool in POOLS if key in self.naive[pool].rows), POOLS[0])
-        return pool, self.naive[pool].rows.get(key)
+    def _end(self, number: int, *, is_given_back: bool) -> None:
+        for naive in self.naive.values():
+            naive.end(number, is_given_back=is_given_back)
+
+    def _find(self, key: SandboxKey) -> Row | None:
+        return next((n.rows[key] for n in self.naive.values() if key in n.rows), None)
 
     def _leave_other_pools(self, pool: PoolKey, key: SandboxKey) -> None:
         for other, naive in self.naive.items():
             if other != pool:
-                naive.forget(key)
+                naive.move(key, self.naive[pool])
 
 
 def count(rows: Iterable[Row]) -> QueueStatistics:

@@ -74,6 +74,7 @@ class World:
                     row.entry.is_ready,
                     row.has_address,
                     row.flight is not None,
+                    row.told,
                 )
                 for row in rows
             ),
@@ -82,7 +83,7 @@ class World:
 
 
 class State(NamedTuple):
-    entries: tuple[tuple[int | None, bool, bool, bool], ...]
+    entries: tuple[tuple[int | None, bool, bool, bool, str], ...]
     void_flights: int
 
 
