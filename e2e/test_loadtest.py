@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from e2e.burst.rights import grant
+from e2e.burst.run import controller_command
 from e2e.cluster import ADMIN, WARMCLAIM, ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -42,17 +43,12 @@ def compared(
     """A run of the tiny profile without and with a controller of these flags."""
     grant(control_plane.api, WARMCLAIM)
     folder = tmp_path_factory.mktemp("loadtest") / "out"
-    # The controller has fewer rights than the load generator, and is told apart by its user.
-    controller = (
-        f"{sys.executable} -m warmclaim run --kubeconfig={control_plane.kubeconfig(WARMCLAIM)}"
-        " --leader-elect=false --health-probe-bind-address={health}"
-        f" --metrics-bind-address={{metrics}} {' '.join(request.param)}"
-    )
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "warmclaim", "loadtest", "--profile", "tiny", "-o", "json"),
             *("--kubeconfig", str(control_plane.kubeconfig(ADMIN)), "--limit"),
-            *("--controller", controller, "--out", str(folder)),
+            *("--controller", controller_command(control_plane, *request.param)),
+            *("--out", str(folder)),
             *("--audit-log", str(control_plane.audit_log.path), "--audit-user", WARMCLAIM),
             *(["--cpu-profile"] if os.geteuid() == 0 else []),
         ],

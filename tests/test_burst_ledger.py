@@ -9,7 +9,7 @@ from e2e.burst.verdict import Start, judge, shown, used_per_node
 
 from warmclaim.loadtest.audit_log import AuditEvent
 from warmclaim.loadtest.ledger import DELETED, Ledger
-from warmclaim.loadtest.percentiles import nearest_rank, summary
+from warmclaim.loadtest.percentiles import nearest_rank
 from warmclaim.loadtest.views import (
     CLAIM_KIND,
     LAUNCH_TYPE,
@@ -226,10 +226,6 @@ def test_nearest_rank_is_a_value_that_was_measured(percent: float, value: float)
 def test_nonsense_has_no_percentile(values: list[float], percent: float) -> None:
     with pytest.raises(ValueError, match="no "):
         nearest_rank(values, percent)
-
-
-def test_a_summary_has_the_three() -> None:
-    assert summary([3.0]) == {"P50": 3.0, "P90": 3.0, "P99": 3.0}
 
 
 # --- requests of a claim's path ---

@@ -51,18 +51,6 @@ class Probe:
     text: str
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What a process had used at a moment, since its start; memory is what it held then."""
-
-    at_s: float
-    cpu_s: float
-    core_wait_s: float
-    """Time in which its event loop could have run but no core was free: the machine's part in a
-    bad figure."""
-    rss_bytes: int
-
-
 class ControllerProcess:
     """One controller process. It cannot outlive the test runner; use it as a context."""
 
@@ -91,11 +79,6 @@ class ControllerProcess:
     def log(self) -> Path:
         """What the process wrote to standard output and standard error."""
         return self._processes.log(NAME)
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._processes.pid(NAME)
 
     def start(self) -> None:
         """Start it. Raises ControlPlaneError when it cannot be executed."""
@@ -128,20 +111,6 @@ class ControllerProcess:
 
         wait_until("controller ready", unready, timeout_s=timeout_s, log=self.log, interval_s=0.05)
         return time.monotonic() - begun
-
-    def sample(self) -> Sample:
-        """What it has used by now. Raises ControlPlaneError when it has ended."""
-        usage = self._processes.usage(NAME)
-        # Time on the run queue of the main thread, which is the one that runs the event loop.
-        fields = (Path("/proc") / str(self.pid) / "schedstat").read_text().split()
-        return Sample(time.monotonic(), usage.cpu_s, int(fields[1]) / 1e9, usage.rss_bytes)
-
-    def peak_rss_bytes(self) -> int:
-        """The most memory it had resident so far. Raises OSError when it has ended."""
-        for line in (Path("/proc") / str(self.pid) / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-        return 0
 
     def is_running(self) -> bool:
         """Whether it has not ended."""

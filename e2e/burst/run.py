@@ -1,196 +1,131 @@
-"""One profile, run twice on the same control plane: at its limit, and with the controller."""
+"""A shipped profile with one burst, run by the load test and judged by what a client can see."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
+import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import uvloop
 from e2e.burst import claim_requests, verdict
 from e2e.burst.claim_requests import Handed
-from e2e.burst.process import CommandLine, ControllerProcess, Sample, warmclaim_command
-from e2e.burst.profiles import Profile
-from e2e.burst.result import BurstFigures, ControllerResult, LimitResult
 from e2e.burst.verdict import Problems, Start, judge
 from e2e.burst.wires import connected
 from e2e.cluster import ADMIN, WARMCLAIM, ControlPlane
 
 from warmclaim.loadtest.audit_log import AuditEvent
-from warmclaim.loadtest.ledger import Ledger, told
-from warmclaim.loadtest.limit import HandOver, fill
-from warmclaim.loadtest.objects import CLAIMS, POOL, claim_body, path
-from warmclaim.loadtest.schedule import Due, Sent, even, send
-from warmclaim.loadtest.stage import Stage, staged
+from warmclaim.loadtest.phases import PhaseRun
+from warmclaim.loadtest.process import command_of
+from warmclaim.loadtest.profile import Profile
+from warmclaim.loadtest.result import CONTROLLER, LIMIT, RunResult
+from warmclaim.loadtest.run import Plan, run
 
-FILL_S_MAX = 120.0
 _NUMBERS = itertools.count(1)
-READY_S_MAX = 60.0
-AFTER_S = 5.0
-"""How long the controller is still watched once the pool is full again: late work counts too."""
 
 
-def _staged(cluster: ControlPlane, purpose: str) -> contextlib.AbstractAsyncContextManager[Stage]:
-    """The stage in a namespace of its own, with the admin as the client."""
-    client, controller = (
-        connected(cluster.server, cluster.token(user), cluster.ca_file)
-        for user in (ADMIN, WARMCLAIM)
+def controller_command(cluster: ControlPlane, *flags: str) -> str:
+    """The command line of warmclaim from this environment, alone and without a Lease, as the load
+    test takes it. The controller has fewer rights than the load generator: its own user."""
+    return (
+        f"{sys.executable} -m warmclaim run --kubeconfig={cluster.kubeconfig(WARMCLAIM)}"
+        " --leader-elect=false --health-probe-bind-address={health}"
+        f" --metrics-bind-address={{metrics}} {' '.join(flags)}"
     )
-    return staged(f"{purpose}-{next(_NUMBERS)}", client, controller)
 
 
-def _dues(profile: Profile) -> tuple[Due, ...]:
-    return even(profile.claim_names, [POOL], profile.rate_per_s)
-
-
-async def run_limit(cluster: ControlPlane, profile: Profile) -> LimitResult:
-    """Claims served by the generator itself, with no controller running.
-
-    Raises:
-        TimeoutError: a step did not end in time.
-        RefusedError: the API server refused something; in an ExceptionGroup.
-    """
-    async with _staged(cluster, "limit") as stage:
-        pool = await stage.create_pool(profile.pool)
-        begun = time.monotonic()
-        members = await fill(stage.controller, stage.namespace, pool, profile.pool)
-        fill_s = time.monotonic() - begun
-        await stage.wait_members(pool.uid, profile.pool, FILL_S_MAX)
-        for wire in (stage.client, stage.controller):
-            await wire.open_connections()
-        await stage.wait_quiet()
-        served = HandOver(stage.client, stage.controller, stage.namespace, {pool.name: members})
-        sent = await send(_dues(profile), served.create)
-        await stage.wait_claims(profile.claims, READY_S_MAX)
-        latencies_s = latencies(stage.ledger, sent)
-        await stage.clear()
-    return LimitResult(latencies_s, fill_s, sent.late_s_max)
-
-
-async def run_controller(
-    cluster: ControlPlane,
-    profile: Profile,
-    log_dir: Path,
-    command: CommandLine = warmclaim_command,
-) -> ControllerResult:
-    """The same load with the controller under test; it fills the pool, and is ended at the end.
-
-    What does not hold stands in the result's `problems`. Raises as `run_limit` does where a run
-    cannot go on, and ControlPlaneError when the controller does not become ready or ends.
-    """
-    async with _staged(cluster, "burst") as stage:
-        with ControllerProcess(cluster.kubeconfig(WARMCLAIM), log_dir, command) as controller:
-            run = _Run(cluster, profile, stage, controller)
-            try:
-                return await run.whole()
-            except TimeoutError as error:
-                error.add_note(f"--- tail of the controller's log\n{controller.tail()}")
-                raise
-
-
-@dataclass(slots=True)
-class _Run:
-    """The steps of a run with a controller."""
+@dataclass
+class Judge:
+    """Looks on at the end of each phase: the pool as it was before the burst, and what became of
+    it. `problems` is complete when the run is over and `hear` was called."""
 
     cluster: ControlPlane
-    profile: Profile
-    stage: Stage
-    controller: ControllerProcess
+    problems: Problems = field(default_factory=Problems)
+    _start: Start = field(default_factory=Start)
+    _handed: list[Handed] = field(default_factory=list[Handed])
+    _mark: int = 0
+    _ended_s: float = 0.0
 
-    async def whole(self) -> ControllerResult:
-        """Fill, burst, judge, clear, stop."""
-        start_s = await asyncio.to_thread(self.controller.wait_ready)
-        begun = time.monotonic()
-        pool_uid = await self._fill()
-        fill_s = time.monotonic() - begun
-        await self.stage.client.open_connections()
-        await self.stage.wait_quiet()
-        figures, problems = await self._measure(pool_uid)
-        clear_s = await self.stage.clear()
-        problems[verdict.EXIT] = await asyncio.to_thread(self.controller.stop)
-        tail = self.controller.tail()
-        return ControllerResult(figures, start_s, fill_s, clear_s, problems, tail)
+    def __call__(self, phases: PhaseRun) -> list[str]:
+        """What was broken in the phase that has ended."""
+        ledger, phase = phases.scene.stage.ledger, phases.results[-1]
+        (pool,) = phases.scene.pools
+        if phase.kind == "deploy":
+            self._start = Start.of(ledger, pool.uid)
+            self._mark = self.cluster.audit_mark()
+        if phase.kind != "burst":
+            return []
+        size = phases.scene.actor.members_wanted(pool)
+        self.problems = judge(ledger, list(phases.dues), pool.uid, size, self._start)
+        self._ended_s = time.time()
+        for claim in ledger.claims.values():
+            sandbox = ledger.sandbox_of(claim)
+            if claim.ready_s is not None and sandbox is not None:
+                self._handed.append(Handed(claim.name, sandbox.name, claim.versions_to_ready))
+        return [text for found in self.problems.values() for text in found]
 
-    async def _fill(self) -> str:
-        """Create the pool and wait until all members are Ready; the pool's uid."""
-        pool = await self.stage.create_pool(self.profile.pool)
-        await self.stage.wait_members(pool.uid, self.profile.pool, FILL_S_MAX)
-        return pool.uid
+    def hear(self, result: RunResult, namespace: str) -> None:
+        """What only the end tells: the audit log, and how the controller ended."""
+        unjudged = [f"not judged: {result.problem}"]
+        self.problems = dict.fromkeys(verdict.PROPERTIES, unjudged) | self.problems
+        self.problems |= _judge_requests(self._requests(namespace), self._handed)
+        code = result.exit_code
+        self.problems[verdict.EXIT] = [] if code == 0 else [f"it ended with exit code {code}"]
+        self.problems[verdict.END] = [result.problem] if result.problem else []
 
-    async def _measure(self, pool_uid: str) -> tuple[BurstFigures, Problems]:
-        """The load, up to the moment when nothing more should happen, and what it came to."""
-        ledger, profile = self.stage.ledger, self.profile
-        start = Start.of(ledger, pool_uid)
-        mark = await asyncio.to_thread(self.cluster.audit_mark)
-        before = self.controller.sample()
-        sent, served = await self._burst(pool_uid)
-        refill_s = time.monotonic() - served.at_s
-        await asyncio.sleep(AFTER_S)
-        after = self.controller.sample()
-        problems = judge(ledger, profile.claim_names, pool_uid, profile.pool, start)
-        events = await asyncio.to_thread(self._requests, mark)
-        figures = BurstFigures(
-            latencies_s=latencies(ledger, sent),
-            late_s_max=sent.late_s_max,
-            refill_s=refill_s,
-            cpu_s=after.cpu_s - before.cpu_s,
-            served_s=served.at_s - before.at_s,
-            served_cpu_s=served.cpu_s - before.cpu_s,
-            served_core_wait_s=served.core_wait_s - before.core_wait_s,
-            rss_bytes=after.rss_bytes,
-            peak_rss_bytes=self.controller.peak_rss_bytes(),
-            writes=claim_requests.writes_by_kind(events, WARMCLAIM),
-            refused=claim_requests.refused_by_kind(events, WARMCLAIM),
-        )
-        return figures, problems | _judge_requests(ledger, events)
-
-    async def _burst(self, pool_uid: str) -> tuple[Sent, Sample]:
-        """Send the claims and wait for the refill; when they were sent, and what the controller
-        had used when the last was Ready."""
-        sent = await send(_dues(self.profile), self._create)
-        # What is missing in the end is for the verdict to say, with everything else.
-        with contextlib.suppress(TimeoutError):
-            await self.stage.wait_claims(self.profile.claims, READY_S_MAX)
-        served = self.controller.sample()
-        with contextlib.suppress(TimeoutError):
-            await self.stage.wait_members(pool_uid, self.profile.pool, FILL_S_MAX)
-        return sent, served
-
-    async def _create(self, due: Due) -> None:
-        body = claim_body(due.name)
-        await self.stage.client.send("POST", path(self.stage.namespace, CLAIMS), body)
-
-    def _requests(self, mark: int) -> list[AuditEvent]:
-        """All requests since the mark that are about this namespace or about none. Blocks."""
+    def _requests(self, namespace: str) -> list[AuditEvent]:
+        """Those of the burst that are about this namespace or about none."""
         self.cluster.audit_settle()
-        here = {"", self.stage.namespace}
-        return [one for one in self.cluster.audit_events(mark) if one.namespace in here]
+        return [
+            one
+            for one in self.cluster.audit_events(self._mark)
+            if one.namespace in ("", namespace) and one.received_s <= self._ended_s
+        ]
 
 
-def latencies(ledger: Ledger, sent: Sent) -> list[float]:
-    """Seconds from each claim's creation sent to its Ready seen, for those that became Ready.
-
-    Raises:
-        TimeoutError: none did; names the first claim's last word.
-    """
-    ready = [one for one in ledger.claims.values() if one.ready_s is not None]
-    if not ready:
-        said = told(next((one.ready for one in ledger.claims.values()), None))
-        raise TimeoutError(f"no claim became Ready; the first is {said}")
-    return [one.ready_s - sent.at_s[one.name] for one in ready if one.ready_s is not None]
-
-
-def _judge_requests(ledger: Ledger, events: list[AuditEvent]) -> Problems:
+def _judge_requests(events: list[AuditEvent], handed: list[Handed]) -> Problems:
     """Hold the audit log against what a warm claim may cost."""
-    handed: list[Handed] = []
-    for claim in ledger.claims.values():
-        sandbox = ledger.sandbox_of(claim)
-        if claim.ready_s is not None and sandbox is not None:
-            handed.append(Handed(claim.name, sandbox.name, claim.versions_to_ready))
     paths = claim_requests.claim_paths(events, handed, WARMCLAIM)
     return {
         verdict.WRITES: list(claim_requests.problems(paths)),
         verdict.LISTS: list(claim_requests.lists(events, WARMCLAIM)),
     }
+
+
+def run_limit(cluster: ControlPlane, profile: Profile, folder: Path) -> RunResult:
+    """The load with no controller running. Blocks; raises as `loadtest.run.run` does."""
+    folder.mkdir(parents=True)
+    plan = _plan(cluster, profile, LIMIT)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(plan, folder, _unseen))
+
+
+def run_controller(
+    cluster: ControlPlane, profile: Profile, folder: Path
+) -> tuple[RunResult, Problems]:
+    """The same load with the controller under test, and what did not hold. As above."""
+    folder.mkdir(parents=True)
+    judge, plan = Judge(cluster), _plan(cluster, profile, CONTROLLER)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        result = runner.run(run(plan, folder, _unseen, judge))
+    judge.hear(result, plan.namespace)
+    return result, judge.problems
+
+
+def _plan(cluster: ControlPlane, profile: Profile, serves: str) -> Plan:
+    kubeconfig = str(cluster.kubeconfig(WARMCLAIM))
+    return Plan(
+        profile,
+        connected(cluster.server, cluster.token(ADMIN), cluster.ca_file),
+        f"warmclaim-loadtest-burst-{next(_NUMBERS)}",
+        serves=serves,
+        command=command_of(controller_command(cluster), kubeconfig),
+        audit_log=cluster.audit_log.path,
+        audit_user=WARMCLAIM,
+    )
+
+
+def _unseen(_: PhaseRun) -> None:
+    """Nobody watches."""

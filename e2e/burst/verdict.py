@@ -22,7 +22,8 @@ SPREAD = "use is spread over the nodes"
 WRITES = "a claim's path is two writes and no read"
 LISTS = "nothing was listed"
 EXIT = "the controller ends with code 0"
-PROPERTIES = (READY, WARM, ONCE, SIZE, CEILING, SPREAD, WRITES, LISTS, EXIT)
+END = "the run comes to its end"
+PROPERTIES = (END, READY, WARM, ONCE, SIZE, CEILING, SPREAD, WRITES, LISTS, EXIT)
 
 WARM_WORD = "warm"
 SHOWN_MAX = 10

@@ -83,20 +83,30 @@ async def test_a_controller_is_run_through_all_phases(
     ]
     assert sum(burst.nodes.values()) == 4 + 6
 
-    trigger = phases["steady-state"].milestones[-1]
+    trigger, repair = phases["steady-state"].milestones[-2:]
     assert trigger.told["touched"] == 4 + 6
     # What it reads of a sandbox has not changed: at the least the pool is looked at.
     assert trigger.told["passes"] >= 1
+    # Here each is looked at, and its status is written.
+    assert (repair.name, repair.told["spoilt"]) == ("sandboxes repaired", 4 + 6)
+    assert repair.told["passes"] >= 4 + 6
+    assert phases["steady-state"].requests["patch sandboxes/status"] == 4 + 6
     assert sum(phases["scale"].nodes.values()) == 2 + 6
     assert phases["delete"].nodes == {}
     assert all(phase.cpu_s is not None and phase.rss_bytes for phase in result.phases)
 
-    ordered = [line["at_s"] for line in lines if line["event"] != "claim"]
+    ordered = [line["at_s"] for line in lines if line["event"] not in ("claim", "sandbox")]
     assert ordered == sorted(ordered)
     claims = [line for line in lines if line["event"] == "claim"]
     latencies_ms = [round(one["ready_after_s"] * 1000, 3) for one in claims]
     assert max(latencies_ms) == burst.client.max_ms
-    assert {one["launch"] for one in claims} == {"warm"}
+    assert {(one["launch"], one["pool"]) for one in claims} == {("warm", "pool-0")}
+    given = {line["name"]: line["claim"] for line in lines if line["event"] == "sandbox"}
+    assert {one["name"]: one["sandbox"] for one in claims} == {
+        claim: sandbox for sandbox, claim in given.items() if claim
+    }
+    assert len(given) == 4 + 6
+    assert result.exit_code == 0
     last = [line for line in lines if line["event"] == "sample"][-1]
     assert last["claims_ready"] == 6
     assert world.namespaces() == set()
@@ -115,11 +125,29 @@ async def test_the_limit_is_what_the_load_generator_can_do_alone(
     phases = by_name(result)
     assert list(phases) == ["deploy", "burst", "scale", "delete"]
     assert (phases["burst"].warm, phases["burst"].cpu_s) == (6, None)
+    assert result.exit_code is None
     # Filled with what the claims will take, as nobody refills.
     assert sum(phases["deploy"].nodes.values()) == 6
     assert sum(phases["scale"].nodes.values()) == 6 + 2
     assert not (tmp_path / "run" / "controller.log").exists()
     assert world.namespaces() == set()
+
+
+async def test_a_judge_is_asked_at_the_end_of_each_phase(
+    world: World, planned: Planned, tmp_path: Path
+) -> None:
+    text = b"{name: mine, phases: [{phase: deploy, members_each: 1}, {phase: delete}]}"
+    plan = replace(planned(parse(text)), serves=LIMIT)
+    folder = tmp_path / "run"
+    folder.mkdir()
+
+    def judge(phases: PhaseRun) -> list[str]:
+        ended = phases.results[-1]
+        return [f"{ended.name} had {sum(ended.nodes.values())} sandboxes"]
+
+    result = await run(plan, folder, unseen, judge)
+    assert result.breaches == ["deploy had 1 sandboxes", "delete had 0 sandboxes"]
+    assert not result.is_good
 
 
 async def test_several_pools_are_loaded_at_random_and_scaled(

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 from warmclaim.loadtest.limit import HandOver, fill
-from warmclaim.loadtest.objects import CLAIMS, POOLS, SANDBOXES, Pool, claim_body, path
+from warmclaim.loadtest.objects import CLAIMS, PODS, POOLS, SANDBOXES, Pool, claim_body, path
 from warmclaim.loadtest.schedule import Due
 from warmclaim.loadtest.stage import Stage
 from warmclaim.loadtest.views import Metadata
 from warmclaim.loadtest.wire import MERGE_PATCH
+
+_STARTED_S_MAX = 300.0
 
 
 class Client:
@@ -25,6 +27,10 @@ class Client:
         """Create the pools."""
         self._members_each = members_each
         return [await self._stage.create_pool(members_each, name) for name in names]
+
+    async def prepare(self) -> None:
+        """Open the connections for claims."""
+        await self._stage.client.open_connections()
 
     async def create(self, due: Due) -> None:
         """Create one claim."""
@@ -66,6 +72,12 @@ class Limit:
             await self._resize(pool, members_each)
         return pools
 
+    async def prepare(self) -> None:
+        """Open all connections, once the pods run: nobody else is at work during the claims."""
+        await self._stage.wait_started(_STARTED_S_MAX)
+        for wire in (self._stage.client, self._stage.controller):
+            await wire.open_connections()
+
     async def create(self, due: Due) -> None:
         """Create one claim, and send the two writes of its hand-over."""
         self._claims_left[due.pool] -= 1
@@ -77,8 +89,8 @@ class Limit:
             await self._resize(pool, members_each)
 
     async def delete(self) -> None:
-        """Delete the sandboxes too: the limit waits for nobody."""
-        await self._stage.delete_all(POOLS, CLAIMS, SANDBOXES)
+        """Delete sandboxes and pods too: the limit waits for nobody."""
+        await self._stage.delete_all(POOLS, CLAIMS, SANDBOXES, PODS)
 
     def members_wanted(self, pool: Pool) -> int:
         """Those that were not given away."""
@@ -90,8 +102,9 @@ class Limit:
         surplus = [members.pop() for _ in range(len(members) - size)]
         async with asyncio.TaskGroup() as group:
             for one in surplus:
-                target = path(stage.namespace, SANDBOXES, one.name)
-                group.create_task(stage.client.send("DELETE", target))
+                for plural in (SANDBOXES, PODS):
+                    target = path(stage.namespace, plural, one.name)
+                    group.create_task(stage.client.send("DELETE", target))
         missing = size - len(members)
-        members += await fill(stage.controller, stage.namespace, pool, missing, self._made)
+        members += await fill(stage, pool, missing, self._made)
         self._made += max(missing, 0)

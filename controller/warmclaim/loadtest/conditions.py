@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from warmclaim.loadtest.failures import RefusedError
-from warmclaim.loadtest.objects import CLAIMS, POOLS, SANDBOXES, path
+from warmclaim.loadtest.objects import CLAIMS, POOLS, SANDBOXES, Body, path
 from warmclaim.loadtest.scene import Scene
 from warmclaim.loadtest.waits import until
 from warmclaim.loadtest.wire import MERGE_PATCH
@@ -23,6 +23,7 @@ Told = dict[str, float]
 
 TOUCHED = "loadtest.warmclaim/touched"
 """The annotation that a trigger sets."""
+_SPOILT: Body = {"status": {"selector": None}}
 _AT_ONCE = 32
 _IDLE_LOOKS = 2
 _LOOK_S = 0.2
@@ -99,7 +100,11 @@ class Timer(Data, frozen=True, kw_only=True, tag="timer", tag_field="condition")
 class Trigger(Data, frozen=True, kw_only=True, tag="trigger", tag_field="condition"):
     """Every object of a kind was touched by an annotation, and the passes that this causes are
     finished: no object changes any more, and the controller's queues are empty and its workers
-    idle, where its metrics or its CPU time can be seen."""
+    idle, where its metrics or its CPU time can be seen.
+
+    Nobody asks for such an annotation: what this costs is the price of an event that a controller
+    has no use for. What a pass costs is told by `Repair`.
+    """
 
     of: Literal["claims", "pools", "sandboxes"]
     timeout_s: Seconds = 300.0
@@ -113,14 +118,10 @@ class Trigger(Data, frozen=True, kw_only=True, tag="trigger", tag_field="conditi
         ends_s = time.monotonic() + self.timeout_s
         before = await scene.look.passes()
         plural, names = self._targets(scene)
-        touched = await _touch(scene, plural, names)
-        await scene.stage.wait_quiet(_QUIET_S, ends_s - time.monotonic())
-        await _idle(scene, ends_s)
-        after = await scene.look.passes()
-        told: Told = {"touched": touched}
-        if before is not None and after is not None:
-            told["passes"] = after - before
-        return told
+        scene.touches += 1
+        body = {"metadata": {"annotations": {TOUCHED: str(scene.touches)}}}
+        touched = await _patched(scene, plural, names, body)
+        return {"touched": touched} | await _finished(scene, before, ends_s)
 
     def _targets(self, scene: Scene) -> tuple[str, list[str]]:
         ledger = scene.stage.ledger
@@ -131,19 +132,52 @@ class Trigger(Data, frozen=True, kw_only=True, tag="trigger", tag_field="conditi
         return SANDBOXES, [one.name for one in ledger.sandboxes.values() if not one.is_gone]
 
 
-Condition = Ready | Gone | Quiet | Timer | Trigger
+class Repair(Data, frozen=True, kw_only=True, tag="repair", tag_field="condition"):
+    """The status of every sandbox lost its selector, and the controller has written all of them
+    again, and is idle as after a trigger. Whichever controller it is, it has to look at each
+    sandbox with its children, and to write once; no claim and no pod is harmed by it."""
+
+    timeout_s: Seconds = 300.0
+
+    @property
+    def title(self) -> str:
+        return "sandboxes repaired"
+
+    async def met(self, scene: Scene) -> Told:
+        """Spoil, and wait for it. Says how many were spoilt, and how many passes that caused.
+
+        The controller may be quicker than the answer to the request that spoils, so the events of
+        the watch count, and not what is in the status when all have been sent.
+        """
+        ends_s = time.monotonic() + self.timeout_s
+        ledger, before = scene.stage.ledger, await scene.look.passes()
+        wanted = {uid: one.selectors + 1 for uid, one in ledger.sandboxes.items() if one.selector}
+        names = [ledger.sandboxes[uid].name for uid in wanted]
+        spoilt = await _patched(scene, SANDBOXES, names, _SPOILT, "status")
+
+        def lacking() -> str | None:
+            things = ((ledger.sandboxes[uid], count) for uid, count in wanted.items())
+            left = sum(one.selectors < count and not one.is_gone for one, count in things)
+            return f"{left} of {len(names)} are not" if left else None
+
+        left_s = ends_s - time.monotonic()
+        await until(self.title, lacking, timeout_s=left_s, interval_s=0.02)
+        return {"spoilt": spoilt} | await _finished(scene, before, ends_s)
 
 
-async def _touch(scene: Scene, plural: str, names: Iterable[str]) -> int:
-    """Annotate each object with a value that it never had; how many there were."""
-    scene.touches += 1
-    body = {"metadata": {"annotations": {TOUCHED: str(scene.touches)}}}
+Condition = Ready | Gone | Quiet | Timer | Trigger | Repair
+
+
+async def _patched(
+    scene: Scene, plural: str, names: Iterable[str], body: Body, subresource: str = ""
+) -> int:
+    """Send each object this merge patch; how many were there to take it."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(name: str) -> bool:
         async with gate:
             try:
-                target = path(scene.stage.namespace, plural, name)
+                target = path(scene.stage.namespace, plural, name, subresource)
                 await scene.stage.client.send("PATCH", target, body, MERGE_PATCH)
             except RefusedError as error:
                 if error.code != 404:
@@ -154,6 +188,15 @@ async def _touch(scene: Scene, plural: str, names: Iterable[str]) -> int:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(name)) for name in names]
     return sum(task.result() for task in tasks)
+
+
+async def _finished(scene: Scene, before: float | None, ends_s: float) -> Told:
+    """Wait until nothing changes and the controller is idle; the passes since it had made `before`,
+    if that can be seen. Raises TimeoutError."""
+    await scene.stage.wait_quiet(_QUIET_S, ends_s - time.monotonic())
+    await _idle(scene, ends_s)
+    after = await scene.look.passes()
+    return {} if before is None or after is None else {"passes": after - before}
 
 
 async def _idle(scene: Scene, ends_s: float) -> None:

@@ -10,8 +10,7 @@ L4  no two claims publish the same sandbox
 L5  a claim that was Ready stays so
 L6  how many sandboxes an owner had at most is known (`peak`), those being deleted included
 
-What can only be said at the end is in `verdict.py`. Pure: no clock, no I/O. Times are seconds of
-any one clock.
+Pure: no clock, no I/O. Times are seconds of any one clock.
 """
 
 from __future__ import annotations
@@ -71,7 +70,13 @@ class SandboxRecord:
     name: str
     uid: str
     owner: Owner = _NOBODY
+    pool: str = ""
+    """Name of the pool that owned it first; empty for one that never had any."""
     node: str = ""
+    selector: str = ""
+    """By which its status says that its pods are found."""
+    selectors: int = 0
+    """How often that came after there had been none."""
     launch_type: str = ""
     is_ready: bool = False
     ready_s: float | None = None
@@ -126,6 +131,8 @@ class Ledger:
             record = self.sandboxes[meta.uid] = SandboxRecord(meta.name, meta.uid)
         self._enter_owner(record, meta.controller or _NOBODY, at_s)
         record.node = sandbox.status.node_name or record.node
+        record.selectors += bool(sandbox.status.selector) and not record.selector
+        record.selector = sandbox.status.selector
         record.launch_type = meta.labels.get(LAUNCH_TYPE, "")
         record.is_ready = sandbox.is_ready
         if record.is_ready and record.ready_s is None:
@@ -182,8 +189,10 @@ class Ledger:
             return
         self._members[record.owner.uid].discard(record.uid)
         record.owner = owner
-        if owner.kind == POOL_KIND and record.given_to:
-            self._breach(at_s, f"sandbox {record.name} went back to pool {owner.name}")
+        if owner.kind == POOL_KIND:
+            record.pool = record.pool or owner.name
+            if record.given_to:
+                self._breach(at_s, f"sandbox {record.name} went back to pool {owner.name}")
         if owner.kind == CLAIM_KIND:
             self._enter_given(record, owner, at_s)
 

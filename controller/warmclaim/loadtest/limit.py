@@ -4,8 +4,8 @@ No controller runs. The load generator sends the two writes of the hand-over its
 each claim's creation was answered: the sandbox changes owner, the claim's status names it. What a
 controller adds to this is its own.
 
-The pool is filled by the generator too, sandbox and status, without pods: that takes two writes
-each, while a controller's fill also waits for the scheduler and for the play of the kubelets.
+The pool is filled by the generator too: for each member a sandbox, its pod and one status, without
+waiting for the pod. A controller's fill also waits for the scheduler and for the kubelets.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 from warmclaim.loadtest.objects import (
     CLAIMS,
     EXTENSIONS_API,
+    PODS,
     SANDBOX_API,
     SANDBOXES,
     Body,
@@ -28,7 +29,15 @@ from warmclaim.loadtest.objects import (
     pod_template,
 )
 from warmclaim.loadtest.schedule import Due
-from warmclaim.loadtest.views import CLAIM_KIND, LAUNCH_TYPE, POOL_KIND, Metadata, Thing
+from warmclaim.loadtest.stage import Stage
+from warmclaim.loadtest.views import (
+    CLAIM_KIND,
+    LAUNCH_TYPE,
+    POOL_KIND,
+    SANDBOX_KIND,
+    Metadata,
+    Thing,
+)
 from warmclaim.loadtest.wire import JSON_PATCH, MERGE_PATCH, Wire
 
 NODES = 100
@@ -38,19 +47,22 @@ _STAMP = "2026-01-01T00:00:00Z"
 _AT_ONCE = 32
 
 
-async def fill(
-    wire: Wire, namespace: str, pool: Pool, count: int, first: int = 0
-) -> list[Metadata]:
-    """Create `count` Ready members, numbered from `first` and spread over the nodes; returned in an
-    order that uses the nodes evenly. Raises as `Wire.send` does, in an ExceptionGroup."""
-    gate = asyncio.Semaphore(_AT_ONCE)
+async def fill(stage: Stage, pool: Pool, count: int, first: int) -> list[Metadata]:
+    """Create `count` Ready members, numbered from `first` and spread over the nodes, three writes
+    each; returned in an order that uses the nodes evenly. Their pods may not run yet.
+
+    Raises as `Wire.send` does, in an ExceptionGroup.
+    """
+    gate, wire = asyncio.Semaphore(_AT_ONCE), stage.controller
 
     async def member(number: int) -> Metadata:
         async with gate:
-            body = _member_body(f"{pool.name}-{number:05}", pool)
-            answer = await wire.send("POST", path(namespace, SANDBOXES), body)
+            name, pod = f"{pool.name}-{number:05}", pod_template(stage.image)
+            body = _member_body(name, pool, pod)
+            answer = await wire.send("POST", path(stage.namespace, SANDBOXES), body)
             meta = msgspec.json.decode(answer, type=Thing).metadata
-            status = path(namespace, SANDBOXES, meta.name, "status")
+            await wire.send("POST", path(stage.namespace, PODS), _pod_body(meta, pod))
+            status = path(stage.namespace, SANDBOXES, name, "status")
             await wire.send("PATCH", status, _member_status(number), MERGE_PATCH)
             return meta
 
@@ -106,7 +118,7 @@ def _publication(sandbox: Metadata, claim: Metadata) -> list[Body]:
     ]
 
 
-def _member_body(name: str, pool: Pool) -> Body:
+def _member_body(name: str, pool: Pool, pod: Body) -> Body:
     labels = {
         _POOL_LABEL: "00000000",
         LAUNCH_TYPE: "warm",
@@ -116,8 +128,14 @@ def _member_body(name: str, pool: Pool) -> Body:
     }
     owners = [_owner(POOL_KIND, pool.name, pool.uid)]
     metadata = {"name": name, "labels": labels, "ownerReferences": owners}
-    spec = {"podTemplate": pod_template()}
-    return {"apiVersion": SANDBOX_API, "kind": "Sandbox", "metadata": metadata, "spec": spec}
+    spec = {"podTemplate": pod}
+    return {"apiVersion": SANDBOX_API, "kind": SANDBOX_KIND, "metadata": metadata, "spec": spec}
+
+
+def _pod_body(sandbox: Metadata, pod: Body) -> Body:
+    owners = [_owner(SANDBOX_KIND, sandbox.name, sandbox.uid, SANDBOX_API)]
+    metadata = pod["metadata"] | {"name": sandbox.name, "ownerReferences": owners}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}
 
 
 def _member_status(number: int) -> Body:
@@ -141,9 +159,9 @@ def _ready() -> Body:
     }
 
 
-def _owner(kind: str, name: str, uid: str) -> Body:
+def _owner(kind: str, name: str, uid: str, api_version: str = EXTENSIONS_API) -> Body:
     flags = {"controller": True, "blockOwnerDeletion": True}
-    return {"apiVersion": EXTENSIONS_API, "kind": kind, "name": name, "uid": uid} | flags
+    return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid} | flags
 
 
 def _op(op: str, where: str, value: Any) -> Body:

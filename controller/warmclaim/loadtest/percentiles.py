@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-PERCENTS = (50, 90, 99)
-
 
 def nearest_rank(values: Sequence[float], percent: float) -> float:
     """The smallest value that at least `percent` of all values do not exceed.
@@ -19,8 +17,3 @@ def nearest_rank(values: Sequence[float], percent: float) -> float:
     if not 0 < percent <= 100:
         raise ValueError(f"{percent} is no percentage")
     return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
-
-
-def summary(values: Sequence[float]) -> dict[str, float]:
-    """P50, P90 and P99, keyed so. Raises ValueError without values."""
-    return {f"P{percent}": nearest_rank(values, percent) for percent in PERCENTS}

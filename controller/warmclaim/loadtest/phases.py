@@ -28,8 +28,10 @@ class PhaseRun:
     record: Record
     results: list[PhaseResult] = field(default_factory=list[PhaseResult])
     """Of each phase that was begun; that of one that failed has what was found until then."""
+    dues: dict[str, Due] = field(default_factory=dict[str, Due])
+    """Of each claim that was sent, by its name."""
     sent_s: dict[str, float] = field(default_factory=dict[str, float])
-    """When the POST of each claim began, in monotonic seconds."""
+    """When its POST began, in monotonic seconds."""
     stacks_of: int | None = None
     """The process whose CPU profile is taken, in each phase."""
     folder: Path = Path()
@@ -86,10 +88,10 @@ class PhaseRun:
     async def _send(self, dues: tuple[Due, ...], result: PhaseResult) -> None:
         if not dues:
             return
-        await self.scene.stage.client.open_connections()
+        await self.scene.actor.prepare()
 
         async def create(due: Due) -> None:
-            self.sent_s[due.name] = time.monotonic()
+            self.dues[due.name], self.sent_s[due.name] = due, time.monotonic()
             result.sent += 1
             self.scene.claims_wanted += 1
             try:

@@ -66,6 +66,11 @@ class Controller:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: ended by that signal."""
+        return self._process.returncode
+
     async def ready(self) -> None:
         """Wait until its /readyz answers 200, if its command line says where that is.
 

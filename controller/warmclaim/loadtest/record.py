@@ -1,7 +1,7 @@
 """The time line of a run: JSON lines, each with `at_s` (since the run began) and `event`.
 
 `phase` and `end` bound the phases; `milestone` says what held; `sample` is one look at everything;
-`claim` is one claim from its POST to its Ready.
+`claim` is one claim from its POST to its Ready; `sandbox` one sandbox when it was Ready first.
 """
 
 from __future__ import annotations

@@ -96,6 +96,9 @@ class RunResult(msgspec.Struct, kw_only=True):
     phases: list[PhaseResult] = []
     breaches: list[str] = []
     """Promises of the API that were broken: a sandbox given twice, a claim Ready and then not."""
+    exit_code: int | None = None
+    """The controller's after SIGTERM, negative where another signal ended it; None where it was not
+    started here."""
     problem: str = ""
     """Why the run was not brought to its end; empty where it was."""
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +36,13 @@ GONE_S_MAX = 120.0
 
 Show = Callable[[PhaseRun], None]
 """Is shown how far a run is, four times a second."""
+Judge = Callable[[PhaseRun], Iterable[str]]
+"""Is asked at the end of each phase which promises were broken, beyond those of the ledger."""
+
+
+def lenient(_: PhaseRun) -> tuple[str, ...]:
+    """The judge who asks for no more than the ledger does."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Plan:
     has_cpu_profile: bool = False
 
 
-async def run(plan: Plan, folder: Path, show: Show) -> RunResult:
+async def run(plan: Plan, folder: Path, show: Show, judge: Judge = lenient) -> RunResult:
     """Carry out the plan; `folder`, which must exist, gets the time line and the summary.
 
     What was made in the cluster is deleted at the end, however that comes. What ends a run before
@@ -70,11 +77,12 @@ async def run(plan: Plan, folder: Path, show: Show) -> RunResult:
             async with _scenery(plan, folder, record) as (phases, controller):
                 result.phases = phases.results
                 wall_s = time.time() - phases.scene.at_s()
-                await _carried_out(plan, phases, controller, show, result)
-                enter_claims(phases.results, phases.scene, phases.sent_s, record)
-                result.breaches = phases.scene.stage.ledger.breaches
+                await _carried_out(plan, phases, controller, show, judge, result)
+                enter_claims(phases)
+                result.breaches += phases.scene.stage.ledger.breaches
                 if audit is not None:
                     await _enter_requests(audit, plan.namespace, result, wall_s)
+            result.exit_code = None if controller is None else controller.exit_code
         except UsageError:
             raise
         except Exception as error:
@@ -139,7 +147,12 @@ async def _scenery(
 
 
 async def _carried_out(
-    plan: Plan, phases: PhaseRun, controller: Controller | None, show: Show, result: RunResult
+    plan: Plan,
+    phases: PhaseRun,
+    controller: Controller | None,
+    show: Show,
+    judge: Judge,
+    result: RunResult,
 ) -> None:
     """All phases, while samples are taken and the controller is watched. What goes wrong becomes
     the result's problem, so that what was found until then is kept."""
@@ -152,6 +165,7 @@ async def _carried_out(
                 if plan.serves == LIMIT and isinstance(phase, SteadyState):
                     continue  # nobody is there to be at rest
                 await phases.carry_out(phase)
+                result.breaches += judge(phases)
             for task in beside:
                 task.cancel()
     except Exception as error:

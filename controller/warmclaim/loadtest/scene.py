@@ -19,6 +19,10 @@ class Actor(Protocol):
         """Create pools of this size. Returns before they are filled, where others fill them."""
         ...
 
+    async def prepare(self) -> None:
+        """Make ready for claims: what else this costs must not fall into their time."""
+        ...
+
     async def create(self, due: Due) -> None:
         """Create one claim. Raises as `Wire.send` does."""
         ...

@@ -35,7 +35,6 @@ CONNECTIONS = 64
 the server answers 300 creations a second on fewer."""
 _QUIET_S = 1.0
 _QUIET_S_MAX = 60.0
-_GONE_S_MAX = 120.0
 _ACCOUNT_S_MAX = 10.0
 _UNKNOWN_KIND = "could not find the requested resource"
 
@@ -46,6 +45,8 @@ class Stage:
     where there is none."""
 
     namespace: str
+    image: str
+    """What the sandboxes' pods run."""
     client: Wire
     controller: Wire
     ledger: Ledger
@@ -57,15 +58,6 @@ class Stage:
         answer = await self.client.send("POST", path(self.namespace, POOLS), body)
         return Pool(name, msgspec.json.decode(answer, type=Thing).metadata.uid)
 
-    async def wait_members(self, pool_uid: str, size: int, timeout_s: float) -> None:
-        """Wait until the pool has exactly `size` members, all Ready. Raises TimeoutError."""
-
-        def lacking() -> str | None:
-            counts = self.ledger.members(pool_uid), self.ledger.ready_members(pool_uid)
-            return None if counts == (size, size) else f"{counts[0]} members, {counts[1]} Ready"
-
-        await until(f"pool of {size}", lacking, timeout_s=timeout_s)
-
     async def wait_quiet(self, quiet_s: float = _QUIET_S, timeout_s: float = _QUIET_S_MAX) -> None:
         """Wait until no event came for a while. Raises TimeoutError."""
 
@@ -74,27 +66,6 @@ class Stage:
             return None if idle_s >= quiet_s else f"last event {idle_s:.2f} s ago"
 
         await until("no more events", busy, timeout_s=timeout_s, interval_s=0.05)
-
-    async def wait_claims(self, count: int, timeout_s: float) -> None:
-        """Wait until so many claims have been Ready. Raises TimeoutError."""
-
-        def lacking() -> str | None:
-            ready = self.ledger.ready_claims
-            return None if ready >= count else f"{ready} of {count} Ready"
-
-        await until("claims", lacking, timeout_s=timeout_s)
-
-    async def clear(self) -> float:
-        """Delete pools and claims and wait until their sandboxes and pods are gone.
-
-        Returns the seconds it took; raises TimeoutError after two minutes.
-        """
-        begun = time.monotonic()
-        # Not left to the garbage collector: it learns of a new kind up to 30 s late, and has then
-        # missed the deletion of owners.
-        await self.delete_all(POOLS, CLAIMS, SANDBOXES, PODS)
-        await self.wait_gone(_GONE_S_MAX)
-        return time.monotonic() - begun
 
     async def delete_all(self, *plurals: str) -> None:
         """Delete all objects of these kinds; does not wait for their end."""
@@ -116,8 +87,17 @@ class Stage:
                 raise TimeoutError(f"pods are left after {timeout_s:g} s")
             await asyncio.sleep(0.2)
 
-    async def _pods(self) -> bool:
-        answer = await self.client.send("GET", f"{path(self.namespace, PODS)}?limit=1")
+    async def wait_started(self, timeout_s: float) -> None:
+        """Wait until no pod is pending. Raises TimeoutError."""
+        begun = time.monotonic()
+        while await self._pods("&fieldSelector=status.phase=Pending"):
+            if time.monotonic() - begun > timeout_s:
+                raise TimeoutError(f"pods are pending after {timeout_s:g} s")
+            await asyncio.sleep(0.2)
+
+    async def _pods(self, which: str = "") -> bool:
+        """Whether there are any; `which` narrows the question."""
+        answer = await self.client.send("GET", f"{path(self.namespace, PODS)}?limit=1{which}")
         return bool(msgspec.json.decode(answer, type=_Items).items)
 
 
@@ -149,7 +129,7 @@ async def staged(
             Watch(watching, path(namespace, CLAIMS), ledger.claim_event),
             Watch(watching, path(namespace, SANDBOXES), ledger.sandbox_event),
         )
-        stage = Stage(namespace, client, controller, ledger, watches)
+        stage = Stage(namespace, image, client, controller, ledger, watches)
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         await client.send("POST", "/api/v1/namespaces", body)
         try:

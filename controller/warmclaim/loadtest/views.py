@@ -1,4 +1,4 @@
-"""What the watches of the burst test read of claims and sandboxes; the rest is not decoded.
+"""What the watches of a load test read of claims and sandboxes; the rest is not decoded.
 
 Kept apart from the views of the program under test: a field that both read wrongly would show in
 no test.
@@ -10,6 +10,7 @@ import msgspec
 
 POOL_KIND = "SandboxWarmPool"
 CLAIM_KIND = "SandboxClaim"
+SANDBOX_KIND = "Sandbox"
 LAUNCH_TYPE = "agents.x-k8s.io/launch-type"
 SEEN_NOTED = "agents.x-k8s.io/controller-first-observed-at"
 READY_NOTED = "agents.x-k8s.io/claim-first-ready-at"
@@ -61,11 +62,13 @@ class Named(_View, frozen=True, gc=False):
 
 
 class Status(_View, frozen=True, gc=False):
-    """status of either kind: `sandbox` only claims have, `node_name` only sandboxes."""
+    """status of either kind: `sandbox` only claims have, `node_name` and `selector` only
+    sandboxes."""
 
     conditions: tuple[Condition, ...] = ()
     sandbox: Named | None = None
     node_name: str = ""
+    selector: str = ""
 
 
 class Thing(_View, frozen=True, gc=False):

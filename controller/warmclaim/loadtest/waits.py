@@ -1,4 +1,4 @@
-"""The one way in which the burst test waits: bounded, and with a word on what is missing."""
+"""The one way in which a load test waits: bounded, and with a word on what is missing."""
 
 from __future__ import annotations
 
