@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --require-hashes --only-binary :all:
 ARGS ?=
 
-.PHONY: help demo test check e2e chaos bench endurance sim crashpoints hiddenevents frozenservers seeded-bugs interleavings controlplane crds lock clean
+.PHONY: help demo test check e2e chaos bench endurance sim crashpoints hiddenevents frozenservers seeded-bugs interleavings controlplane crds lock dist sbom licences clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,15 @@ $(VENV)/s3server/installed: requirements/s3server.txt | $(VENV)/created
 	@$(INSTALL) --no-deps --target $(@D) -r $<
 	@touch $@
 
-$(VENV)/test: $(VENV)/run requirements/test.txt $(VENV)/s3server/installed
+# The writer of SBOMs, in a venv of its own: what it brings is nothing of ours.
+$(VENV)/sbom/installed: requirements/sbom.txt | $(VENV)/created
+	@echo "installing the SBOM writer"
+	@rm -rf $(@D)
+	@$(BIN)/python -m venv --without-pip $(@D)
+	@$(PIP) --python $(@D)/bin/python install --quiet --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+$(VENV)/test: $(VENV)/run requirements/test.txt $(VENV)/s3server/installed $(VENV)/sbom/installed
 	@echo "installing the test packages"
 	@$(INSTALL) -r requirements/test.txt
 	@touch $@
@@ -99,6 +107,23 @@ crds: $(VENV)/run  ## Write config/crd again from the typed definitions
 
 lock: | $(VENV)/created  ## Resolve requirements/*.txt again
 	requirements/lock.sh
+
+dist: $(VENV)/run  ## The wheel and the sdist of the last commit, the same bytes wherever they are built
+	@rm -rf dist
+	@PYTHON=$(abspath $(BIN))/python release/dist.sh dist
+
+# The tree of the image, installed by the same script; LOCK=requirements/tracing.txt adds the OTLP exporter.
+LOCK ?= requirements/run.txt
+sbom: dist $(VENV)/sbom/installed  ## What the image holds, as dist/warmclaim.cdx.json (CycloneDX): hashes, licences, who needs whom
+	@rm -rf out/image out/image.json
+	@mkdir -p out
+	@PYTHON=$(BIN)/python release/install.sh dist/*.whl $(LOCK) out/image out/image.json
+	@SOURCE_DATE_EPOCH=$$(git show --no-patch --format=%ct HEAD) \
+		$(VENV)/sbom/bin/python release/sbom.py out/image out/image.json -o dist/warmclaim.cdx.json
+	@echo "wrote dist/warmclaim.cdx.json"
+
+licences: sbom  ## The licence of each package of the image
+	@$(BIN)/python release/licences.py dist/warmclaim.cdx.json
 
 clean:  ## Remove what the targets made here (not the built control plane)
 	rm -rf $(VENV) out dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -14,6 +14,7 @@ lock() {
 lock run pyproject.toml
 lock build --group build
 lock lock --group lock
+lock sbom --group sbom
 lock s3server --group s3server
 lock tracing pyproject.toml --extra tracing -c requirements/run.txt
 lock archive pyproject.toml --extra archive -c requirements/run.txt
