@@ -10,6 +10,7 @@ from e2e.controlplane.api import ApiSession, Object
 from e2e.controlplane.objects import documents
 
 _RBAC = Path(__file__).resolve().parent.parent.parent / "config" / "rbac"
+_PARTS = ("manager", "sandboxes", "claims", "pools", "templates", "webhook")
 _GROUP = "rbac.authorization.k8s.io"
 _PATH = f"/apis/{_GROUP}/v1"
 
@@ -72,4 +73,5 @@ def _bind(api: ApiSession, user: str, role: Object, folder: str) -> None:
 
 
 def _roles(kind: str) -> Iterator[Object]:
-    return (one for one in documents([_RBAC]) if one["kind"] == kind)
+    files = [file for part in _PARTS for file in sorted((_RBAC / part).glob("*role.yaml"))]
+    return (one for one in documents(files) if one["kind"] == kind)

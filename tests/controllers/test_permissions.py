@@ -118,6 +118,7 @@ def test_a_write_that_is_not_permitted_is_said_once_everywhere_and_claims_are_se
         assert event["type"] == "Warning"
         assert event["regarding"]["kind"] == "Lease"
         assert event["regarding"]["namespace"] == NAMESPACE
+        assert f"may not {LACKING}, which the template controller must" in event["note"]
         assert LACKING in event["note"]
         per_template = len(role.refused) / 21
         assert per_template < 12 + 600 / 30 + 1, "doubled delays, 30 s at most"

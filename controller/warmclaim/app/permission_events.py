@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from warmclaim.api.event import ObjectReference
 from warmclaim.api.lease import LEASE
+from warmclaim.app.needs import needed_by, needs
 from warmclaim.app.outside import Outside
 from warmclaim.kube.event_recorder import EventRecorder
 from warmclaim.kube.lease import lease_name
@@ -26,8 +27,13 @@ class PermissionEvents:
         self._lease = ObjectReference(
             LEASE.api_version, LEASE.kind, outside.namespace, lease_name(settings.controllers), ""
         )
+        self._needs = needs(settings)
 
     def say(self, missing: Missing) -> None:
         """Have one event told, some time."""
-        note = f"The manager may not {missing}. The rest goes on; grant it to its account."
+        parts = " and the ".join(needed_by(missing.permission, self._needs))
+        for_whom = f", which the {parts} must" if parts else ""
+        note = (
+            f"The manager may not {missing}{for_whom}. The rest goes on; grant it to its account."
+        )
         self._events.record(self._lease, "Warning", REASON, "Authorizing", note)
