@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --require-hashes --only-binary :all:
 ARGS ?=
 
-.PHONY: help demo test check e2e chaos bench endurance sim crashpoints hiddenevents frozenservers seeded-bugs interleavings controlplane crds lock dist sbom licences clean
+.PHONY: help demo test check e2e e2e-bench chaos bench bench-compare endurance sim crashpoints hiddenevents frozenservers seeded-bugs interleavings controlplane crds lock dist sbom licences clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,8 +75,14 @@ e2e: $(VENV)/test controlplane  ## Burst tests on a real kube-apiserver with KWO
 chaos: $(VENV)/test controlplane  ## Kill, stop and disturb real processes in bursts: ROUNDS=n, SEED=x, ARGS="--first-fault leader-kill"
 	$(BIN)/python -m e2e.chaos --rounds $(or $(ROUNDS),5) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: $(VENV)/test  ## Benchmarks: figures and ratios, none can fail on time; OBJECTS=10000 lists 1 GB
+bench: $(VENV)/test  ## Benchmarks: figures and ratios, kept in out/bench; none can fail on time; OBJECTS=10000 lists 1 GB
 	$(if $(OBJECTS),BENCH_LIST_OBJECTS=$(OBJECTS) )$(BIN)/python -m pytest tests/bench -m bench -s -q --timeout 0 $(ARGS)
+
+bench-compare: $(VENV)/test  ## What changed between two files of figures: A=out/bench/OLD.json B=out/bench/NEW.json
+	@$(BIN)/python -m tests.bench.compare "$(A)" "$(B)"
+
+e2e-bench: $(VENV)/test controlplane  ## Is each performance budget met? After `make bench`; BUDGETS=B1,B3 PAIRS=n
+	$(BIN)/python -m e2e.bench $(if $(BUDGETS),--budgets $(BUDGETS)) $(if $(PAIRS),--pairs $(PAIRS)) $(ARGS)
 
 endurance: $(VENV)/run  ## Days of claims in minutes: does memory stay flat? DAYS=n, ARGS="--claim-every-s 2"
 	$(BIN)/python -m warmclaim.testing.endurance $(if $(DAYS),--days $(DAYS)) $(ARGS)

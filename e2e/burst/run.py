@@ -26,14 +26,17 @@ from warmclaim.loadtest.run import Plan, run
 _NUMBERS = itertools.count(1)
 
 
-def controller_command(cluster: ControlPlane, *flags: str) -> str:
-    """The command line of warmclaim from this environment, alone and without a Lease, as the load
-    test takes it. The controller has fewer rights than the load generator: its own user."""
+def controller_command(
+    cluster: ControlPlane, *flags: str, lease: str = "--leader-elect=false"
+) -> str:
+    """The command line of warmclaim from this environment, as the load test takes it; without a
+    Lease, unless `lease` says otherwise. The controller has fewer rights than the load generator:
+    its own user."""
     return (
-        f"{sys.executable} -m warmclaim run --kubeconfig={cluster.kubeconfig(WARMCLAIM)}"
-        " --leader-elect=false --health-probe-bind-address={health}"
-        f" --metrics-bind-address={{metrics}} {' '.join(flags)}"
-    )
+        f"{sys.executable} -m warmclaim run --kubeconfig={cluster.kubeconfig(WARMCLAIM)} {lease}"
+        " --health-probe-bind-address={health} --metrics-bind-address={metrics}"
+        f" {' '.join(flags)}"
+    ).strip()
 
 
 @dataclass

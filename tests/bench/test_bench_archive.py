@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from tests.bench.archive.spooling import claims
+from tests.bench.figures import Figures
 from tests.bench.lists.memory import available_bytes
 
 pytestmark = pytest.mark.bench
@@ -53,7 +54,7 @@ def chosen(request: pytest.FixtureRequest) -> tuple[int, int]:
     return (ROWS, NODES) if is_bench else (SMOKE_ROWS, SMOKE_NODES)
 
 
-def test_bench_archive(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_bench_archive(request: pytest.FixtureRequest, tmp_path: Path, figures: Figures) -> None:
     rows, nodes = chosen(request)
     spool = tmp_path / "spool"
     ran("spooling", spool, rows, nodes)
@@ -71,6 +72,8 @@ def test_bench_archive(request: pytest.FixtureRequest, tmp_path: Path) -> None:
         ways.remove("whole")
     found = {way: measured(spool, a_target(tmp_path, way), way, rows, nodes) for way in ways}
     shutil.rmtree(spool)
+    for way, one in found.items():
+        figures.add(f"archive, {way}", **one)
     if len(found) == 2:
         ratios = (f"{found['by-node'][key] / found['whole'][key]:.3f}" for key in found["whole"])
         print(f"| ratio   | {' | '.join(ratios)} |")

@@ -22,6 +22,7 @@ from statistics import median
 from time import perf_counter, sleep
 
 import pytest
+from tests.bench.figures import Figures
 from tests.bench.lists.memory import available_bytes
 
 from warmclaim.api.resources import SANDBOX
@@ -39,7 +40,7 @@ MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Figures:
+class Listed:
     """What one way of listing took."""
 
     peak_bytes: int
@@ -113,7 +114,7 @@ def longest_wait_s(url: str, until: threading.Event) -> float:
     return longest
 
 
-def listed(server: ListServer, readers: int) -> Figures:
+def listed(server: ListServer, readers: int) -> Listed:
     is_over = threading.Event()
     before = server.ask("begin")
     with ThreadPoolExecutor(readers + 1) as pool:
@@ -125,13 +126,23 @@ def listed(server: ListServer, readers: int) -> Figures:
         others_s = others.result()
     total = sum(size for _, size in found)
     first_s = median(first for first, _ in found)
-    return Figures(server.ask("peak") - before, total / took_s, first_s, others_s)
+    return Listed(server.ask("peak") - before, total / took_s, first_s, others_s)
 
 
-def row(readers: int, way: str, it: Figures, ratio: str) -> str:
+def row(readers: int, way: str, it: Listed, ratio: str) -> str:
     return (
         f"| {readers:7} | {way:8} | {it.peak_bytes / MIB:20,.1f} | {it.bytes_per_s / MIB:13,.0f}"
         f" | {it.first_byte_s * 1e3:14,.1f} | {it.others_wait_s * 1e3:15,.1f} | {ratio} |"
+    )
+
+
+def add(figures: Figures, readers: int, way: str, it: Listed) -> None:
+    figures.add(
+        f"list written {way}, {readers} readers",
+        peak_mib=it.peak_bytes / MIB,
+        mib_per_s=it.bytes_per_s / MIB,
+        first_byte_ms=it.first_byte_s * 1e3,
+        others_wait_ms=it.others_wait_s * 1e3,
     )
 
 
@@ -140,7 +151,7 @@ def chosen(request: pytest.FixtureRequest) -> int:
     return OBJECTS if "bench" in str(marks) else SMOKE_OBJECTS
 
 
-def test_bench_list_written(request: pytest.FixtureRequest) -> None:
+def test_bench_list_written(request: pytest.FixtureRequest, figures: Figures) -> None:
     objects = chosen(request)
     print(f"\n\nLIST of {objects:,} objects of {ITEM_BYTES:,} bytes")
     print("| readers | way      | above the store, MiB | MiB/s in all  | first byte, ms |"
@@ -150,19 +161,21 @@ def test_bench_list_written(request: pytest.FixtureRequest) -> None:
     for readers in READERS:
         with a_server(objects, "streamed") as server:
             streamed = listed(server, readers)
+        add(figures, readers, "streamed", streamed)
         need = objects * ITEM_BYTES * (WHOLE_COPIES * readers + 2)
         if need > available_bytes() / 2:
             print(row(readers, "streamed", streamed, "whole needs more memory than there is"))
             continue
         with a_server(objects, "whole") as server:
             whole = listed(server, readers)
+        add(figures, readers, "whole", whole)
         memory = streamed.peak_bytes / max(1, whole.peak_bytes)
         speed = streamed.bytes_per_s / whole.bytes_per_s
         print(row(readers, "whole", whole, "1, 1"))
         print(row(readers, "streamed", streamed, f"{memory:.4f} x, {speed:.2f} x"))
 
 
-def test_bench_list_read(request: pytest.FixtureRequest) -> None:
+def test_bench_list_read(request: pytest.FixtureRequest, figures: Figures) -> None:
     objects = chosen(request)
     print(f"\n\nReading {objects:,} objects of {ITEM_BYTES:,} bytes into views")
     print("| way        | kept, MiB | peak beyond it, MiB | MiB/s | memory beside whole |")
@@ -181,6 +194,12 @@ def test_bench_list_read(request: pytest.FixtureRequest) -> None:
             found = json.loads(done.stdout)
             assert found["objects"] == objects
             beyond[way] = found["beyond"]
+            figures.add(
+                f"list read, {way}",
+                kept_mib=found["kept"] / MIB,
+                beyond_mib=found["beyond"] / MIB,
+                mib_per_s=objects * ITEM_BYTES / MIB / found["seconds"],
+            )
             print(
                 f"| {way:10} | {found['kept'] / MIB:9,.1f} | {found['beyond'] / MIB:19,.1f}"
                 f" | {objects * ITEM_BYTES / MIB / found['seconds']:5,.0f}"

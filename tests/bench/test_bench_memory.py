@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 from prometheus_client import CollectorRegistry
+from tests.bench.figures import Figures
 
 from warmclaim.api.claim import Claim
 from warmclaim.api.memo import Memo
@@ -176,7 +177,7 @@ def bytes_each(fill: Callable[[], object], entries: int) -> float:
     return held / entries
 
 
-def test_what_an_entry_takes(request: pytest.FixtureRequest) -> None:
+def test_what_an_entry_takes(request: pytest.FixtureRequest, figures: Figures) -> None:
     marks: object = request.config.getoption("markexpr")
     entries = ENTRIES if "bench" in str(marks) else SMOKE_ENTRIES
     bench = Bench(entries)
@@ -201,4 +202,5 @@ def test_what_an_entry_takes(request: pytest.FixtureRequest) -> None:
     for name, fill, count in rows:
         each = bytes_each(fill, count)
         assert each > 0
+        figures.add(f"memory, {name}", bytes=each)
         print(f"  {name:26}{each:8,.0f}")

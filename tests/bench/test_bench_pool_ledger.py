@@ -11,6 +11,7 @@ from statistics import median
 from time import perf_counter
 
 import pytest
+from tests.bench.figures import Figures
 from tests.model.naive_pool import NaivePool
 
 from warmclaim.api.sandbox import Sandbox
@@ -78,7 +79,7 @@ def _us(move: Callable[[], object]) -> float:
     return median(samples) * 1e6
 
 
-def test_bench_looks_at_a_pool(request: pytest.FixtureRequest) -> None:
+def test_bench_looks_at_a_pool(request: pytest.FixtureRequest, figures: Figures) -> None:
     marks: object = request.config.getoption("markexpr")
     is_chosen = "bench" in str(marks)
     print(
@@ -89,6 +90,13 @@ def test_bench_looks_at_a_pool(request: pytest.FixtureRequest) -> None:
         found = some_members(members)
         look_us, recount_us = settled_us(found)
         looks_us, recounts_us = fill_us(found)
+        figures.add(
+            f"pool ledger, {members:,} members",
+            look_us=look_us,
+            recount_us=recount_us,
+            looks_of_a_fill_us=looks_us,
+            recounts_of_a_fill_us=recounts_us,
+        )
         print(
             f"| {members:7,} | {look_us:16.1f} | {recount_us:11,.0f}"
             f" | {recount_us / look_us:,.0f} x | {looks_us / 1e3:8.1f}"

@@ -9,6 +9,7 @@ from statistics import median
 from time import perf_counter
 
 import pytest
+from tests.bench.figures import Figures
 from tests.model.naive import NaiveQueue, pick
 
 from warmqueue import SandboxKey, WarmEntry, WarmQueue
@@ -67,7 +68,7 @@ def naive_us(entries: int) -> float:
     return median(samples) * 1e6
 
 
-def test_bench_take(request: pytest.FixtureRequest) -> None:
+def test_bench_take(request: pytest.FixtureRequest, figures: Figures) -> None:
     marks: object = request.config.getoption("markexpr")
     is_chosen = "bench" in str(marks)
     print("\n\n| entries | nodes | take, us | take + give_back, us | naive take, us | ratio |")
@@ -75,6 +76,13 @@ def test_bench_take(request: pytest.FixtureRequest) -> None:
     for entries in SIZES if is_chosen else SMOKE_SIZES:
         nodes, take_us, round_us = queue_us(entries)
         plain_us = naive_us(entries)
+        figures.add(
+            f"queue, {entries:,} entries",
+            take_us=take_us,
+            take_and_give_back_us=round_us,
+            naive_take_us=plain_us,
+            ratio=plain_us / take_us,
+        )
         print(
             f"| {entries:7,} | {nodes:5,} | {take_us:8.1f} | {round_us:20.1f}"
             f" | {plain_us:14,.0f} | {plain_us / take_us:4,.0f} x |"

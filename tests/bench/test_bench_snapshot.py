@@ -23,50 +23,18 @@ from time import perf_counter
 from urllib.request import urlopen
 
 import pytest
+from tests.bench.figures import Figures
+from tests.bench.programs import Process, program
 
 from warmclaim.api.resources import SANDBOX
 
 pytestmark = pytest.mark.bench
 
-ROOT = Path(__file__).resolve().parents[2]
 SANDBOXES = int(os.environ.get("BENCH_SNAPSHOT_SANDBOXES") or 2_000)
 SMOKE_SANDBOXES, SMOKE_CLAIMS = 60, 10
 CLAIMS = int(os.environ.get("BENCH_SNAPSHOT_CLAIMS") or 300)
 QPS = 50.0
 MIB = 1024 * 1024
-
-
-class Process:
-    """A program of this benchmark; each line is answered by one."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self.url = self._line()
-
-    def ask(self, words: str) -> str:
-        assert self._process.stdin is not None
-        print(words, file=self._process.stdin, flush=True)
-        return self._line()
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-
-@contextmanager
-def program(name: str, *words: str) -> Generator[Process]:
-    with subprocess.Popen(
-        [sys.executable, "-m", f"tests.bench.snapshot.{name}", *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield Process(process)
-        finally:
-            process.terminate()
 
 
 @dataclass(frozen=True)
@@ -93,7 +61,7 @@ def fetched(url: str) -> Taken:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Burst:
     """What a burst came to, and what the snapshot beside it took of the manager."""
 
     p50_ms: float
@@ -134,7 +102,7 @@ def measured(
     *,
     snapshot: bool,
     kubeconfig: Path | None = None,
-) -> Figures:
+) -> Burst:
     before = int(manager.ask("begin"))
     with ThreadPoolExecutor(1) as pool, lists(kubeconfig):
         taking = pool.submit(fetched, manager.url) if snapshot else None
@@ -142,7 +110,7 @@ def measured(
         taken = taking.result() if taking else None
     assert len(waited_ms) == claims
     peak, hold_us, cpu_hold_us = map(int, manager.ask("end").split())
-    return Figures(
+    return Burst(
         waited_ms[len(waited_ms) // 2],
         waited_ms[min(len(waited_ms) - 1, len(waited_ms) * 99 // 100)],
         peak - before,
@@ -152,7 +120,7 @@ def measured(
     )
 
 
-def row(way: str, it: Figures) -> str:
+def row(way: str, it: Burst) -> str:
     taken = it.taken
     sizes = f"{taken.text_bytes / MIB:10,.1f} | {taken.zip_bytes / MIB:7,.2f}" if taken else " | "
     times = f"{taken.first_s * 1e3:14,.1f} | {taken.took_s:7,.1f}" if taken else " | "
@@ -171,7 +139,7 @@ def kubeconfig_of(url: str, folder: Path) -> Path:
     return path
 
 
-def test_bench_snapshot(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_bench_snapshot(request: pytest.FixtureRequest, tmp_path: Path, figures: Figures) -> None:
     is_bench = "bench" in str(request.config.getoption("markexpr"))
     sandboxes, claims = (SANDBOXES, CLAIMS) if is_bench else (SMOKE_SANDBOXES, SMOKE_CLAIMS)
     print(f"\n\nSnapshot of {sandboxes:,} sandboxes and their pods; {claims} claims at {QPS:g}/s")
@@ -179,10 +147,10 @@ def test_bench_snapshot(request: pytest.FixtureRequest, tmp_path: Path) -> None:
           " | first byte, ms | took, s | text, MiB | ZIP, MiB |")  # fmt: skip
     print("|-------------|--------:|--------:|---------:|----------:|-----------:"
           "|---------------:|--------:|----------:|---------:|")  # fmt: skip
-    found: dict[str, Figures] = {}
-    with program("server", str(sandboxes)) as server:
+    found: dict[str, Burst] = {}
+    with program("snapshot.server", str(sandboxes)) as server:
         for way in ("streamed", "whole"):
-            with program("manager", server.url, way) as manager:
+            with program("snapshot.manager", server.url, way) as manager:
                 if way == "streamed":
                     measured(server, manager, claims // 10 or 1, snapshot=False)
                     found["none"] = measured(server, manager, claims, snapshot=False)
@@ -194,6 +162,15 @@ def test_bench_snapshot(request: pytest.FixtureRequest, tmp_path: Path) -> None:
                     print(row("lists alone", lists_alone))
                 found[way] = measured(server, manager, claims, snapshot=True)
                 print(row(way, found[way]))
+    for way, it in found.items():
+        figures.add(
+            f"snapshot {way}",
+            p50_ms=it.p50_ms,
+            p99_ms=it.p99_ms,
+            hold_ms=it.hold_ms,
+            cpu_hold_ms=it.cpu_hold_ms,
+            above_mib=it.above_bytes / MIB,
+        )
     memory = found["streamed"].above_bytes / max(1, found["whole"].above_bytes)
     p99 = found["streamed"].p99_ms / found["none"].p99_ms
     print(f"memory beside gathering it first: {memory:.3f} x; P99 beside no snapshot: {p99:.2f} x")

@@ -90,6 +90,8 @@ class RunResult(msgspec.Struct, kw_only=True):
     about: str
     serves: str
     command: str
+    namespace: str = ""
+    """What was made was in there."""
     started_at: str
     version: str
     machine: str

@@ -108,6 +108,7 @@ def _result(plan: Plan) -> RunResult:
         about=plan.profile.about,
         serves=plan.serves,
         command="" if plan.command is None or plan.serves == LIMIT else str(plan.command),
+        namespace=plan.namespace,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
         machine=f"{os.cpu_count()} cores, {platform.system()} {platform.release()},"
