@@ -34,9 +34,8 @@ class Verdict(Findings, frozen=True, kw_only=True):
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run what the budgets need; the exit code."""
-    chosen = _arguments(words)
-    budgets = chosen.budgets.split(",") if chosen.budgets else list(NEEDED)
-    jobs = jobs_for(budgets, chosen.pairs)
+    budgets, pairs = _arguments(words)
+    jobs = jobs_for(budgets, pairs)
     folder = OUT / "e2e-bench" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{commit()}"
     folder.mkdir(parents=True)
     try:
@@ -48,22 +47,26 @@ def main(words: Sequence[str] | None = None) -> int:
     found = findings(figures(rows))
     commands = {name: one.command for name, one in done.items()}
     _print(rows, found, commands)
-    print(f"figures:  {_written(folder, found, rows, commands).relative_to(ROOT)}")
-    print(f"runs:     {folder.relative_to(ROOT)}/*/page.html")
+    print(f"figures:   {_written(folder, found, rows, commands).relative_to(ROOT)}")
+    print(f"runs:      {folder.relative_to(ROOT)}/*/page.html")
     return int(any(one.problem for one in done.values()))
 
 
-def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+def _arguments(words: Sequence[str] | None) -> tuple[list[str], int]:
+    """Budgets and pairs. Ends the program with exit code 2 where they are wrong."""
     parser = argparse.ArgumentParser(prog="make e2e-bench", description=__doc__)
     parser.add_argument("--budgets", default="", help=f"of {', '.join(NEEDED)}; default: all")
     parser.add_argument("--pairs", type=int, default=5, help="of limit and controller (default 5)")
     chosen = parser.parse_args(words)
-    unknown = set(filter(None, chosen.budgets.split(","))) - NEEDED.keys()
+    listed: str = chosen.budgets
+    budgets = [word for word in listed.split(",") if word] or list(NEEDED)
+    unknown = sorted(set(budgets) - NEEDED.keys())
     if unknown:
-        parser.error(f"BUDGETS: no {', '.join(sorted(unknown))}; there are {', '.join(NEEDED)}")
-    if not 1 <= chosen.pairs <= 100:
+        parser.error(f"BUDGETS: no {', '.join(unknown)}; there are {', '.join(NEEDED)}")
+    pairs: int = chosen.pairs
+    if not 1 <= pairs <= 100:
         parser.error("PAIRS: from 1 to 100")
-    return chosen
+    return budgets, pairs
 
 
 def _carried_out(jobs: Sequence[Job], folder: Path) -> dict[str, Done]:
@@ -90,11 +93,11 @@ def _print(rows: Sequence[Row], found: Findings, commands: dict[str, str]) -> No
         table.add_row(*cells(row))
     console = Console(width=None if sys.stdout.isatty() else 180)
     console.print(table, highlight=False)
-    print(f"machine:  {found.machine}")
+    print(f"machine:   {found.machine}")
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
-    print(f"commit:   {found.commit}; {versions}")
+    print(f"commit:    {found.commit}; {versions}")
     for name, command in commands.items():
-        print(f"{name + ':':10}{command}")
+        print(f"{name + ':':11}{command}")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -109,9 +112,17 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def _written(folder: Path, found: Findings, rows: list[Row], commands: dict[str, str]) -> Path:
     """The file, which `make bench-compare` reads, too."""
-    told = msgspec.structs.asdict(found) | {"budgets": rows, "commands": commands}
+    verdict = Verdict(
+        made_at=found.made_at,
+        commit=found.commit,
+        machine=found.machine,
+        versions=found.versions,
+        figures=found.figures,
+        budgets=rows,
+        commands=commands,
+    )
     target = folder.with_name(f"{folder.name}.json")
-    target.write_bytes(msgspec.json.format(msgspec.json.encode(Verdict(**told))) + b"\n")
+    target.write_bytes(msgspec.json.format(msgspec.json.encode(verdict)) + b"\n")
     return target
 
 
