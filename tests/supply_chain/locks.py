@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +74,9 @@ def strangers(names: set[str], allowed: Mapping[str, str]) -> set[str]:
     return {name for name in names if not allowed.get(name)}
 
 
-def direct(project: Mapping[str, object], key: str) -> set[str]:
-    """Names of a list of requirements in pyproject.toml."""
-    words = project[key]
-    assert isinstance(words, list)
-    return {Requirement(str(word)).name.lower() for word in words}
+def direct(requirements: Iterable[str]) -> set[str]:
+    """The names in a list of requirements."""
+    return {Requirement(line).name.lower() for line in requirements}
 
 
 def installs(text: str) -> Iterator[str]:

@@ -183,7 +183,8 @@ async def _until(holds: Callable[[], bool], manager: asyncio.subprocess.Process)
 
 def _is_ready(server: FakeApiServer) -> bool:
     found = server.cluster.store.get(CLAIMS, "default/claim")
-    conditions = found.object.get("status", {}).get("conditions", []) if found else []
+    status: dict[str, Any] = found.object.get("status", {}) if found else {}
+    conditions: list[dict[str, str]] = status.get("conditions", [])
     return any((c["type"], c["status"]) == ("Ready", "True") for c in conditions)
 
 

@@ -71,7 +71,7 @@ class Wire:
         """Send one request and return its answer.
 
         Raises:
-            RefusedError: a status of 400 or more.
+            RefusedError: a status of 300 or more; a redirect is not followed.
             aiohttp.ClientError, TimeoutError: no answer within 60 s.
         """
         payload = None if body is None else msgspec.json.encode(body)
@@ -81,10 +81,11 @@ class Wire:
             path,
             data=payload,
             headers=headers,
+            allow_redirects=False,
             server_hostname=self._connection.tls_server_name,
         ) as response:
             answer = await response.read()
-        if response.status >= 400:
+        if response.status >= 300:
             raise RefusedError(method, path, response.status, answer)
         return answer
 
@@ -95,6 +96,7 @@ class Wire:
             path,
             timeout=endless,
             headers=self._authorization(),
+            allow_redirects=False,
             server_hostname=self._connection.tls_server_name,
         )
         if response.status != 200:
