@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from tests.cost.bounds import BISECTIONS_MAX
 from tests.cost.counting import (
     Comparisons,
     CountedInt,
@@ -23,8 +24,6 @@ from warmqueue import PoolKey, SandboxKey, WarmDirectory, WarmEntry, WarmQueue
 
 SMALL, LARGE = 1_000, 16_000
 SAMPLES = 60
-# The rank of a node out, an arrival out or in, the rank in again; twice, for two nodes.
-BISECTIONS_MAX = 6
 
 
 class Loaded:

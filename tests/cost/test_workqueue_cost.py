@@ -5,13 +5,13 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from tests.cost.bounds import LINE_BISECTIONS_MAX
 from tests.cost.counting import Comparisons, CountedTicket, mean_lines, most_comparisons
 
 from warmqueue import Backoff, Lane, PoolKey, WaitingLine, Workqueue
 
 SMALL, LARGE = 1_000, 16_000
 SAMPLES = 60
-BISECTIONS_MAX = 4  # out of one place and into another, each a search in parts and in a part
 BUSY_S = 1e6  # by then all that is delayed is due
 
 
@@ -94,8 +94,8 @@ class TestWorkqueueCost:
             most_comparisons(comparisons, partial(move, Loaded(keys)), SAMPLES)
             for keys in (SMALL, LARGE)
         )
-        assert large - small <= BISECTIONS_MAX * math.log2(LARGE / SMALL)
-        assert large <= BISECTIONS_MAX * math.log2(LARGE)
+        assert large - small <= LINE_BISECTIONS_MAX * math.log2(LARGE / SMALL)
+        assert large <= LINE_BISECTIONS_MAX * math.log2(LARGE)
 
     @each_move
     def test_lines_run_by_a_move_hardly_grow(self, move: Move) -> None:
@@ -110,8 +110,8 @@ class TestWorkqueueCost:
             woken = comparisons.of(partial(queue.next, BUSY_S))
             per_key.append(woken / delayed)
         small, large = per_key
-        assert large <= BISECTIONS_MAX * math.log2(LARGE)
-        assert large - small <= BISECTIONS_MAX * math.log2(LARGE / SMALL)
+        assert large <= LINE_BISECTIONS_MAX * math.log2(LARGE)
+        assert large - small <= LINE_BISECTIONS_MAX * math.log2(LARGE / SMALL)
 
 
 class LoadedLine:
