@@ -104,6 +104,8 @@ def test_the_sdist_has_what_its_own_tests_need(installed: Installed) -> None:
     assert {"pyproject.toml", "LICENSE", "README.md", "tests/test_wheel.py"} <= names
     assert {f"config/crd/{path.name}" for path in CRDS} <= names
     assert {"docs/compatibility.md", "docs/compatibility/api.md"} <= names
+    assert {"Makefile", "release/install.sh", "release/sbom.py", "requirements/run.txt"} <= names
+    assert {"requirements/allowed.toml", "config/image/Containerfile"} <= names
 
 
 def test_nothing_of_the_checkout_is_on_the_path(installed: Installed) -> None:
