@@ -120,7 +120,7 @@ class App:
         )
         self.manager = Manager(self.election)
         self._before_watching: list[Part] = []
-        self._gate = RefillGate(outside.clock, self._is_serving_claims)
+        self._gate = RefillGate(outside.clock, self.is_serving_claims)
         self._events = EventRecorder(
             self.client,
             clock=outside.clock,
@@ -163,7 +163,7 @@ class App:
             self.warm,
             self._journal,
             lambda: self.is_leading,
-            self._is_serving_claims,
+            self.is_serving_claims,
         )
         return Snapshots(sources)
 
@@ -267,7 +267,7 @@ class App:
 
     def _add_claim_marks(self, caches: ClaimCaches, records: ClaimRecords) -> None:
         clock, claims = self._outside.clock, caches.claims
-        gate = RefillGate(clock, self._is_serving_claims, wait_s_max=MARKS_WAIT_S_MAX)
+        gate = RefillGate(clock, self.is_serving_claims, wait_s_max=MARKS_WAIT_S_MAX)
         reconciler = ClaimMarksReconciler(
             self.client,
             claims,
@@ -387,7 +387,8 @@ class App:
         for name, controller in self._controllers.items():
             controller.hasten(0.0 if name == CLAIM else CLAIMS_AHEAD_S)
 
-    def _is_serving_claims(self) -> bool:
+    def is_serving_claims(self) -> bool:
+        """Whether what can wait should, for claims that get their sandboxes now."""
         claims = self._controllers.get(CLAIM)
         if claims is None:
             return False

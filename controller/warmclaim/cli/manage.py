@@ -6,15 +6,18 @@ import asyncio
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 
 from warmclaim.app import App, Outside
 from warmclaim.app.election import LeaseElection
 from warmclaim.cli.managehistory import open_history
 from warmclaim.cli.run import StopSignals, identity
+from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.errors import UsageError
 from warmclaim.kube.config import Connection
 from warmclaim.kube.transport import HttpTransport, TransportSettings
 from warmclaim.runtime.diagnostics import Diagnostics
+from warmclaim.runtime.garbage import look_at_all, short_looks
 from warmclaim.runtime.health import Probes, Serving
 from warmclaim.runtime.watchdog import Heartbeat, StallWatchdog
 from warmclaim.seams import Clock, SystemClock, SystemRng
@@ -28,6 +31,8 @@ from warmclaim.webhook.keeper import WebhookKeeper
 from warmclaim.webhook.server import ConversionServer
 
 TRACES_CLOSE_S_MAX = 2.0
+QUIET_WAIT_S_MAX = 600.0
+QUIET_LOOK_S = 1.0
 
 
 async def manage(
@@ -68,9 +73,10 @@ async def manage(
         raise
     app.manager.add("heartbeat", heartbeat.run)
     app.manager.add("serving", serving.run)
+    app.manager.add("garbage", partial(look_at_all, clock, _quiet(app, clock).turn))
     stop.install()
     try:
-        with _watched(settings, app, heartbeat):
+        with short_looks(), _watched(settings, app, heartbeat):
             return await _stopped(app, stop.requested, settings.serving.shutdown_s_max)
     finally:
         await diagnostics.close()
@@ -80,6 +86,12 @@ async def manage(
             history.close()
         if tracing is not None:
             close_within(TRACES_CLOSE_S_MAX, tracing.close)
+
+
+def _quiet(app: App, clock: Clock) -> RefillGate:
+    return RefillGate(
+        clock, app.is_serving_claims, wait_s_max=QUIET_WAIT_S_MAX, look_every_s=QUIET_LOOK_S
+    )
 
 
 def close_within(limit_s: float, close: Callable[[], object]) -> None:
