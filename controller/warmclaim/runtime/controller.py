@@ -30,6 +30,9 @@ PERMANENT_RETRY_S = 60.0  # the same request never succeeds; only a change elsew
 HASTENED_PER_S = 500.0
 """Keys made due at the end of an outage come in line, not all at once."""
 
+HOLD_S_MAX = 0.001
+"""So long a worker may go from key to key without letting others have the loop."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -130,7 +133,13 @@ class Controller(Generic[K]):
             self._unserved = {key: lane for key, lane in self._unserved.items() if key in known}
 
     async def _work(self) -> None:
+        let_go_s = self._clock.monotonic()
         while True:
+            # Neither a key that is due nor a pass with nothing to do waits for anything: 20,000 of
+            # them, as at the begin of a term, would keep the loop for seconds.
+            if self._clock.monotonic() - let_go_s >= HOLD_S_MAX:
+                await self._clock.sleep(0.0)
+                let_go_s = self._clock.monotonic()
             work = await self.queue.get()
             self._active[work.lane] += 1
             self._began_s[work.key] = self._clock.monotonic()
