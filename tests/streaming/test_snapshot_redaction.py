@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmclaim.streaming.snapshot import PLACEHOLDER, redacted
-from warmclaim.streaming.snapshot.redaction import TEXT_BYTES_MAX
+from warmclaim.streaming.snapshot.redaction import STEP_BYTES_MAX, TEXT_BYTES_MAX, TOKEN_BYTES
 from warmclaim.testing.builders import a_claim, a_pod, a_pool, a_sandbox, a_template
 
 X = PLACEHOLDER.decode()
@@ -169,16 +169,20 @@ def test_the_structure_stays_and_no_secret_does(value: Any) -> None:
             assert one == other
 
 
-LARGE: Final[list[Any]] = [
-    {"a": [[]] * 300_000},
-    {"env": [{"name": "a", "value": "b"}] * 30_000},
-    {"a": ["x" * 100] * 8_000},
-]
+LARGE: Final[dict[str, Any]] = {
+    "empty lists": {"a": [[]] * 300_000},
+    "environment": {"env": [{"name": "a", "value": "b"}] * 30_000},
+    "names": {"a": {f"token{number}": f"v{number}" for number in range(30_000)}},
+    "texts": {"a": ["x" * 100] * 8_000},
+    "numbers": {"a": list(range(150_000))},
+}
 
 
-@pytest.mark.parametrize("value", LARGE, ids=["empty lists", "environment", "texts"])
-def test_a_large_object_comes_in_many_pieces(value: Any) -> None:
+@pytest.mark.parametrize("value", LARGE.values(), ids=LARGE.keys())
+def test_a_large_object_comes_in_small_steps(value: Any) -> None:
     text = msgspec.json.encode(value)
     pieces = list(redacted(text))
-    assert len(pieces) >= 10
-    assert max(map(len, pieces)) <= 128 * 1024
+    assert len(pieces) >= len(text) / STEP_BYTES_MAX
+    assert max(map(len, pieces)) <= 2 * STEP_BYTES_MAX
+    tokens = max(piece.count(b'"') / 4 + piece.count(b"[") + piece.count(b"{") for piece in pieces)
+    assert tokens <= 2 * STEP_BYTES_MAX / TOKEN_BYTES

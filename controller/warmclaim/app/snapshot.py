@@ -103,6 +103,7 @@ class Snapshots:
         }
         await writer.begin()
         for name, write in parts.items():
+            await writer.rest()
             await _attempted(name, write, errors)
         writer.list("errors")
         for told in errors.told:
@@ -124,7 +125,7 @@ class Snapshots:
 
     async def _queues(self, writer: SnapshotWriter) -> None:
         """Each pool: what waits in it by node, its entries, and the last steps for its claims."""
-        warm, decided = self._sources.warm, self._decided()
+        warm, decided = self._sources.warm, await self._decided(writer)
         for pool in sorted({*warm.pools(), *decided}):
             counts = warm.statistics(pool)
             head = {
@@ -151,12 +152,13 @@ class Snapshots:
                 await self._decision(writer, claim)
             writer.end_group({})
 
-    def _decided(self) -> dict[PoolKey, list[ObjectKey]]:
+    async def _decided(self, writer: SnapshotWriter) -> dict[PoolKey, list[ObjectKey]]:
         """The claims of the journal, 4,096 at most, by the pool that they ask."""
         journal, claims = self._sources.journal, self._sources.informers.get(str(CLAIM))
         found: defaultdict[PoolKey, list[ObjectKey]] = defaultdict(list)
         if journal is not None and claims is not None:
             for key in journal.claims():
+                await writer.rest()
                 claim = claims.store.get(key)
                 if claim is not None:
                     found[PoolKey(key.namespace, claim.spec.warm_pool_ref.name)].append(key)

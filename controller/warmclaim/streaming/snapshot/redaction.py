@@ -13,7 +13,7 @@ What counts as a secret, by where it stands and by what it looks like:
    in addresses. Names, namespaces and uids are never touched: other objects refer to them.
 
 Only tokens of JSON are looked at, never a tree: 70 us for each kB, and an object of any size is
-read in steps of a few milliseconds, whatever a tenant wrote into it.
+read in steps of 1 to 2 ms, but for texts that are searched (4 ms), whatever a tenant wrote into it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,23 @@ TEXT_BYTES_MAX: Final = 32 * 1024
 NAME_BYTES_MAX, NAMES_MAX = 512, 1_024
 """Of names it is remembered whether they speak of a secret; no API server takes longer ones."""
 
-_BYTES_PER_STEP: Final = 64 * 1024
-_BYTES_PER_TOKEN: Final = 32  # a token costs as much as so many bytes of text
+STEP_BYTES_MAX: Final = 16 * 1024
+"""After so many bytes there is a piece: 1 ms to search a text of that length, or to read tokens."""
 
-# A string, with the colon that makes it a name, with the text that is its value; or a bracket. All
-# else stands between them.
+TOKEN_BYTES: Final = 64
+"""A token costs as much as so many bytes of text, where each has a name of its own."""
+
+# What stands between, and then a string, with the colon that makes it a name, with the text that is
+# its value; or a bracket. Each match begins where the one before it ended, so none is longer than a
+# step where there is nothing but numbers.
 _STRING: Final = rb'"([^"\\]*+(?:(?:\\.)++[^"\\]*+)*+)"'
 _SPACE: Final = rb"[ \t\r\n]*+"
+_BETWEEN: Final = rb'[^"{}\[\]]{0,%d}+' % STEP_BYTES_MAX
+_NAMED: Final = _SPACE + rb"(:)" + _SPACE + rb"(?:" + _STRING + rb")?"
 _TOKEN: Final = re.compile(
-    _STRING + rb"(?:" + _SPACE + rb"(:)" + _SPACE + rb"(?:" + _STRING + rb")?)?|[{}\[\]]", re.DOTALL
+    _BETWEEN + rb"(?:" + _STRING + rb"(?:" + _NAMED + rb")?|([{}\[\]]))?", re.DOTALL
 )
-_TEXT, _NAME, _VALUE = 1, 2, 3  # the last group of a match tells which it is
+_TEXT, _NAME, _VALUE, _BRACKET = 1, 2, 3, 4  # the last group of a match tells which it is
 
 _WORD: Final = (
     rb"(?:token|secret|passw(?:or)?d|passphrase|pwd|credentials?|api[-_.]?key|access[-_.]?key"
@@ -104,7 +110,7 @@ _LAST_APPLIED: Final = b"kubectl.kubernetes.io/last-applied-configuration"
 
 
 def redacted(item: bytes) -> Iterator[bytes]:
-    """The object in pieces, each after a few milliseconds at most; joined they are JSON again.
+    """The object in pieces, each after 4 ms at most; joined they are JSON again.
 
     `item` is valid JSON. Where nothing is secret its bytes are given as they came.
     """
@@ -121,18 +127,18 @@ def _replaced(item: bytes) -> Iterator[tuple[int, int, bytes]]:
     shapes = _SHAPES if len(item) > TEXT_BYTES_MAX else _shapes_in(item)
     places: list[bytes] = [b""]
     name = before = b""
-    left = _BYTES_PER_STEP
+    left = STEP_BYTES_MAX
     for token in _TOKEN.finditer(item):
         last = token.lastindex
-        if last is None:
-            if token.group() in b"{[":
+        if last == _BRACKET:
+            if token.group(_BRACKET) in b"{[":
                 places.append(name or places[-1])
             else:
                 places.pop()
             name = before = b""
         elif last == _NAME:
             name = _plain(token.group(_TEXT))
-        else:
+        elif last is not None:
             is_member = last == _VALUE
             name = _plain(token.group(_TEXT)) if is_member else b""
             start, end = token.span(last)
@@ -145,9 +151,9 @@ def _replaced(item: bytes) -> Iterator[tuple[int, int, bytes]]:
                 if shown is not text:
                     yield start, end, shown
             name, before = b"", text
-        left -= _BYTES_PER_TOKEN + token.end() - token.start()
+        left -= TOKEN_BYTES + token.end() - token.start()
         if left < 0:
-            left = _BYTES_PER_STEP
+            left = STEP_BYTES_MAX
             yield token.end(), token.end(), b""
 
 
@@ -183,8 +189,9 @@ def _shown_argument(before: bytes, text: bytes) -> bytes:
         return PLACEHOLDER
     if not _SECRET_WORD.search(text):
         return text
-    shown = _OPTION.sub(rb"\1" + PLACEHOLDER, text)
-    return _ASSIGNED.sub(rb"\1" + PLACEHOLDER, shown)
+    # A byte that is in each of them is found a hundred times faster.
+    shown = _OPTION.sub(rb"\1" + PLACEHOLDER, text) if b"-" in text else text
+    return _ASSIGNED.sub(rb"\1" + PLACEHOLDER, shown) if b"=" in shown else shown
 
 
 def _is_secret(place: bytes, name: bytes) -> bool:
