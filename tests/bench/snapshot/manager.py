@@ -3,23 +3,21 @@
     python manager.py URL streamed|whole
 
 It prints the URL of its diagnostics port when it has read everything, then answers each line on
-stdin: `begin` by its RSS, from where on peak and holds are taken, `end` by the peak RSS and the
-longest time that the loop was held, in microseconds: by the clock, and of the processor. The two
-differ where other processes had it. At the end of stdin it ends.
+stdin: `begin` by its RSS, from where on peak and holds are taken, `end` by JSON of the peak RSS and
+what held the loop. At the end of stdin it ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
+import json
 import sys
 import threading
 from contextlib import aclosing
-from time import perf_counter, thread_time
 
 import msgspec
-import uvloop
 from tests.bench.lists.memory import peak_bytes, reset_peak
+from tests.bench.snapshot.holds import Holds, NamingLoop
 
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, TEMPLATE
 from warmclaim.app import App, Outside
@@ -28,28 +26,10 @@ from warmclaim.kube.config import connection_to
 from warmclaim.kube.raw_list import RawList
 from warmclaim.kube.transport import HttpTransport
 from warmclaim.runtime.diagnostics import Diagnostics, Outlet, TakeSnapshot
+from warmclaim.runtime.garbage import short_looks
 from warmclaim.seams import SystemClock, SystemRng
 from warmclaim.settings import LeaseSettings, Settings
 from warmclaim.streaming.snapshot import ZipText, redacted
-
-TICK_S = 0.001
-
-
-class Holds:
-    """The longest time between two looks at the clocks, beyond the time asked for."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self.longest_s = self.longest_cpu_s = 0.0
-
-    async def run(self) -> None:
-        while True:
-            began_s, cpu_s = perf_counter(), thread_time()
-            await asyncio.sleep(TICK_S)
-            self.longest_s = max(self.longest_s, perf_counter() - began_s - TICK_S)
-            self.longest_cpu_s = max(self.longest_cpu_s, thread_time() - cpu_s - TICK_S)
 
 
 def whole(transport: HttpTransport) -> TakeSnapshot:
@@ -70,29 +50,27 @@ def whole(transport: HttpTransport) -> TakeSnapshot:
     return take
 
 
-async def main(url: str, way: str) -> None:
+async def main(url: str, way: str, holds: Holds) -> None:
     loop, stop, clock = asyncio.get_running_loop(), asyncio.Event(), SystemClock()
     transport = HttpTransport(connection_to(url, credentials=None))
     settings = Settings(controllers=frozenset({"claim"}), lease=LeaseSettings(enabled=False))
     app = App(settings, Outside(transport, clock, SystemRng(), "bench", "default"))
     port = Diagnostics("127.0.0.1:0", app.snapshots.take if way == "streamed" else whole(transport))
-    holds = Holds()
     app.manager.add("holds", holds.run)
     await port.start()
     running = asyncio.create_task(app.run(stop))
     await app.caches.wait_synced()
     await asyncio.sleep(1.0)
-    gc.freeze()  # as a manager that has run for long: what lives is old
     print(f"http://127.0.0.1:{port.port}", flush=True)
 
     def answer() -> None:
         for line in sys.stdin:
             if line.strip() == "begin":
+                rss = reset_peak()  # looks for garbage, which holds the loop, too
                 holds.reset()
-                print(reset_peak(), flush=True)
+                print(rss, flush=True)
             else:
-                held_us = [round(1e6 * s) for s in (holds.longest_s, holds.longest_cpu_s)]
-                print(peak_bytes(), *held_us, flush=True)
+                print(json.dumps({"peak_bytes": peak_bytes(), **holds.told()}), flush=True)
         loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=answer, daemon=True).start()
@@ -101,5 +79,14 @@ async def main(url: str, way: str) -> None:
     await transport.close()
 
 
+def run(url: str, way: str) -> None:
+    holds = Holds()
+    with (
+        short_looks(),  # as `warmclaim run` does
+        asyncio.Runner(loop_factory=lambda: NamingLoop(holds)) as runner,
+    ):
+        runner.run(main(url, way, holds))
+
+
 if __name__ == "__main__":
-    uvloop.run(main(*sys.argv[1:]))
+    run(*sys.argv[1:])
