@@ -8,6 +8,7 @@ argument that is wrong.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -35,11 +36,15 @@ class Verdict(Findings, frozen=True, kw_only=True):
 def main(words: Sequence[str] | None = None) -> int:
     """Run what the budgets need; the exit code."""
     budgets, pairs = _arguments(words)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     jobs = jobs_for(budgets, pairs)
     folder = OUT / "e2e-bench" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{commit()}"
     folder.mkdir(parents=True)
     try:
         done = _carried_out(jobs, folder)
+    except KeyboardInterrupt:
+        print("e2e-bench: stopped", file=sys.stderr)
+        return 1
     except ControlPlaneError as error:
         print(f"e2e-bench: {error}", file=sys.stderr)
         return 2

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,7 +99,7 @@ def carry_out(job: Job, cluster: ControlPlane, folder: Path) -> Done:
     words = job.command(cluster, folder)
     shown = shlex.join([Path(words[0]).name, *words[1:]])
     done, mark = Done(shown), cluster.audit_mark()
-    ended = subprocess.run(words, stdout=subprocess.DEVNULL, env=dict(os.environ), check=False)
+    code = _ended(words)
     done.runs, done.timelines = [], []
     for path in sorted(folder.glob(f"*/{SUMMARY}")):
         run = msgspec.json.decode(path.read_bytes(), type=RunResult)
@@ -109,9 +108,19 @@ def carry_out(job: Job, cluster: ControlPlane, folder: Path) -> Done:
             done.timelines.append(read(path.parent))
             done.paths += _paths(cluster, mark, run, done.timelines[-1])
     broken = (one.problem or "; ".join(one.breaches[:3]) for one in done.runs if not one.is_good)
-    failed = f"it ended with exit code {ended.returncode}" if ended.returncode else ""
+    failed = f"it ended with exit code {code}" if code else ""
     done.problem = next(broken, failed)
     return done
+
+
+def _ended(words: Sequence[str]) -> int:
+    """The exit code of this program. What stops us stops it first: it stops its controller."""
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            raise
 
 
 def _paths(

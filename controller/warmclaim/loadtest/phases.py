@@ -89,6 +89,8 @@ class PhaseRun:
         if not dues:
             return
         await self.scene.actor.prepare()
+        client = self.scene.stage.client
+        client.queued_s_max = 0.0
 
         async def create(due: Due) -> None:
             self.dues[due.name], self.sent_s[due.name] = due, time.monotonic()
@@ -103,6 +105,7 @@ class PhaseRun:
         self._reached(result, "first claim")
         sent = await send(dues, create)
         result.late_ms_max = round(sent.late_s_max * 1000, 1)
+        result.queued_ms_max = round(client.queued_s_max * 1000, 1)
         self._reached(result, "last claim answered")
 
     async def _wait(self, phase: Phase, result: PhaseResult) -> None:

@@ -54,6 +54,9 @@ class PhaseResult(msgspec.Struct, kw_only=True):
     """Claims that the API server refused, by HTTP status."""
     late_ms_max: float | None = None
     """How far behind its schedule the load generator was at worst."""
+    queued_ms_max: float | None = None
+    """The longest that a claim waited for one of its connections, all of which waited for the
+    server's answers; a part of the claim's latency."""
     client: Latency | None = None
     """By the load generator's clock: the POST of the claim sent, to Ready=True on its own watch."""
     controller: Latency | None = None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Self
 
 import aiohttp
@@ -35,6 +35,8 @@ class Wire:
         self._connection = connection
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self.queued_s_max = 0.0
+        """The longest that a request waited here for a connection; may be set back."""
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -47,6 +49,7 @@ class Wire:
             connector=connector,
             headers={"User-Agent": USER_AGENT},
             timeout=aiohttp.ClientTimeout(total=_REQUEST_S_MAX),
+            trace_configs=[self._tracing()],
         )
         return self
 
@@ -102,6 +105,20 @@ class Wire:
         if response.status != 200:
             raise RefusedError("GET", path, response.status, await response.read())
         return response
+
+    def _tracing(self) -> aiohttp.TraceConfig:
+        """Notes how long requests wait where all connections are in use."""
+        tracing = aiohttp.TraceConfig()
+
+        async def queued(_: object, context: SimpleNamespace, __: object) -> None:
+            context.queued_s = time.monotonic()
+
+        async def connected(_: object, context: SimpleNamespace, __: object) -> None:
+            self.queued_s_max = max(self.queued_s_max, time.monotonic() - context.queued_s)
+
+        tracing.on_connection_queued_start.append(queued)
+        tracing.on_connection_queued_end.append(connected)
+        return tracing
 
     def _authorization(self) -> dict[str, str]:
         header = self._connection.credentials.authorization()
