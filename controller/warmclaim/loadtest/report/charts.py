@@ -6,7 +6,7 @@ a page is read in the dark as well. A tooltip tells the values: hover over a lin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -18,19 +18,21 @@ LEFT, RIGHT, TOP, BOTTOM = 62, 18, 12, 48
 COLOURS = 8
 """How many there are; then they come again, with dashed lines."""
 BAR, BAR_GAP, GROUP_GAP = 14, 2, 12
+MARK = 4
 NAMES_WIDTH, VALUES_WIDTH = 222, 70
 CHARACTERS_MAX = 29
 
 
 @dataclass(frozen=True)
 class Line:
-    """One series. `colour` is a number; `told` is its tooltip."""
+    """One series. `colour` is a number; `told` is its tooltip; `is_marked` shows each point."""
 
     name: str
     points: Sequence[tuple[float, float]]
     colour: int
     is_dashed: bool = False
     is_stepped: bool = False
+    is_marked: bool = False
     told: str = ""
 
 
@@ -76,6 +78,7 @@ def lines(series: Sequence[Line], x: Scale, y: Scale, x_label: str, y_label: str
     drawing.append(element("text", y_label, x=14, y=height, transform=turned, class_="label"))
     for one in series:
         drawing.append(_path(one, x, y))
+        drawing.extend(_marks(one, x, y))
     return drawing
 
 
@@ -123,6 +126,13 @@ def _path(one: Line, x: Scale, y: Scale) -> Element:
         before = at_y
     told = element("title", one.told or one.name)
     return element("path", told, d="".join(text), class_=f"line {_style(one)}")
+
+
+def _marks(one: Line, x: Scale, y: Scale) -> Iterator[Element]:
+    for across, up in one.points if one.is_marked else ():
+        told = element("title", f"{one.told or one.name}: {shown(across)}, {shown(up)}")
+        style = f"fill c{one.colour % COLOURS}"
+        yield element("circle", told, cx=_x(x, across), cy=_y(y, up), r=MARK, class_=style)
 
 
 def _style(one: Line | Bars) -> str:
