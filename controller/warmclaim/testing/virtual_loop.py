@@ -114,14 +114,19 @@ class World:
 
 
 def run_virtual(
-    scenario: Callable[[World], Awaitable[T]], *, seed: int = 0, shuffled: bool = False
+    scenario: Callable[[World], Awaitable[T]],
+    *,
+    seed: int = 0,
+    shuffled: bool = False,
+    loop: VirtualLoop | None = None,
 ) -> T:
     """Runs a scenario on a fresh loop and returns its result; cancels what it leaves behind.
+    `loop`: one of another class, as fresh.
 
     Raises DeadlockError when nothing can go on, and an ExceptionGroup of whatever callbacks and
     forgotten tasks raised.
     """
-    loop = VirtualLoop(shuffle=random.Random(seed) if shuffled else None)
+    loop = loop or VirtualLoop(shuffle=random.Random(seed) if shuffled else None)
     world = World(loop, VirtualClock(loop), SeededRng(seed))
     lost: list[Exception] = []
     loop.set_exception_handler(lambda _, context: lost.append(_as_error(context)))
