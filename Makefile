@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --require-hashes --only-binary :all:
 ARGS ?=
 
-.PHONY: help demo test check e2e e2e-bench chaos bench bench-compare endurance sim crashpoints hiddenevents frozenservers seeded-bugs interleavings controlplane crds lock dist sbom licences clean
+.PHONY: help demo test check e2e e2e-bench chaos bench bench-compare growth endurance sim crashpoints hiddenevents frozenservers seeded-bugs interleavings controlplane crds lock dist sbom licences clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-compare: $(VENV)/test  ## What changed between two files of figures: A=out
 
 e2e-bench: $(VENV)/test controlplane  ## Is each performance budget met? After `make bench`; BUDGETS=B1,B3 PAIRS=n
 	$(BIN)/python -m e2e.bench $(if $(BUDGETS),--budgets $(BUDGETS)) $(if $(PAIRS),--pairs $(PAIRS)) $(ARGS)
+
+growth: $(VENV)/run  ## Does a claim cost the same at 100,000 sandboxes? ARGS="real --sizes 300x1,10000x100"
+	$(BIN)/python -m warmclaim.growth $(or $(ARGS),simulated)
 
 endurance: $(VENV)/run  ## Days of claims in minutes: does memory stay flat? DAYS=n, ARGS="--claim-every-s 2"
 	$(BIN)/python -m warmclaim.testing.endurance $(if $(DAYS),--days $(DAYS)) $(ARGS)
