@@ -36,7 +36,7 @@ from warmclaim.growth.simulated import Load, simulate
 from warmclaim.growth.stock import Size, sizes
 
 OK, FAILED, USAGE = 0, 1, 2
-SIMULATED_SIZES: Final = "1000x1,10000x1,100000x1,100000x100"
+SIMULATED_SIZES: Final = "1000x1,10000x1,100000x1,1000x100,100000x100"
 REAL_SIZES: Final = "300x1,300x10,300x100,3000x1,3000x10,3000x100,10000x1,10000x10,10000x100"
 
 
@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Exit codes: 0 a claim costs at most 1.3 times as much at every size as at the"
-        " smallest; 1 it does not, or a run failed; 2 an argument is wrong.",
+        " smallest of as many pools; 1 it does not, or a run failed; 2 an argument is wrong.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     simulated = commands.add_parser("simulated", help="on virtual time, in one process")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -76,27 +77,37 @@ Result = Simulated | Real
 R = TypeVar("R", Simulated, Real)
 
 
+class Reference(StrEnum):
+    """By which size a figure is judged."""
+
+    LEAST = "the smallest of all"
+    SAME_POOLS = "the smallest of as many pools"
+    """For what a claim costs with its refill: claims that take their sandboxes from a hundred pools
+    make a hundred batches and statuses, where one pool makes one of each."""
+
+
 class Cost(NamedTuple):
-    """A column: the figure times `scale`. A judged one must not grow, so its ratio is shown; of a
-    watched one too, but nobody is blamed for it."""
+    """A column: the figure times `scale`. It must not grow beyond that of `judged_by`; where that
+    is None nobody is blamed. `has_ratio` shows it by the smallest of all."""
 
     field: str
     head: str
     scale: float = 1.0
     digits: int = 2
-    is_judged: bool = False
     has_ratio: bool = False
+    judged_by: Reference | None = None
 
 
 _MS, _MIB, _KIB = 1e3, 1 / 1024**2, 1 / 1024
-_JUDGED: Final = (True, True)
+_LEAST: Final = (True, Reference.LEAST)
+_SAME_POOLS: Final = (True, Reference.SAME_POOLS)
 
 SIMULATED: Final = (
-    Cost("claim", "ms a claim", _MS, 2, *_JUDGED),
-    Cost("path_p50", "to Ready P50", _MS, 2, *_JUDGED),
+    Cost("claim", "ms a claim", _MS, 2, *_SAME_POOLS),
+    Cost("path_p50", "to Ready P50", _MS, 2, *_LEAST),
     Cost("path_p99", "P99", _MS, 2),
-    Cost("end", "ms an end", _MS, 2, *_JUDGED),
-    Cost("start", "start, ms each", _MS, 2, *_JUDGED),
+    Cost("end", "ms an end", _MS, 2, *_LEAST),
+    Cost("start", "start, ms each", _MS, 2, *_LEAST),
     Cost("first", "first burst, ms", _MS, 2),
     Cost("idle", "idle, ms a minute", _MS, 1),
     Cost("garbage", "collections, ms", _MS, 2),
@@ -105,17 +116,17 @@ SIMULATED: Final = (
     Cost("writes", "writes", 1.0, 1),
 )
 LINES: Final = (
-    Cost("claim", "lines a claim", 1.0, 0, *_JUDGED),
-    Cost("path_p50", "to Ready P50", 1.0, 0, *_JUDGED),
+    Cost("claim", "lines a claim", 1.0, 0, *_SAME_POOLS),
+    Cost("path_p50", "to Ready P50", 1.0, 0, *_LEAST),
     Cost("path_p99", "P99", 1.0, 0),
-    Cost("end", "lines an end", 1.0, 0, *_JUDGED),
-    Cost("start", "start, each", 1.0, 0, *_JUDGED),
+    Cost("end", "lines an end", 1.0, 0, *_LEAST),
+    Cost("start", "start, each", 1.0, 0, *_LEAST),
     Cost("first", "first burst", 1.0, 0),
     Cost("idle", "idle, a minute", 1.0, 0),
     Cost("writes", "writes", 1.0, 1),
 )
 REAL: Final = (
-    Cost("claim", "CPU ms a claim", _MS, 2, *_JUDGED),
+    Cost("claim", "CPU ms a claim", _MS, 2, *_SAME_POOLS),
     Cost("p50", "P50 ms", _MS, 1, has_ratio=True),
     Cost("p99", "P99 ms", _MS, 1, has_ratio=True),
     Cost("start", "start, CPU s", 1.0, 1),
@@ -133,9 +144,9 @@ def figure_of(result: Result, cost: Cost) -> float:
     return float(getattr(result, cost.field)) * cost.scale
 
 
-def ratio(result: R, results: Sequence[R], cost: Cost) -> float:
-    """By that of the smallest size; 1 where that is nothing."""
-    least = figure_of(smallest(results), cost)
+def ratio(result: R, reference: R, cost: Cost) -> float:
+    """By that of another size; 1 where that is nothing."""
+    least = figure_of(reference, cost)
     return figure_of(result, cost) / least if least else 1.0
 
 
@@ -146,10 +157,12 @@ def problems(results: Sequence[R], costs: Sequence[Cost], most: float = GROWTH_M
         size = f"{one.sandboxes:,} sandboxes in {one.pools:,} pools"
         if one.unserved or one.cold:
             found.append(f"{size}: {one.unserved} claims not served, {one.cold} not from the pool")
+        same = smallest([other for other in results if other.pools == one.pools])
         for cost in costs:
-            grown = ratio(one, results, cost)
-            if cost.is_judged and grown > most:
-                by = f"{grown:.2f} times that of the smallest size, {most} allowed"
+            reference = same if cost.judged_by is Reference.SAME_POOLS else smallest(results)
+            grown = ratio(one, reference, cost)
+            if cost.judged_by is not None and grown > most:
+                by = f"{grown:.2f} times that of {cost.judged_by}, {most} allowed"
                 found.append(f"{size}: {cost.head} is {by}")
     return found
 
@@ -165,6 +178,6 @@ def rows(results: Sequence[R], costs: Sequence[Cost]) -> tuple[list[str], list[l
         for cost in costs:
             cells.append(f"{figure_of(one, cost):,.{cost.digits}f}")
             if cost.has_ratio:
-                cells.append(f"{ratio(one, results, cost):.2f}")
+                cells.append(f"{ratio(one, smallest(results), cost):.2f}")
         lines.append(cells)
     return heads, lines
