@@ -14,7 +14,7 @@ from warmclaim.loadtest.report.elements import element
 from warmclaim.loadtest.report.scales import Scale, linear, shown
 
 WIDTH, HEIGHT = 660, 330
-LEFT, RIGHT, TOP, BOTTOM = 62, 18, 12, 48
+LEFT, RIGHT, TOP, BOTTOM = 62, 28, 12, 48
 COLOURS = 8
 """How many there are; then they come again, with dashed lines."""
 BAR, BAR_GAP, GROUP_GAP = 14, 2, 12
