@@ -15,6 +15,7 @@ from warmclaim.loadtest.report.elements import element, page_of
 
 _TITLE_Y, _KEYS_Y, _KEY_HEIGHT, _KEY_WIDTH = 24, 46, 18, 290
 _KEYS_ACROSS: Final = 2
+_BOLD: Final = "font-size: 15px; font-weight: 600"
 
 
 def written(results: Sequence[Result], machine: str, folder: Path) -> list[Path]:
@@ -38,7 +39,7 @@ def picture(plot: Plot) -> bytes:
         "svg",
         element("style", _style()),
         element("rect", width=WIDTH, height=height, rx=8, style="fill: var(--panel)"),
-        element("text", plot.title, x=LEFT, y=_TITLE_Y, class_="value title"),
+        element("text", plot.title, x=LEFT, y=_TITLE_Y, class_="value", style=_BOLD),
         *_keys(plot),
         moved,
         xmlns="http://www.w3.org/2000/svg",

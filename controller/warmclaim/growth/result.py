@@ -110,8 +110,6 @@ SIMULATED: Final = (
     Cost("start", "start, ms each", _MS, 2, *_LEAST),
     Cost("first", "first burst, ms", _MS, 2),
     Cost("idle", "idle, ms a minute", _MS, 1),
-    Cost("garbage", "collections, ms", _MS, 2),
-    Cost("pause", "longest", _MS, 0),
     Cost("memory_bytes", "KiB each", _KIB, 1),
     Cost("writes", "writes", 1.0, 1),
 )
