@@ -78,8 +78,11 @@ def _real(given: argparse.Namespace) -> int:
 
 def _page(given: argparse.Namespace) -> int:
     machine, results = read(given.files)
-    for file in written(results, machine, Path(given.out)):
-        print(file)
+    try:
+        files = written(results, machine, Path(given.out))
+    except OSError as error:
+        raise UsageError(f"--out: {given.out} cannot be written to: {error.strerror}") from error
+    print("\n".join(map(str, files)))
     return OK
 
 
