@@ -199,14 +199,14 @@ async def test_run_serves_until_cancelled_and_frees_the_port() -> None:
     ("data", "status"),
     [
         (b"POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n", b"405"),
-        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
-        (b"GET /readyz HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 20_000 + b"\r\n\r\n", b"400"),
+        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
+        (b"GET /readyz HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 20_000 + b"\r\n\r\n", b"431"),
         (b"GET /readyz HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 500 + b"\r\n", b"400"),
         (
             b"GET /readyz HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             b"400",
         ),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"40"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"505"),
         (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"400"),
         (b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", b"40"),
         (b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),

@@ -2,6 +2,7 @@
 
 WarmclaimError
 ├── UsageError              the user's: a flag, a file; said in one line, exit 2
+├── CertificateError        a serving certificate that must not be used; the one before stays
 ├── ConversionError         an object cannot become another version of its kind: told to its writer
 ├── ApiError                the API server answered, and the answer was no
 │   ├── TransientError      5xx: retry with back-off; a write's outcome is unknown
@@ -32,6 +33,10 @@ class WarmclaimError(Exception):
 
 class UsageError(WarmclaimError):
     """Bad input by the user; the message is one line that says what to do. Exit code 2."""
+
+
+class CertificateError(WarmclaimError):
+    """A certificate that must not be served; the message says which, and why."""
 
 
 class ConversionError(WarmclaimError):

@@ -21,13 +21,15 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 class Channel(StrEnum):
     """Which connections a request uses, so that refill never queues in front of a claim.
 
-    LEASE has one of its own: a lease renewal that waits behind a burst loses the leadership.
+    LEASE has one of its own: a lease renewal that waits behind a burst loses the leadership. So has
+    REVIEW: strangers decide how many of those there are.
     """
 
     CLAIMS = "claims"
     REFILL = "refill"
     WATCH = "watch"
     LEASE = "lease"
+    REVIEW = "review"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ LEASE_JITTER = 1.2
 """A candidate waits up to (1 + this) retry periods, so renewDeadline must be longer than
 retryPeriod times this, or a single late try would cost the leadership."""
 
+TLS_VERSIONS = {"VersionTLS12": "TLSv1_2", "VersionTLS13": "TLSv1_3"}
+"""What --tls-min-version takes, and Python's word for it."""
+
 LOG_LEVELS = ("debug", "info", "warn", "error", "panic")
 LOG_ENCODERS = ("json", "console")
 LOG_TIME_ENCODINGS = ("epoch", "millis", "nano", "iso8601", "rfc3339", "rfc3339nano")
@@ -126,11 +129,22 @@ class TemplateSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServingSettings:
-    """Our own HTTP servers, addresses as `bind_address` reads them, and how we stop."""
+    """Our own HTTP servers, addresses as `bind_address` reads them, and how we stop. One that is
+    secure speaks TLS and asks the API server who bears a token and what he may read."""
 
     metrics_address: str = ":8080"
+    metrics_secure: bool = False
+    metrics_cert_dir: str = ""
+    """"" makes a certificate that nobody vouches for."""
+    metrics_cert_name: str = "tls.crt"
+    metrics_cert_key: str = "tls.key"
+    metrics_cert_hosts: tuple[str, ...] = ()
+    tls_min_version: str = "VersionTLS13"
+    token_audiences: tuple[str, ...] = ()
     probe_address: str = ":8081"
     diagnostics_address: str = ""
+    diagnostics_secure: bool = False
+    profiles: bool = False
     shutdown_s_max: float = 30.0
     traces: bool = False
 
@@ -305,6 +319,7 @@ def _check_words(s: Settings) -> None:
     ):
         if word not in choices:
             raise _fail(flag, f"must be one of {', '.join(choices)}, not {word!r}")
+    _check_serving(s.serving)
     for flag, address in (
         ("metrics-bind-address", s.serving.metrics_address),
         ("health-probe-bind-address", s.serving.probe_address),
@@ -328,6 +343,27 @@ def _check_words(s: Settings) -> None:
         raise _fail("claim-history-target", "needs --claim-history-dir, where rows wait for it")
     if not _DOMAIN.fullmatch(s.sandboxes.cluster_domain):
         raise _fail("cluster-domain", f"must be a domain name, not {s.sandboxes.cluster_domain!r}")
+
+
+def _check_serving(s: ServingSettings) -> None:
+    if s.tls_min_version not in TLS_VERSIONS:
+        choices = ", ".join(TLS_VERSIONS)
+        raise _fail("tls-min-version", f"must be one of {choices}, not {s.tls_min_version!r}")
+    if s.metrics_cert_dir and not (s.metrics_secure or s.diagnostics_secure):
+        raise _fail("metrics-cert-path", "needs --metrics-secure or --diagnostics-secure")
+    for flag, name in (
+        ("metrics-cert-name", s.metrics_cert_name),
+        ("metrics-cert-key", s.metrics_cert_key),
+    ):
+        if not name.strip():
+            raise _fail(flag, "must not be empty")
+    is_on = s.diagnostics_address not in {"", "0"}
+    for flag, is_wanted in (
+        ("diagnostics-secure", s.diagnostics_secure),
+        ("enable-profiling", s.profiles),
+    ):
+        if is_wanted and not is_on:
+            raise _fail(flag, "needs --diagnostics-bind-address")
 
 
 def _check_scope(s: Settings) -> None:

@@ -70,6 +70,17 @@ def _is_ready(condition: Json) -> bool:
     return (condition["type"], condition["status"]) == ("Ready", "True")
 
 
+class Unhurried(SystemClock):
+    """By it any two snapshots are far apart."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def monotonic(self) -> float:
+        self._looks += 1
+        return self._looks * 60.0
+
+
 @asynccontextmanager
 async def snapshot_world() -> AsyncGenerator[SnapshotWorld]:
     server, clock, stop = FakeApiServer(), SystemClock(), asyncio.Event()
@@ -78,7 +89,7 @@ async def snapshot_world() -> AsyncGenerator[SnapshotWorld]:
         transport = HttpTransport(connection_to(front.url, credentials=None))
         outside = Outside(transport, clock, SystemRng(), "a-manager", "default")
         app = App(Settings(lease=LeaseSettings(enabled=False)), outside)
-        port = Diagnostics("127.0.0.1:0", app.snapshots.take)
+        port = Diagnostics("127.0.0.1:0", app.snapshots.take, Unhurried())
         await port.start()
         running = asyncio.create_task(app.run(stop))
         try:

@@ -13,12 +13,22 @@ from tests.test_debug_endpoint import outward_address
 
 from warmclaim.errors import UsageError
 from warmclaim.runtime import diagnostics
-from warmclaim.runtime.diagnostics import Diagnostics, Outlet, ReaderLeftError
+from warmclaim.runtime.diagnostics import SNAPSHOT_EVERY_S, Diagnostics, Outlet, ReaderLeftError
+from warmclaim.seams import SystemClock
 
 HEADERS = {
     "Content-Type": "application/zip",
     "Content-Disposition": 'attachment; filename="snapshot.zip"',
 }
+
+
+class HandClock(SystemClock):
+    """Stands still until it is moved."""
+
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
 
 
 class Source:
@@ -49,8 +59,10 @@ class Source:
 
 
 @asynccontextmanager
-async def served(source: Source, address: str = "127.0.0.1:0") -> AsyncGenerator[str]:
-    port = Diagnostics(address, source.take)
+async def served(
+    source: Source, address: str = "127.0.0.1:0", clock: HandClock | None = None
+) -> AsyncGenerator[str]:
+    port = Diagnostics(address, source.take, clock or HandClock())
     await port.start()
     try:
         yield f"http://127.0.0.1:{port.port}"
@@ -114,7 +126,8 @@ async def test_who_comes_from_outside_is_refused_with_what_to_do() -> None:
 async def test_a_second_one_at_once_is_told_to_come_again_and_a_later_one_is_served() -> None:
     source = Source(b"PK")
     source.may_end.clear()
-    async with served(source) as url:
+    clock = HandClock()
+    async with served(source, clock=clock) as url:
         first = asyncio.create_task(got(f"{url}/get-snapshot"))
         await source.has_begun.wait()
         status, body, headers = await got(f"{url}/get-snapshot")
@@ -122,6 +135,20 @@ async def test_a_second_one_at_once_is_told_to_come_again_and_a_later_one_is_ser
         assert b"another snapshot" in body
         source.may_end.set()
         assert (await first)[0] == 200
+        clock.now_s += SNAPSHOT_EVERY_S
+        assert (await got(f"{url}/get-snapshot"))[0] == 200
+    assert len(source.asked) == 2
+
+
+async def test_one_begins_thirty_seconds_after_the_other() -> None:
+    source, clock = Source(b"PK"), HandClock()
+    async with served(source, clock=clock) as url:
+        assert (await got(f"{url}/get-snapshot"))[0] == 200
+        clock.now_s += 10.5
+        status, body, headers = await got(f"{url}/get-snapshot")
+        assert (status, headers["Retry-After"]) == (429, "20")
+        assert b"just now" in body
+        clock.now_s = SNAPSHOT_EVERY_S
         assert (await got(f"{url}/get-snapshot"))[0] == 200
     assert len(source.asked) == 2
 
@@ -130,8 +157,8 @@ async def test_a_reader_that_leaves_ends_the_work_and_the_next_one_is_served(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    source = Source(*[b"x" * 65_536] * 2_000)
-    async with served(source) as url:
+    source, clock = Source(*[b"x" * 65_536] * 2_000), HandClock()
+    async with served(source, clock=clock) as url:
         async with aiohttp.ClientSession() as session:
             answer = await session.get(f"{url}/get-snapshot")
             await answer.content.readexactly(100)
@@ -139,6 +166,7 @@ async def test_a_reader_that_leaves_ends_the_work_and_the_next_one_is_served(
         await asyncio.wait_for(source.has_ended.wait(), 10)
         assert source.left
         source.pieces = (b"PK",)
+        clock.now_s += SNAPSHOT_EVERY_S
         assert (await got(f"{url}/get-snapshot"))[:2] == (200, b"PK")
     assert "a snapshot's reader left" in caplog.text
     assert "snapshot taken" in caplog.text
@@ -183,7 +211,7 @@ async def test_closing_cuts_a_snapshot_so_that_it_is_not_taken_for_a_whole_one()
 
 @pytest.mark.parametrize("address", ["", "0"])
 async def test_it_is_off_where_no_address_is_given(address: str) -> None:
-    port = Diagnostics(address, Source().take)
+    port = Diagnostics(address, Source().take, HandClock())
     await port.start()
     assert port.port is None
     await port.close()
@@ -193,4 +221,4 @@ async def test_an_address_that_is_taken_is_said_with_its_flag() -> None:
     async with served(Source()) as url:
         address = url.removeprefix("http://")
         with pytest.raises(UsageError, match=f"^--diagnostics-bind-address {address}: cannot"):
-            await Diagnostics(address, Source().take).start()
+            await Diagnostics(address, Source().take, HandClock()).start()

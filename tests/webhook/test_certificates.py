@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from warmclaim.runtime.certificates import span_of
+from warmclaim.runtime.serving_tls import Pair
 from warmclaim.webhook.certificates import (
     LIFETIME_S,
     bundle,
     issue,
-    span_of,
     why_unfit,
 )
-from warmclaim.webhook.pair import AUTHORITIES, CERTIFICATE, KEY, Data, Pair, pair_of
+from warmclaim.webhook.pair import AUTHORITIES, CERTIFICATE, KEY, Data, pair_of
 from warmclaim.webhook.rotation import (
     ANNOUNCE_S,
     NEXT_CERTIFICATE,
@@ -98,8 +99,8 @@ class TestCertificate:
         assert "cannot be read" in str(why(Pair(pair.certificate, b"x")))
         assert "cannot be read" in str(why(pair, b"junk"))
         assert "another certificate" in str(why(Pair(pair.certificate, second.pair.key)))
-        assert "not valid now" in str(why(pair, now_s=NOW_S + LIFETIME_S))
-        assert "not valid now" in str(why(pair, now_s=NOW_S - 400))
+        assert "it has expired at 20" in str(why(pair, now_s=NOW_S + LIFETIME_S))
+        assert "it is not valid before 20" in str(why(pair, now_s=NOW_S - 400))
         assert "authority" in str(why(pair, second.authority))
         assert "not for new.svc" in str(why_unfit(pair, told, ["new.svc"], NOW_S))
 

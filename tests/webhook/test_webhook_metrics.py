@@ -5,18 +5,18 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from warmclaim.runtime.serving_tls import Pair
 from warmclaim.telemetry.metrics import Metrics
 from warmclaim.telemetry.observers import WebhookMetrics
 from warmclaim.webhook import server as server_module
 from warmclaim.webhook.certificates import issue
 from warmclaim.webhook.definitions import PATH
-from warmclaim.webhook.server import CertificateFiles, ConversionServer
+from warmclaim.webhook.server import ConversionServer
 
 HOST = "webhook.test"
 REVIEW = (
@@ -30,14 +30,11 @@ PANICS = "controller_runtime_conversion_webhook_panics_total"
 class Rig:
     """A server with a certificate, and its metrics."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.metrics = Metrics(CollectorRegistry())
         observer = WebhookMetrics(self.metrics.manager, PATH)
         self.server = ConversionServer(0, host="127.0.0.1", observe=observer)
-        self.files = CertificateFiles(folder)
-        pair = issue((HOST,), now_s=1.0e9).pair
-        self.files.write(pair)
-        self.server.use(self.files.certificate, self.files.key)
+        self.server.use(issue((HOST,), now_s=1.0e9).pair)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)
@@ -55,8 +52,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncGenerator[Rig]:
-    rig = Rig(folder)
+async def serving() -> AsyncGenerator[Rig]:
+    rig = Rig()
     await rig.server.start()
     try:
         yield rig
@@ -64,8 +61,8 @@ async def serving(folder: Path) -> AsyncGenerator[Rig]:
         await rig.server.close()
 
 
-async def test_the_series_that_alerts_ask_for_begin_at_0(tmp_path: Path) -> None:
-    async with serving(tmp_path) as rig:
+async def test_the_series_that_alerts_ask_for_begin_at_0() -> None:
+    async with serving() as rig:
         for code in ("200", "500"):
             assert rig.value(REQUESTS, webhook=PATH, code=code) == 0
         assert rig.value("controller_runtime_webhook_requests_in_flight", webhook=PATH) == 0
@@ -74,8 +71,8 @@ async def test_the_series_that_alerts_ask_for_begin_at_0(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("body", "code"), [(REVIEW, "200"), (b"{", "400")])
-async def test_an_answer_is_counted_by_its_status(tmp_path: Path, body: bytes, code: str) -> None:
-    async with serving(tmp_path) as rig:
+async def test_an_answer_is_counted_by_its_status(body: bytes, code: str) -> None:
+    async with serving() as rig:
         assert await rig.post(body) == int(code)
         assert rig.value(REQUESTS, webhook=PATH, code=code) == 1
         assert rig.value("controller_runtime_webhook_latency_seconds_count", webhook=PATH) == 1
@@ -83,11 +80,11 @@ async def test_an_answer_is_counted_by_its_status(tmp_path: Path, body: bytes, c
 
 
 async def test_a_mistake_of_ours_is_a_panic_and_seen_in_flight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     in_flight: list[float | None] = []
 
-    async with serving(tmp_path) as rig:
+    async with serving() as rig:
 
         def broken(raw: bytes) -> bytes:
             gauge = "controller_runtime_webhook_requests_in_flight"
@@ -101,18 +98,17 @@ async def test_a_mistake_of_ours_is_a_panic_and_seen_in_flight(
     assert in_flight == [1.0]
 
 
-async def test_other_paths_are_nobodys_conversion(tmp_path: Path) -> None:
-    async with serving(tmp_path) as rig:
+async def test_other_paths_are_nobodys_conversion() -> None:
+    async with serving() as rig:
         assert await rig.post(REVIEW, "/") == 404
         assert rig.value("controller_runtime_webhook_latency_seconds_count", webhook=PATH) == 0
 
 
-async def test_certificates_are_counted_those_that_cannot_be_used_apart(tmp_path: Path) -> None:
-    async with serving(tmp_path) as rig:
+async def test_certificates_are_counted_those_that_cannot_be_used_apart() -> None:
+    async with serving() as rig:
         assert rig.value("certwatcher_read_certificate_total") == 1
-        rig.files.certificate.write_bytes(b"no certificate")
         with pytest.raises(ssl.SSLError):
-            rig.server.use(rig.files.certificate, rig.files.key)
+            rig.server.use(Pair(b"no certificate", b"no key"))
         assert rig.value("certwatcher_read_certificate_total") == 2
         assert rig.value("certwatcher_read_certificate_errors_total") == 1
         assert await rig.post(REVIEW) == 200, "the one before goes on serving"

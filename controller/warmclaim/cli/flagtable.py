@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from warmclaim.cli.flag import GROUPS, Flag
 from warmclaim.cli.flagvalues import Kind
+from warmclaim.cli.servingflags import SERVING_FLAGS
 from warmclaim.cli.unusedflags import UNUSED_FLAGS
 
-_WHAT, _API, _LEASE, _CLAIMS, _POOLS, _SANDBOXES, _SERVING, _WEBHOOK, _HISTORY, _ = GROUPS
+_WHAT, _API, _LEASE, _CLAIMS, _POOLS, _SANDBOXES, _, _WEBHOOK, _HISTORY, _ = GROUPS
 
 FLAGS: tuple[Flag, ...] = (
     Flag("version", Kind.BOOL, _WHAT, "", "Print the version and exit."),
@@ -250,50 +251,7 @@ FLAGS: tuple[Flag, ...] = (
         "Merge changes of a Pod's metadata that come within this time, a second at most, into one "
         "write; 0 writes at once.",
     ),
-    Flag(
-        "metrics-bind-address",
-        Kind.TEXT,
-        _SERVING,
-        "serving.metrics_address",
-        "Where /metrics is served, plain HTTP; 0 is off.",
-    ),
-    Flag(
-        "health-probe-bind-address",
-        Kind.TEXT,
-        _SERVING,
-        "serving.probe_address",
-        "Where /healthz, /livez and /readyz are served; 0 is off.",
-    ),
-    Flag(
-        "diagnostics-bind-address",
-        Kind.TEXT,
-        _SERVING,
-        "serving.diagnostics_address",
-        "Where /get-snapshot is served, to this machine or pod alone; empty or 0 is off.",
-    ),
-    Flag(
-        "shutdown-timeout",
-        Kind.DURATION,
-        _SERVING,
-        "serving.shutdown_s_max",
-        "Longest time for a clean stop after SIGTERM.",
-    ),
-    Flag(
-        "enable-tracing",
-        Kind.BOOL,
-        _SERVING,
-        "serving.traces",
-        "Send a span for each pass over OTLP/gRPC, where the OTEL_EXPORTER_OTLP_* variables say. "
-        "Needs the extra `tracing`.",
-    ),
-    Flag("zap-encoder", Kind.TEXT, _SERVING, "logs.encoder", "Log as json, or for the console."),
-    Flag(
-        "zap-log-level",
-        Kind.LEVEL,
-        _SERVING,
-        "logs.level",
-        "Least level that is logged: debug, info, warn, error, panic; a number from 1 is debug.",
-    ),
+    *SERVING_FLAGS,
     Flag(
         "enable-webhook",
         Kind.BOOL,

@@ -10,19 +10,17 @@ from functools import partial
 
 from warmclaim.app import App, Outside
 from warmclaim.app.election import LeaseElection
+from warmclaim.cli.manageendpoints import Endpoints
 from warmclaim.cli.managehistory import open_history
 from warmclaim.cli.run import StopSignals, identity
 from warmclaim.controllers.refill_gate import RefillGate
-from warmclaim.errors import UsageError
 from warmclaim.kube.config import Connection
 from warmclaim.kube.transport import HttpTransport, TransportSettings
-from warmclaim.runtime.diagnostics import Diagnostics
 from warmclaim.runtime.garbage import look_at_all, short_looks
-from warmclaim.runtime.health import Probes, Serving
+from warmclaim.runtime.health import Probes
 from warmclaim.runtime.watchdog import Heartbeat, StallWatchdog
 from warmclaim.seams import Clock, SystemClock, SystemRng
 from warmclaim.settings import ApiSettings, Settings
-from warmclaim.telemetry.exposition import exposition
 from warmclaim.telemetry.logs import LogHandler
 from warmclaim.telemetry.observers import WebhookMetrics
 from warmclaim.telemetry.tracing import NO_TRACE, Tracing, no_spans, otlp_exporter
@@ -63,24 +61,17 @@ async def manage(
     logs.on_drop = app.metrics.log_records_dropped.inc
     heartbeat = Heartbeat(clock, on_lag=app.metrics.loop_lag_s.observe)
     webhook = _webhook(settings, app, clock)
-    serving = _serving(settings, app, heartbeat, webhook)
-    diagnostics = Diagnostics(settings.serving.diagnostics_address, app.snapshots.take)
-    await serving.start()
-    try:
-        await diagnostics.start()
-    except UsageError:
-        await serving.close()
-        raise
+    probes = _probes(app, heartbeat, webhook)
+    endpoints = Endpoints(settings.serving, app, probes, clock)
+    await endpoints.start()
     app.manager.add("heartbeat", heartbeat.run)
-    app.manager.add("serving", serving.run)
     app.manager.add("garbage", partial(look_at_all, clock, _quiet(app, clock).turn))
     stop.install()
     try:
         with short_looks(), _watched(settings, app, heartbeat):
             return await _stopped(app, stop.requested, settings.serving.shutdown_s_max)
     finally:
-        await diagnostics.close()
-        await serving.close()
+        await endpoints.close()
         await transport.close()
         if history is not None:
             history.close()
@@ -122,9 +113,7 @@ def _webhook(settings: Settings, app: App, clock: Clock) -> WebhookKeeper | None
     return keeper
 
 
-def _serving(
-    settings: Settings, app: App, heartbeat: Heartbeat, webhook: WebhookKeeper | None
-) -> Serving:
+def _probes(app: App, heartbeat: Heartbeat, webhook: WebhookKeeper | None) -> Probes:
     probes = Probes()
     probes.add_live("event loop", heartbeat.problem)
     for name, check in app.readiness().items():
@@ -135,8 +124,7 @@ def _serving(
         probes.add_ready("lease", lambda: elector.problem)
     if webhook is not None:
         probes.add_ready("webhook", webhook.problem)
-    registry = app.metrics.registry
-    return Serving(settings.serving, probes, lambda: exposition(registry), app.diagnose)
+    return probes
 
 
 @contextmanager

@@ -104,6 +104,16 @@ class ApiClient:
         call = Call("create", str(resource), namespace, request, is_patient=is_patient)
         return await self._object(resource, call, expected)
 
+    async def review(
+        self, resource: Resource[V], body: Mapping[str, object], *, timeout_s: float
+    ) -> V:
+        """Have the server judge something, over connections of its own. Nothing is stored, so the
+        answer has no name."""
+        path, raw = resource.collection(), msgspec.json.encode(body)
+        request = Request("POST", path, body=raw, channel=Channel.REVIEW, timeout_s=timeout_s)
+        call = Call("create", str(resource), "", request, is_patient=False)
+        return self._read(call, await self._exchange.send(call), resource.view)
+
     async def json_patch(
         self,
         resource: Resource[T],

@@ -48,6 +48,7 @@ class TransportSettings:
     refill_connections_max: int = 8
     watch_connections_max: int = 0
     lease_connections_max: int = 1
+    review_connections_max: int = 4
     body_bytes_max: int = 64 * 1024 * 1024
     # Below the server's 90 s, so that it is seldom the server who closes an idle connection.
     idle_s_max: float = 60.0
@@ -59,6 +60,7 @@ class TransportSettings:
             Channel.REFILL: self.refill_connections_max,
             Channel.WATCH: self.watch_connections_max,
             Channel.LEASE: self.lease_connections_max,
+            Channel.REVIEW: self.review_connections_max,
         }[channel]
 
 

@@ -1,25 +1,31 @@
-"""The diagnostics port: GET /get-snapshot, for who is on this machine, or in this pod, alone.
+"""The diagnostics port: GET /get-snapshot, and the reports that were asked for by flag. For who is
+on this machine, or in this pod, alone, unless a guard asks everybody for a token.
 
 A snapshot is made while it is sent: what is made waits for who reads it, and ends when the reader
-has left or takes nothing for `SEND_S_MAX`. One at a time; a second reader is told to come again.
+has left or takes nothing for `SEND_S_MAX`. One at a time, and one begins `SNAPSHOT_EVERY_S` after
+the other; who comes sooner is told when.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeAlias
 
 from aiohttp import web
 
-from warmclaim.runtime.endpoint import Endpoint
-from warmclaim.runtime.health import HEAD_S_MAX, is_local
+from warmclaim.runtime.endpoint import CurrentTls, Endpoint
+from warmclaim.runtime.guard import Admit, loopback_only, misshapen, refused
+from warmclaim.runtime.health import HEAD_S_MAX
+from warmclaim.seams import Clock
 from warmclaim.settings import bind_address
 from warmclaim.telemetry.logs import fields
 
 SNAPSHOT_PATH: Final = "/get-snapshot"
 SEND_S_MAX: Final = 30.0
+SNAPSHOT_EVERY_S: Final = 30.0
 RETRY_AFTER_S: Final = 10
 
 _HEADERS: Final = {
@@ -48,19 +54,38 @@ TakeSnapshot: TypeAlias = Callable[[Outlet, bool], Awaitable[None]]
 ReaderLeftError, and nothing else."""
 
 
-class Diagnostics:
-    """Listens from `start` to `close`, unless `address` is off."""
+Report: TypeAlias = Callable[[Mapping[str, str]], Awaitable[web.Response]]
+"""Answers a path, by its query."""
 
-    def __init__(self, address: str, take: TakeSnapshot) -> None:
+
+class Diagnostics:
+    """Listens from `start` to `close`, unless `address` is off. `reports` are what is answered
+    beside snapshots, by path."""
+
+    def __init__(
+        self,
+        address: str,
+        take: TakeSnapshot,
+        clock: Clock,
+        *,
+        reports: Mapping[str, Report] | None = None,
+        admit: Admit = loopback_only,
+        tls: CurrentTls | None = None,
+    ) -> None:
         where = bind_address(address)
         self._take = take
+        self._clock = clock
+        self._reports = reports or {}
+        self._admit = admit
         self._is_taking = False
+        self._next_s = -math.inf
         self._endpoint = (
             Endpoint(
                 f"--diagnostics-bind-address {where}",
                 where,
                 self._handle,
                 connection_s_max=HEAD_S_MAX,
+                tls=tls,
             )
             if where
             else None
@@ -82,20 +107,30 @@ class Diagnostics:
             await self._endpoint.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not is_local(request):
-            return _refusal(403, "only from loopback: kubectl port-forward to this pod")
-        if request.path != SNAPSHOT_PATH:
-            return _refusal(404, f"not found; here is {SNAPSHOT_PATH}")
-        if request.method != "GET":
-            return _refusal(405, "method not allowed")
+        report = self._reports.get(request.path)
+        if report is None and request.path != SNAPSHOT_PATH:
+            here = ", ".join([SNAPSHOT_PATH, *self._reports])
+            return refused(404, f"not found; here is {here}")
+        no = misshapen(request, "GET") or await self._admit(request)
+        if no is not None:
+            return no
+        if report is None:
+            return await self._snapshot_in_turn(request)
+        response = await report(request.query)
+        response.headers["Cache-Control"] = "no-store"
+        response.force_close()
+        return response
+
+    async def _snapshot_in_turn(self, request: web.BaseRequest) -> web.StreamResponse:
         redact = request.query.get("redact", "true")
         if redact not in {"true", "false"}:
-            return _refusal(400, "redact is true or false")
+            return refused(400, "redact is true or false")
+        now_s = self._clock.monotonic()
         if self._is_taking:
-            response = _refusal(429, "another snapshot is being taken; come again")
-            response.headers["Retry-After"] = str(RETRY_AFTER_S)
-            return response
-        self._is_taking = True
+            return _later("another snapshot is being taken; come again", RETRY_AFTER_S)
+        if now_s < self._next_s:
+            return _later("a snapshot was taken just now; come again", self._next_s - now_s)
+        self._is_taking, self._next_s = True, now_s + SNAPSHOT_EVERY_S
         try:
             return await self._snapshot(request, is_redacted=redact == "true")
         finally:
@@ -144,7 +179,7 @@ class _HttpOutlet:
         self.sent_bytes += len(data)
 
 
-def _refusal(status: int, why: str) -> web.Response:
-    response = web.Response(status=status, text=f"{why}\n")
-    response.force_close()
+def _later(why: str, wait_s: float) -> web.Response:
+    response = refused(429, why)
+    response.headers["Retry-After"] = str(math.ceil(wait_s))
     return response

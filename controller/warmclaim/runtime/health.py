@@ -1,7 +1,9 @@
 """Our HTTP endpoints: /healthz, /livez and /readyz on one address, /metrics on another, which also
-answers /debug/ paths, to the machine (or pod) itself alone.
+answers /debug/ paths.
 
-A connection costs little (`endpoint`): one request each, 5 s to send it, bodies are never read.
+Probes are open. /metrics is, too, and the rest is for the machine (or pod) itself alone, unless a
+guard asks everybody for a token. A connection costs little (`endpoint`): one request each, 5 s to
+send it, bodies are never read.
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv6Address, ip_address
 from typing import TypeAlias
 
 from aiohttp import web
 
 from warmclaim.errors import UsageError
-from warmclaim.runtime.endpoint import Endpoint, Handler
+from warmclaim.runtime.endpoint import CurrentTls, Endpoint, Handler
+from warmclaim.runtime.guard import Admit, anyone, loopback_only, misshapen
 from warmclaim.settings import ServingSettings, bind_address
 
 READY_PATH = "/readyz"
@@ -86,7 +88,8 @@ def _asked(check: Check) -> str | None:
 
 class Serving:
     """Both servers. `scrape` renders /metrics, `diagnose` answers /debug/ paths in JSON, None for
-    one that it does not know; they run in the loop and must be quick."""
+    one that it does not know; they run in the loop and must be quick. `admit` decides on requests
+    to the metrics address, by default by what they ask for; `tls` is for that address."""
 
     def __init__(
         self,
@@ -94,6 +97,9 @@ class Serving:
         probes: Probes,
         scrape: Callable[[], bytes],
         diagnose: Diagnose = lambda _: None,
+        *,
+        admit: Admit | None = None,
+        tls: CurrentTls | None = None,
     ) -> None:
         self._probes = _endpoint(
             "health-probe-bind-address", settings.probe_address, _probe_handler(probes)
@@ -101,7 +107,8 @@ class Serving:
         self._metrics = _endpoint(
             "metrics-bind-address",
             settings.metrics_address,
-            _metrics_handler(scrape, _debug_handler(diagnose)),
+            _metrics_handler(scrape, admit or anyone, _debug(diagnose, admit or loopback_only)),
+            tls,
         )
 
     @property
@@ -141,12 +148,14 @@ class Serving:
             await self.close()
 
 
-def _endpoint(flag: str, address: str, handler: Handler) -> Endpoint | None:
+def _endpoint(
+    flag: str, address: str, handler: Handler, tls: CurrentTls | None = None
+) -> Endpoint | None:
     """None where the address is off."""
     where = bind_address(address)
     if where is None:
         return None
-    return Endpoint(f"--{flag} {where}", where, handler, connection_s_max=HEAD_S_MAX)
+    return Endpoint(f"--{flag} {where}", where, handler, connection_s_max=HEAD_S_MAX, tls=tls)
 
 
 def _answer(status: int, body: bytes, content_type: str = "text/plain") -> web.Response:
@@ -183,15 +192,11 @@ def _verdict(
     return _answer(200 if is_well else 503, body.encode())
 
 
-def _debug_handler(diagnose: Diagnose) -> Handler:
-    """Names of objects and their errors are for the operator alone: who comes from outside, also
-    from another pod, is refused. `kubectl port-forward` and `exec` come over loopback."""
-
+def _debug(diagnose: Diagnose, admit: Admit) -> Handler:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if not is_local(request):
-            return _answer(403, b"only from loopback: kubectl port-forward to this pod\n")
-        if request.method not in {"GET", "HEAD"}:
-            return _answer(405, b"method not allowed\n")
+        no = misshapen(request, "GET", "HEAD") or await admit(request)
+        if no is not None:
+            return no
         body = diagnose(request.path)
         if body is None:
             return _answer(404, b"not found\n")
@@ -200,24 +205,15 @@ def _debug_handler(diagnose: Diagnose) -> Handler:
     return handle
 
 
-def is_local(request: web.BaseRequest) -> bool:
-    """Whether the request came over loopback."""
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    if not isinstance(peer, tuple):
-        return False
-    address = ip_address(str(peer[0]))  # pyright: ignore[reportUnknownArgumentType]
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
-def _metrics_handler(scrape: Callable[[], bytes], debug: Handler) -> Handler:
+def _metrics_handler(scrape: Callable[[], bytes], admit: Admit, debug: Handler) -> Handler:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.path.startswith(DEBUG_PREFIX):
             return await debug(request)
         if request.path != "/metrics":
             return _answer(404, b"not found\n")
-        if request.method not in {"GET", "HEAD"}:
-            return _answer(405, b"method not allowed\n")
+        no = misshapen(request, "GET", "HEAD") or await admit(request)
+        if no is not None:
+            return no
         try:
             body = scrape()
         except Exception:

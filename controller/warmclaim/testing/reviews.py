@@ -17,10 +17,12 @@ _BAD_TOKEN = "invalid bearer token"
 
 class Reviews:
     """Answers reviews. `users` maps a token to its user; `may` is asked with the spec of an access
-    review (by default everybody may everything)."""
+    review (by default everybody may everything). A token in `audiences` is for those
+    alone, any other for all."""
 
     def __init__(self) -> None:
         self.users: dict[str, str] = {}
+        self.audiences: dict[str, frozenset[str]] = {}
         self.may: Callable[[Json], bool] = lambda _: True
 
     def serves(self, path: str) -> bool:
@@ -43,8 +45,11 @@ class Reviews:
         if not spec.get("token"):
             raise refusals.bad_request("token is required for TokenReview in authentication")
         head = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
-        user = self.users.get(str(spec.get("token", "")))
-        if user is None:
+        token, wanted = str(spec.get("token", "")), frozenset(spec.get("audiences") or ())
+        user, named = self.users.get(token), wanted & self.audiences.get(token, wanted)
+        if user is None or (wanted and not named) or (not wanted and token in self.audiences):
             return {**body, **head, "metadata": {}, "status": {"user": {}, "error": _BAD_TOKEN}}
-        status = {"authenticated": True, "user": {"username": user}}
+        status: Json = {"authenticated": True, "user": {"username": user}}
+        if named:
+            status["audiences"] = sorted(named)
         return {**body, **head, "metadata": {}, "status": status}

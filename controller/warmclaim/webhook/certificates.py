@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from warmclaim.webhook.pair import Pair
+from warmclaim.runtime.certificates import why_unusable
+from warmclaim.runtime.serving_tls import Pair
 
 LIFETIME_S: Final = 365 * 86_400.0
 BACKDATED_S: Final = 300.0
@@ -39,18 +39,6 @@ class Issued:
 
     pair: Pair
     authority: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """When a certificate is valid, in seconds since 1970."""
-
-    begins_s: float
-    ends_s: float
-
-    def left_share(self, now_s: float) -> float:
-        """How much of it is left: 1 at the beginning, 0 or less once it is over."""
-        return (self.ends_s - now_s) / max(self.ends_s - self.begins_s, 1.0)
 
 
 def issue(names: Sequence[str], *, now_s: float, lifetime_s: float = LIFETIME_S) -> Issued:
@@ -99,27 +87,15 @@ def issue(names: Sequence[str], *, now_s: float, lifetime_s: float = LIFETIME_S)
     )
 
 
-def span_of(certificate: bytes) -> Span:
-    """When the first certificate in a PEM text is valid. Raises ValueError if there is none."""
-    return _span(x509.load_pem_x509_certificate(certificate))
-
-
 def why_unfit(pair: Pair, authorities: bytes, names: Sequence[str], now_s: float) -> str | None:
     """Why this pair must not be served any longer, in a few words; None if it is fit."""
+    if why := why_unusable(pair, names, now_s):
+        return why
+    certificate = x509.load_pem_x509_certificate(pair.certificate)
     try:
-        certificate = x509.load_pem_x509_certificate(pair.certificate)
-        key = load_pem_private_key(pair.key, None)
         trusted = x509.load_pem_x509_certificates(authorities)
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (ValueError, TypeError, x509.ExtensionNotFound) as error:
+    except ValueError as error:
         return f"cannot be read: {type(error).__name__}"
-    if certificate.public_key() != key.public_key():
-        return "the key is of another certificate"
-    span = _span(certificate)
-    if not span.begins_s <= now_s < span.ends_s:
-        return "it is not valid now"
-    if missing := set(names) - set(found.value.get_values_for_type(x509.DNSName)):
-        return f"it is not for {min(missing)}"
     if not any(_has_issued(authority, certificate) for authority in trusted):
         return "its authority is not the one that is told"
     return None
@@ -131,7 +107,7 @@ def bundle(newest: bytes, older: bytes, now_s: float) -> bytes:
         found = x509.load_pem_x509_certificates(older) if older.strip() else []
     except ValueError:
         found = []
-    valid = [authority for authority in found if now_s < _span(authority).ends_s]
+    valid = [authority for authority in found if now_s < authority.not_valid_after_utc.timestamp()]
     kept = [authority.public_bytes(Encoding.PEM) for authority in valid]
     return b"".join(dict.fromkeys([newest, *kept]))
 
@@ -142,11 +118,6 @@ def _has_issued(authority: x509.Certificate, certificate: x509.Certificate) -> b
     except Exception:  # the library has an error of its own kind for each reason
         return False
     return True
-
-
-def _span(certificate: x509.Certificate) -> Span:
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return Span(begins.timestamp(), ends.timestamp())
 
 
 def _name(text: str) -> x509.Name:

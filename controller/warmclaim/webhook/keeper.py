@@ -8,12 +8,13 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from warmclaim.errors import ApiError, UsageError, WarmclaimError
+from warmclaim.errors import ApiError, CertificateError, UsageError, WarmclaimError
 from warmclaim.kube.client import ApiClient
+from warmclaim.runtime.serving_tls import Pair, read_pair
 from warmclaim.seams import Clock
 from warmclaim.settings import WebhookSettings
 from warmclaim.webhook.definitions import Definitions
-from warmclaim.webhook.pair import AUTHORITIES, SECRET_NAME, Data, Pair, pair_of
+from warmclaim.webhook.pair import AUTHORITIES, SECRET_NAME, Data, pair_of
 from warmclaim.webhook.server import CertificateFiles, ConversionServer
 
 CHECK_S: Final = 300.0
@@ -114,18 +115,24 @@ class WebhookKeeper:
 
     def _use(self, pair: Pair) -> None:
         self._files.write(pair)
-        self._server.use(self._files.certificate, self._files.key)
+        self._server.use(pair)
         self._served = pair
 
     def _use_given_files(self) -> None:
+        """Take what is there, if it may be served; else the one before stays."""
+        from warmclaim.runtime.certificates import why_unusable  # here, for its price
+
         folder = Path(self._settings.cert_dir)
         certificate, key = folder / self._settings.cert_name, folder / self._settings.key_name
         if not certificate.exists() and (folder / _COMBINED).exists():
             certificate = key = folder / _COMBINED
-        versions = tuple((p.stat().st_mtime_ns, p.stat().st_ino) for p in (certificate, key))
-        if versions != self._served:
-            self._server.use(certificate, key)
-            self._served = versions
+        pair = read_pair(certificate, key)
+        if why := why_unusable(pair, self._names[:1], self._clock.wall()):
+            self._server.refused()
+            raise CertificateError(f"--webhook-cert-dir: {certificate.name}: {why}")
+        if pair != self._served:
+            self._server.use(pair)
+            self._served = pair
 
     def _failed(self, error: Exception) -> None:
         self._problem = _said(error, self._settings)

@@ -4,21 +4,14 @@ nothing never pays for it."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+from warmclaim.runtime.serving_tls import Pair
 
 SECRET_NAME: Final = "agent-sandbox-webhook-certs"
 AUTHORITIES, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
 
 Data: TypeAlias = Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate and its private key, both PEM."""
-
-    certificate: bytes
-    key: bytes = field(repr=False)
 
 
 def pair_of(data: Data) -> Pair:

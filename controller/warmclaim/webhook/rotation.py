@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from warmclaim.webhook.certificates import BACKDATED_S, bundle, issue, span_of, why_unfit
-from warmclaim.webhook.pair import AUTHORITIES, CERTIFICATE, KEY, Data, Pair, pair_of
+from warmclaim.runtime.certificates import span_of
+from warmclaim.runtime.serving_tls import Pair
+from warmclaim.webhook.certificates import BACKDATED_S, bundle, issue, why_unfit
+from warmclaim.webhook.pair import AUTHORITIES, CERTIFICATE, KEY, Data, pair_of
 
 NEXT_CERTIFICATE, NEXT_KEY = "next-tls.crt", "next-tls.key"
 

@@ -13,9 +13,9 @@ from aiohttp import web
 
 from warmclaim.errors import UsageError
 from warmclaim.runtime.endpoint import Endpoint
+from warmclaim.runtime.serving_tls import Pair, context_of
 from warmclaim.settings import BindAddress
 from warmclaim.webhook.definitions import PATH
-from warmclaim.webhook.pair import Pair
 from warmclaim.webhook.review import MalformedReview, answer
 
 CONNECTION_S_MAX: Final = 3600.0
@@ -56,14 +56,15 @@ class ConversionServer:
 
     def __init__(self, port: int, *, host: str = "", observe: Observer | None = None):
         self._observer = observe or _Unobserved()
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._tls: ssl.SSLContext | None = None
         self._endpoint = Endpoint(
             f"--webhook-port {port}",
             BindAddress(host, port),
             self._handle,
             connection_s_max=CONNECTION_S_MAX,
-            tls=self._tls,
+            answer_s_max=CONNECTION_S_MAX,
+            keeps_connections=True,
+            tls=lambda: self._tls,
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="conversion")
 
@@ -72,15 +73,19 @@ class ConversionServer:
         """The port that is listened on, None before `start`."""
         return self._endpoint.port
 
-    def use(self, certificate: Path, key: Path) -> None:
-        """Serve this certificate. Raises OSError or ssl.SSLError, and then keeps the one before."""
+    def use(self, pair: Pair) -> None:
+        """Serve this certificate to new connections. Raises OSError (ssl.SSLError is one), and then
+        keeps the one before."""
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-        except OSError:  # ssl.SSLError is one
+            self._tls = context_of(pair, ssl.TLSVersion.TLSv1_2)
+        except OSError:
             self._observer.certificate_read(is_good=False)
             raise
         self._observer.certificate_read(is_good=True)
-        self._tls.load_cert_chain(certificate, key)
+
+    def refused(self) -> None:
+        """A certificate was looked at that must not be served."""
+        self._observer.certificate_read(is_good=False)
 
     async def start(self) -> None:
         """Listen, if not yet. Raises UsageError where the port cannot be had."""

@@ -18,6 +18,7 @@ from contextlib import aclosing
 import msgspec
 from tests.bench.lists.memory import peak_bytes, reset_peak
 from tests.bench.snapshot.holds import Holds, NamingLoop
+from tests.cli.snapshot_world import Unhurried
 
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, TEMPLATE
 from warmclaim.app import App, Outside
@@ -56,6 +57,9 @@ async def main(url: str, way: str, holds: Holds) -> None:
     settings = Settings(controllers=frozenset({"claim"}), lease=LeaseSettings(enabled=False))
     app = App(settings, Outside(transport, clock, SystemRng(), "bench", "default"))
     port = Diagnostics("127.0.0.1:0", app.snapshots.take if way == "streamed" else whole(transport))
+    take = app.snapshots.take if way == "streamed" else whole(transport)
+    port = Diagnostics("127.0.0.1:0", take, Unhurried())
+    holds = Holds()
     app.manager.add("holds", holds.run)
     await port.start()
     running = asyncio.create_task(app.run(stop))
