@@ -56,7 +56,6 @@ async def main(url: str, way: str, holds: Holds) -> None:
     transport = HttpTransport(connection_to(url, credentials=None))
     settings = Settings(controllers=frozenset({"claim"}), lease=LeaseSettings(enabled=False))
     app = App(settings, Outside(transport, clock, SystemRng(), "bench", "default"))
-    port = Diagnostics("127.0.0.1:0", app.snapshots.take if way == "streamed" else whole(transport))
     take = app.snapshots.take if way == "streamed" else whole(transport)
     port = Diagnostics("127.0.0.1:0", take, Unhurried())
     holds = Holds()
