@@ -38,7 +38,8 @@ def main(words: Sequence[str] | None = None) -> int:
     budgets, pairs = _arguments(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     jobs = jobs_for(budgets, pairs)
-    folder = OUT / "e2e-bench" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{commit()}"
+    tree = commit()
+    folder = OUT / "e2e-bench" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{tree}"
     folder.mkdir(parents=True)
     try:
         done = _carried_out(jobs, folder)
@@ -49,7 +50,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"e2e-bench: {error}", file=sys.stderr)
         return 2
     rows = judged(budgets, Measured(done, newest(OUT / "bench")))
-    found = findings(figures(rows))
+    # The tree may have changed in the meantime; what was measured has not.
+    found = msgspec.structs.replace(findings(figures(rows)), commit=tree)
     commands = {name: one.command for name, one in done.items()}
     _print(rows, found, commands)
     print(f"figures:   {_written(folder, found, rows, commands).relative_to(ROOT)}")
