@@ -1,9 +1,9 @@
 """What a claim costs where the pool is small and where it is large, and a restart there.
 
 `make bench` takes pools of 300 and 10,000; BENCH_GROWTH_POOL=3000 another large one. An ordinary
-test run takes a few. A real API server would take half an hour to fill the large pool on two cores,
-so it is the embedded one; API server with nodes, and manager with all controllers, are processes of
-their own, so that CPU time and memory are the manager's. Nothing here asserts a time or a size.
+test run takes a few. To fill the large pool takes a real API server too long, so it is the embedded
+one; API server with nodes, and manager with all controllers, are processes of their own, so that CPU
+time and memory are the manager's. Nothing here asserts a time or a size.
 """
 
 from __future__ import annotations
