@@ -2,8 +2,8 @@
 
 `make bench` takes pools of 300 and 10,000; BENCH_GROWTH_POOL=3000 another large one. An ordinary
 test run takes a few. To fill the large pool takes a real API server too long, so it is the embedded
-one; API server with nodes, and manager with all controllers, are processes of their own, so that CPU
-time and memory are the manager's. Nothing here asserts a time or a size.
+one; API server with nodes, and manager with all controllers, are processes of their own, so that
+CPU time and memory are the manager's. Nothing here asserts a time or a size.
 """
 
 from __future__ import annotations
