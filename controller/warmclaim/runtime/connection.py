@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
@@ -51,8 +51,8 @@ class BoundedConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """There is one; with TLS, after the handshake."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's are transports in all but their class.
+        self._transport = cast("asyncio.Transport", transport)
         self._inner.connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -159,8 +159,9 @@ class Endpoint:
                 ssl_shutdown_timeout=limit_s,
             )
         except BaseException as error:
+            # Whoever took the socket over has closed it. Closed here once more, its number might
+            # by then be another's.
             connection.abandon()
-            taken.close()
             if not isinstance(error, _BROKEN):
                 raise
 

@@ -58,7 +58,6 @@ async def main(url: str, way: str, holds: Holds) -> None:
     app = App(settings, Outside(transport, clock, SystemRng(), "bench", "default"))
     take = app.snapshots.take if way == "streamed" else whole(transport)
     port = Diagnostics("127.0.0.1:0", take, Unhurried())
-    holds = Holds()
     app.manager.add("holds", holds.run)
     await port.start()
     running = asyncio.create_task(app.run(stop))
