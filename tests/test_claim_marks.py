@@ -8,7 +8,13 @@ from warmclaim.api import names
 from warmclaim.api.claim import Claim
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.timestamps import rfc3339_nano, seconds_of
-from warmclaim.domain.claim_marks import FirstTimes, claim_marks, launch_mark, observed_since_s
+from warmclaim.domain.claim_marks import (
+    FirstTimes,
+    claim_marks,
+    is_only_noted,
+    launch_mark,
+    observed_since_s,
+)
 from warmclaim.testing.builders import a_claim, a_sandbox, as_view
 
 SEEN, READY, TRACE = (
@@ -139,3 +145,31 @@ class TestObservedSince:
         made_s = seconds_of("2026-01-01T00:00:00Z")
         assert made_s is not None
         assert observed_since_s(claim({SEEN: noted}), made_s + 10) == made_s + since
+
+
+class TestNews:
+    @pytest.mark.parametrize("notes", [NOTED, {TRACE: "{}"}, {}], ids=["times", "trace", "none"])
+    def test_notes_are_none(self, notes: dict[str, str]) -> None:
+        mine = {"mine": "x"}
+        old = as_view(a_claim("c", merge={"metadata": {"annotations": mine}}), Claim)
+        merge = {"metadata": {"annotations": {**mine, **notes}, "resourceVersion": "9"}}
+        assert is_only_noted(old, as_view(a_claim("c", merge=merge), Claim))
+
+    @pytest.mark.parametrize(
+        "merge",
+        [
+            {"metadata": {"annotations": {KEY: "w1"}}},
+            {"metadata": {"annotations": {**NOTED, KEY: "w1"}}},
+            {"metadata": {"labels": {"a": "b"}}},
+            {"metadata": {"generation": 7}},
+            {"metadata": {"uid": "another"}},
+            {"metadata": {"deletionTimestamp": "2027-01-15T08:00:00Z"}},
+            {"metadata": {"finalizers": ["x"]}},
+            {"spec": {"warmPoolRef": {"name": "other"}}},
+            {"status": {"sandbox": {"name": "w1"}}},
+        ],
+        ids=lambda merge: str(merge),
+    )
+    def test_all_else_is(self, merge: dict[str, object]) -> None:
+        old = as_view(a_claim("c"), Claim)
+        assert not is_only_noted(old, as_view(a_claim("c", merge=merge), Claim))

@@ -10,6 +10,7 @@ from warmclaim.api.template import Template
 from warmclaim.controllers.claim_records import ClaimRecords
 from warmclaim.controllers.claim_sight import ClaimCaches
 from warmclaim.controllers.indexes import BY_ASKED_POOL, BY_TEMPLATE
+from warmclaim.domain.claim_marks import is_only_noted
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.kube.informer import Change
 from warmclaim.runtime.async_workqueue import AsyncWorkqueue
@@ -52,6 +53,8 @@ class ClaimEvents:
                 self._queue.add(change.old.metadata.key, lane=Lane.LIFECYCLE)
             return
         self._records.saw(claim, change.old)
+        if change.old is not None and is_only_noted(change.old, claim):
+            return
         if change.is_own and self._queue.core.is_worked(claim.metadata.key):
             return  # the pass that wrote it goes on by itself
         if not claim.published and not claim.metadata.is_deleting:

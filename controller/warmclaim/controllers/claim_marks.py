@@ -15,7 +15,7 @@ from warmclaim.api.names import LABEL_LAUNCH_TYPE
 from warmclaim.api.resources import CLAIM, SANDBOX
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.controllers.claim_records import ClaimRecord, ClaimRecords
-from warmclaim.domain.claim_marks import FirstTimes, claim_marks, launch_mark
+from warmclaim.domain.claim_marks import FirstTimes, claim_marks, is_only_noted, launch_mark
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.errors import (
     ConflictError,
@@ -148,8 +148,11 @@ def wake_for_marks(claims: Informer[Claim], queue: AsyncWorkqueue[ObjectKey]) ->
     """Have a claim looked at when it has got a sandbox, and the key of one that is gone dropped."""
 
     def changed(change: Change[Claim]) -> None:
-        claim = change.new or change.old
-        if claim is not None and (change.new is None or claim.published):
+        old, new = change.old, change.new
+        if old is not None and new is not None and is_only_noted(old, new):
+            return
+        claim = new or old
+        if claim is not None and (new is None or claim.published):
             queue.add(claim.metadata.key, lane=Lane.HOUSEKEEPING)
 
     claims.subscribe(changed)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from warmclaim.api import names
 from warmclaim.api.claim import Claim
 from warmclaim.api.sandbox import Sandbox
@@ -16,6 +18,14 @@ from warmclaim.api.timestamps import rfc3339_nano, seconds_of
 from warmclaim.domain.assignment import assigned_name
 
 UNKNOWN: Final = "unknown"
+
+_NOTED: Final = frozenset(
+    (
+        names.ANNOTATION_CONTROLLER_OBSERVED,
+        names.ANNOTATION_FIRST_READY,
+        names.ANNOTATION_TRACE_CONTEXT,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,20 @@ def claim_marks(claim: Claim, times: FirstTimes | None) -> dict[str, dict[str, s
         labels[names.ASSIGNED_SANDBOX] = None
     parts = {"annotations": annotations, "labels": labels}
     return {part: members for part, members in parts.items() if members}
+
+
+def is_only_noted(old: Claim, new: Claim) -> bool:
+    """Whether these are two states of one claim that differ in notes alone: in nothing that decides
+    what becomes of it."""
+    before, after = old.metadata, new.metadata
+    if old.status != new.status or old.spec != new.spec:
+        return False
+    noted = before.annotations.items() ^ after.annotations.items()
+    if not all(key in _NOTED for key, _ in noted):
+        return False
+    return after == msgspec.structs.replace(
+        before, annotations=after.annotations, resource_version=after.resource_version
+    )
 
 
 def launch_mark(claim: Claim, sandbox: Sandbox) -> str | None:
