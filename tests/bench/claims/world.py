@@ -73,7 +73,7 @@ class World:
         await self._until_full()
 
     async def burst(self, claims: int, qps: float) -> Burst:
-        """Send claims on time, wait `AFTER_S` and until the pool is full again."""
+        """Send claims on time, wait until the pool is full again, and `AFTER_S` more."""
         requests, cpu_s = self._requests.copy(), cpu_s_of(self.pid)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -83,8 +83,8 @@ class World:
                 self._sent += 1
                 body = objects.claim(f"claim-{self._sent}")
                 posts.create_task(self._client.create(CLAIM, NAMESPACE, body))
-        await self._clock.sleep(AFTER_S)
         await self._until_full()
+        await self._clock.sleep(AFTER_S)
         used_s = cpu_s_of(self.pid) - cpu_s
         assert await self._served() == self._sent
         return Burst(claims, used_s, self._requests - requests)
@@ -95,6 +95,8 @@ class World:
                 await self._clock.sleep(LOOK_S)
 
     async def _is_full(self) -> bool:
+        if self._requests["create/pods"] < self._pool + self._sent:
+            return False  # what the pool's status says may be of before the claims
         status = (await self._client.get(POOL, ObjectKey(NAMESPACE, objects.NAME))).status
         return status is not None and status.ready_replicas == self._pool
 
