@@ -50,6 +50,33 @@ class TestW2NeverTwiceAtOnce:
         assert not queue.is_worked("a/1")
         assert not queue.is_worked("a/2")
 
+    def test_what_was_asked_for_before_a_look_is_served_by_it(self) -> None:
+        queue = queue_of("a/1")
+        take(queue, 0.0)
+        queue.add("a/1", 0.0)
+        queue.looked("a/1", 0.0)
+        queue.check()
+        queue.done("a/1", 0.0)
+        assert queue.is_idle
+
+    def test_what_is_asked_for_after_a_look_or_for_later_is_not(self) -> None:
+        queue = queue_of("a/1", "a/2")
+        take(queue, 0.0)
+        queue.looked("a/1", 0.0)
+        queue.add("a/1", 0.0)
+        queue.done("a/1", 0.0)
+        assert take(queue, 0.0).key == "a/2"
+        queue.add("a/2", 0.0, after_s=5)
+        queue.looked("a/2", 1.0)
+        queue.done("a/2", 1.0)
+        assert drain(queue, 9.0) == ["a/1", "a/2"]
+
+    def test_a_look_at_a_key_that_is_not_worked_serves_nothing(self) -> None:
+        queue = queue_of("a/1")
+        queue.looked("a/1", 0.0)
+        queue.looked("never/seen", 0.0)
+        assert drain(queue, 0.0) == ["a/1"]
+
     def test_other_keys_go_on_meanwhile(self) -> None:
         queue = queue_of("a/1", "a/2")
         assert [take(queue, 0.0).key, take(queue, 0.0).key] == ["a/1", "a/2"]

@@ -7,7 +7,8 @@ What it promises; the tests carry the same numbers:
 
 W1 Once. A key is queued at most once, however often it is added.
 W2 Never twice at once. A key being worked is not given again before `done`.
-W3 Nothing lost. An add while the key is being worked brings one more run after `done`.
+W3 Nothing lost. An add while the key is being worked brings one more run after `done`, unless
+   the run has `looked` since, which serves it.
 W4 The sooner and the more urgent. Of several adds of a queued key the earlier due moment,
    the more urgent lane and the place in line of the earlier one count.
 W5 Lanes. A due key of a more urgent lane goes first; with `starved_s_max`, a lane that has
@@ -198,6 +199,15 @@ class Workqueue(Generic[K]):
             del self._items[key]
         else:
             self._place(item, item.wish, now)
+
+    def looked(self, key: K, now: float) -> None:
+        """Whoever works the key looks at everything anew: what was asked for until now is served by
+        that, and is not asked for any more. A run for later stays. O(1)."""
+        item = self._items.get(key)
+        if item is None or item.state is not _State.WORKED or item.wish is None:
+            return
+        if item.wish.ticket.due_s <= now:
+            item.wish = None
 
     def retry(self, key: K, now: float, *, lane: Lane, jitter: float | None = None) -> float:
         """The run failed: add the key after its back-off delay, which is returned.

@@ -82,7 +82,8 @@ class SeededRng:
 
 class FaultyTransport:
     """The server as the controller reaches it. `before` may answer in its place, `after` may
-    lose an answer; both see writes only. `together_max` is how many were under way at once."""
+    lose an answer; both see writes only. `together_max` is how many were under way at once.
+    `is_late`: the watch tells of a write before its answer comes."""
 
     def __init__(self, inner: InProcessTransport) -> None:
         self._inner = inner
@@ -90,6 +91,7 @@ class FaultyTransport:
         self.after: Fault = lambda _: None
         self.requests: list[Request] = []
         self.together_max = 0
+        self.is_late = False
         self._together = 0
 
     async def request(self, request: Request) -> Response:
@@ -102,6 +104,8 @@ class FaultyTransport:
         try:
             answer = self.before(request) or await self._inner.request(request)
             answer = self.after(request) or answer
+            if self.is_late:
+                await settle()
         finally:
             self._together -= 1
         if isinstance(answer, Exception):
@@ -174,7 +178,10 @@ class World:
             self.clock,
             settings or SandboxSettings(),
         )
-        self.wakeups = SandboxWakeups(self.caches, self._enqueue)
+        self.reconciler.looked = lambda key: self.queue.looked(key, self.clock.now)
+        self.wakeups = SandboxWakeups(
+            self.caches, self._enqueue, interim_left_s=self.reconciler.interim_left_s
+        )
 
     def _enqueue(self, key: ObjectKey, lane: Lane, after_s: float) -> None:
         self.lanes.append(lane)

@@ -172,6 +172,34 @@ class TestPasses:
             await world.run_for(60)
             assert world.passes == 2
 
+    @pytest.mark.parametrize("owned_by", [CLAIM, POOL])
+    async def test_nor_do_they_where_the_watch_is_faster_than_the_answers(
+        self, owned_by: Any
+    ) -> None:
+        async with a_world() as world:
+            world.transport.is_late = True
+            await a_ready_sandbox(world, owned_by=owned_by, annotations={})
+            assert world.writes() == [POST_POD, ANNOTATION, STATUS]
+            await world.run_for(60)
+            assert world.passes == 2 + (owned_by is POOL)  # a member asks for its turn first
+
+    async def test_what_comes_on_the_way_to_ready_causes_no_pass_before_it_may_be_told(
+        self,
+    ) -> None:
+        async with a_world() as world:
+            await world.create(sandbox_body(owned_by=POOL))
+            await world.run_for(0.2)
+            passes = world.passes
+            await world.play_scheduler()
+            await world.run_for(0.2)
+            await world.play_kubelet({"phase": "Running"})
+            await world.run_for(0.2)
+            assert world.passes == passes
+            await world.play_kubelet(READY_STATUS)
+            await world.run_for(60)
+            assert world.passes == passes + 1
+            assert world.writes() == [POST_POD, STATUS]
+
     async def test_what_is_not_read_causes_no_pass(self) -> None:
         async with a_world() as world:
             await a_ready_sandbox(world)

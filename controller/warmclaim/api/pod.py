@@ -50,6 +50,10 @@ class Pod(View, frozen=True, gc=False):
         return is_up and bool(self.ips)
 
     @property
+    def is_ended(self) -> bool:
+        return self.status.phase in ("Succeeded", "Failed")
+
+    @property
     def scheduled(self) -> PodCondition | None:
         return self.condition(POD_SCHEDULED)
 

@@ -238,6 +238,7 @@ class App:
         queue = self._add_controller(
             CLAIM, caches, reconciler, settings.workers, reconciler.forget_gone, passes
         )
+        reconciler.looked = queue.looked
         self._diagnostics = ClaimDiagnostics(
             journal, waiting, self._outside.identity, lambda: self.is_leading
         )
@@ -317,7 +318,8 @@ class App:
         queue = self._add_controller(
             SANDBOX, caches, reconciler, settings.workers, reconciler.forget_gone
         )
-        SandboxWakeups(caches, enqueue, queue.core.is_worked)
+        reconciler.looked = queue.looked
+        SandboxWakeups(caches, enqueue, queue.core.is_worked, reconciler.interim_left_s)
         self._kept["sandbox memories"] = lambda: reconciler.remembered
 
     def _add_templates(self) -> None:
@@ -394,5 +396,5 @@ class App:
             return False
         if len(self._waiting):
             return False  # what they wait for is refill
-        due = claims.queue.core.statistics().waiting[Lane.ADOPTION]
-        return bool(due) or claims.idle_s(Lane.ADOPTION) < QUIET_S
+        due = claims.queue.core.depth(Lane.ADOPTION)
+        return due > 0 or claims.idle_s(Lane.ADOPTION) < QUIET_S

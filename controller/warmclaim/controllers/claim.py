@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import assert_never
 
 from warmclaim.api.claim import Claim
@@ -69,6 +70,8 @@ class ClaimReconciler:
         self._telemetry = telemetry
         self._clock = clock
         self._settings = settings
+        self.looked: Callable[[ObjectKey], None] = lambda _: None
+        """What woke the key until now is seen by the look that follows; its queue's, if any."""
         self.records = ClaimRecords(clock)
         self._sight = ClaimSight(
             caches, blueprints, warm, waiting, clock, settings.wait_s_max, label_domains
@@ -89,6 +92,8 @@ class ClaimReconciler:
                 # Made again meanwhile, or given another sandbox: nothing was read of this one.
                 uid, published = claim.metadata.uid, claim.published
                 reads.clear()
+            if not reads:
+                self.looked(key)
             record = self.records.of(key, uid)
             decision = decide_claim(self._sight.facts(claim, record, frozenset(reads)))
             if not isinstance(decision, adoption.WaitUntil):

@@ -92,6 +92,8 @@ class SandboxReconciler:
         self._clock = clock
         self._settings = settings
         self._interim_delay_s = interim_delay_s
+        self.looked: Callable[[ObjectKey], None] = lambda _: None
+        """What woke the key until now is seen by the look that follows; its queue's, if any."""
         # Since when there is no news, for sandboxes that have a pod and are not Ready.
         self._quiet_since: dict[ObjectKey, float] = {}
         # Since when a pod's metadata differs from what it should be; only with a write-behind.
@@ -114,6 +116,8 @@ class SandboxReconciler:
             if sandbox is None:
                 self._forget(key)
                 return DONE
+            if this.is_fresh:
+                self.looked(key)
             decision = decide_sandbox(self._facts(sandbox, this))
             result = await self._act(sandbox, decision, this)
             if result is not None:
@@ -148,6 +152,13 @@ class SandboxReconciler:
         if this.error is not None and not this.problems:
             raise this.error
         return None
+
+    def interim_left_s(self, key: ObjectKey) -> float:
+        """For how long what its pod tells on the way to Ready may still wait; 0 where none may."""
+        since_s = self._quiet_since.get(key)
+        if since_s is None:
+            return 0.0
+        return max(since_s + self._interim_delay_s - self._clock.monotonic(), 0.0)
 
     def forget_gone(self, key: ObjectKey) -> bool:
         """Whether the sandbox is gone; then nothing is kept of it any more."""

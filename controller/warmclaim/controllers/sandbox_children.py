@@ -59,6 +59,11 @@ class Pass:
     is_blind: bool = False
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether nothing that it met keeps it from anything: another pass would do the same."""
+        return not (self.tried or self.found or self.asked or self.error)
+
+    @property
     def problems(self) -> list[Problem]:
         """What the sandbox's user shall know of."""
         return [problem for problem in self.tried.values() if problem is not None]

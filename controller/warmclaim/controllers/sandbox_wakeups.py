@@ -40,7 +40,8 @@ class SandboxWakeups:
 
     A status that changed by somebody else's hand, or by a write of ours that landed late, is
     news: nothing else would mend it. `is_worked` tells whether a sandbox is in a pass just now;
-    the answer to that pass's own write is none.
+    the answer to that pass's own write is none. `interim_left_s`: for how long what a pod tells on
+    the way to Ready may wait for what it tells next.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class SandboxWakeups:
         caches: SandboxCaches,
         enqueue: Enqueue,
         is_worked: Callable[[ObjectKey], bool] = lambda _: True,
+        interim_left_s: Callable[[ObjectKey], float] = lambda _: 0.0,
     ) -> None:
+        self._interim_left_s = interim_left_s
         self._is_worked = is_worked
         self._sandboxes = caches.sandboxes.store
         self._enqueue = enqueue
@@ -78,8 +81,10 @@ class SandboxWakeups:
             return  # the pass that caused it goes on; every sandbox has an initial event itself
         old, new = change.old, change.new
         is_flip = (old is not None and old.is_ready) != (new is not None and new.is_ready)
-        if old is None or new is None or not _is_same_pod(old, new):
+        if old is None or new is None or not _is_same_child(old, new):
             self._wake(old, new, is_urgent=is_flip)
+        elif old.spec != new.spec or old.status != new.status:
+            self._wake(old, new, is_urgent=is_flip, is_interim=_is_on_its_way(old, new))
 
     def _service_changed(self, change: Change[Service]) -> None:
         if change.is_own or change.is_initial:
@@ -101,6 +106,7 @@ class SandboxWakeups:
         new: Object | None,
         *,
         is_urgent: bool,
+        is_interim: bool = False,
         named: Callable[[ObjectKey], Iterable[ObjectKey]] = lambda key: (key,),
     ) -> None:
         # By name as well: what goes may be what kept a sandbox from its own pod or Service.
@@ -114,7 +120,9 @@ class SandboxWakeups:
         for key in keys:
             sandbox = self._sandboxes.get(key)
             if sandbox is not None:
-                self._enqueue(key, Lane.STATUS if is_urgent else lane_of(sandbox), 0.0)
+                may_wait = is_interim and not sandbox.is_ready
+                after_s = self._interim_left_s(key) if may_wait else 0.0
+                self._enqueue(key, Lane.STATUS if is_urgent else lane_of(sandbox), after_s)
 
 
 def _is_news(old: Sandbox, new: Sandbox) -> bool:
@@ -137,8 +145,9 @@ def _named_by(volume: ObjectKey) -> Iterator[ObjectKey]:
             yield ObjectKey(volume.namespace, volume.name[at + 1 :])
 
 
-def _is_same_pod(old: Pod, new: Pod) -> bool:
-    return old.spec == new.spec and old.status == new.status and _is_same_child(old, new)
+def _is_on_its_way(old: Pod, new: Pod) -> bool:
+    """Neither Ready nor ended, before and after: its sandbox would only wait for more."""
+    return not any(pod.is_ready or pod.is_ended for pod in (old, new))
 
 
 def _is_same_child(old: Object, new: Object) -> bool:

@@ -73,6 +73,11 @@ class AsyncWorkqueue(Generic[K]):
         self._wake()  # a timer wakes one waiter, and may have made several keys due
         return work
 
+    def looked(self, key: K) -> None:
+        """A run of `key` looks anew, at nothing but the present state. So the watch's copy of its
+        own write is worth no other run, though it may come before the answer."""
+        self._core.looked(key, self._clock.monotonic())
+
     def done(self, key: K) -> None:
         """`key` is no longer being worked."""
         self._core.done(key, self._clock.monotonic())

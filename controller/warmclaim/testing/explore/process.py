@@ -245,6 +245,7 @@ class Process:
             self._clock,
             ClaimSettings(),
         )
+        reconciler.looked = self.queue.looked
         events = ClaimEvents(caches, self.queue, self.warm, self.waiting, reconciler.records)
         WarmIndex(
             caches,
@@ -307,7 +308,8 @@ class Process:
             self._clock,
             SandboxSettings(),
         )
-        SandboxWakeups(caches, enqueue, self.queue.core.is_worked)
+        reconciler.looked = self.queue.looked
+        SandboxWakeups(caches, enqueue, self.queue.core.is_worked, reconciler.interim_left_s)
         return reconciler
 
     def _templates(self) -> Reconciler[ObjectKey]:
