@@ -91,7 +91,6 @@ class ApiClient:
         """Create an object; `AlreadyExistsError` if the name is taken. It carries no test, so where
         the view that it was decided on must still hold it is not patient (`Call`)."""
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        identity = answers.identity_of(raw)
         request = Request(
             "POST",
             resource.collection(namespace),
@@ -100,7 +99,7 @@ class ApiClient:
             channel=channel,
             timeout_s=timeout_s or self._timeout_s,
         )
-        expected = Expected(identity.metadata.name if identity else "", namespace)
+        expected = Expected(_name_in(body), namespace)
         call = Call("create", str(resource), namespace, request, is_patient=is_patient)
         return await self._object(resource, call, expected)
 
@@ -372,6 +371,13 @@ class ApiClient:
 
 def _selection(label_selector: str | None) -> _Query:
     return (("labelSelector", label_selector),) if label_selector else ()
+
+
+def _name_in(body: Mapping[str, object] | bytes) -> str:
+    if not isinstance(body, bytes):
+        return answers.member(body, "metadata", "name")
+    identity = answers.identity_of(body)
+    return identity.metadata.name if identity else ""
 
 
 def _tests_uid(operation: Mapping[str, object]) -> bool:

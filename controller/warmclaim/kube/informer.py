@@ -266,6 +266,9 @@ class Informer(Generic[T]):
         cached = self.store.get(obj.metadata.key)
         if cached is not None and cached.metadata.version >= obj.metadata.version:
             return
+        if not is_own:
+            # After the return: every other event is the copy of an own write, and dropped.
+            obj = self._sharer.share(obj)
         if cached is not None and cached.metadata.uid != obj.metadata.uid:
             # Subscribers of the end see a store without it, those of the beginning one with it.
             self._drop(obj.metadata.key)

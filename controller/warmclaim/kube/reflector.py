@@ -79,8 +79,8 @@ class _Nonsense(StreamError):
 class Reflector(Generic[T]):
     """Lists and watches one kind, for ever, through every fault of the server.
 
-    `run` ends only by cancellation, or by an exception that is a bug. `share` gets each object
-    fresh from the decoder, page by page, and may exchange parts of it for equal ones.
+    `run` ends only by cancellation, or by an exception that is a bug. `share` gets each listed
+    object fresh from the decoder, page by page, and may exchange parts of it for equal ones.
     """
 
     def __init__(
@@ -330,7 +330,7 @@ class Reflector(Generic[T]):
             metadata = obj.metadata
             self._sink.gone(metadata.key, metadata.uid, metadata.version)
         else:
-            self._sink.put(self._share(obj))
+            self._sink.put(obj)
 
     def _skip(self, event: Skipped) -> None:
         identity = event.identity

@@ -18,6 +18,8 @@ from math import isfinite
 from types import TracebackType
 from typing import Any, Final
 
+import msgspec
+
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.resources import Resource
 
@@ -99,8 +101,18 @@ class JsonFormatter(LineFormatter):
 
     def _line(self, record: logging.LogRecord, values: Mapping[str, Any]) -> str:
         head = {"level": _level(record), "ts": _time(record), "logger": record.name}
-        # Plain ASCII: no control character and no direction mark reaches a terminal.
-        return json.dumps({**head, **values}, ensure_ascii=True, separators=(",", ":"))
+        return _json({**head, **values})
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    """Plain ASCII: no control character and no direction mark reaches a terminal."""
+    try:
+        line = msgspec.json.encode(values)  # a fifth of the price; leaves other characters alone
+    except (msgspec.MsgspecError, OverflowError, ValueError):
+        line = b""
+    if line and line.isascii():
+        return line.decode()
+    return json.dumps(values, ensure_ascii=True, separators=(",", ":"))
 
 
 class ConsoleFormatter(LineFormatter):
