@@ -231,7 +231,7 @@ async def test_sockets_notice_a_dead_peer_within_20_s(monkeypatch: pytest.Monkey
         return made[-1]
 
     async with serving(answering(OK)) as server, transport_to(server.port) as transport:
-        monkeypatch.setattr("warmclaim.kube.transport.socket.socket", recording)
+        monkeypatch.setattr("warmclaim.kube.wire.socket.socket", recording)
         await transport.request(a("GET"))
         sock = made[0]
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
