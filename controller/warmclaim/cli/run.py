@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import platform
@@ -24,11 +23,6 @@ from warmclaim.settings import Settings
 from warmclaim.telemetry.logs import LogHandler, fields, setup_logs
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
-YOUNG_OBJECTS_MAX: Final = 10_000
-"""So many objects more than before, and the garbage collector looks through the young ones. What is
-made for a claim is nearly all freed without it, and at Python's own 700 it took 5 % of the time;
-what it does find it finds a moment later, in 2 MB at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +89,6 @@ def _managed(
 
     from warmclaim.cli.manage import manage
 
-    _collect_seldom()
     stop = StopSignals()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -111,11 +104,6 @@ def _managed(
         return FAILED
     _log.info("stopped")
     return OK
-
-
-def _collect_seldom() -> None:
-    gc.freeze()  # modules stay, and need not be walked again and again
-    gc.set_threshold(YOUNG_OBJECTS_MAX)
 
 
 def _first(error: BaseException) -> BaseException:
