@@ -11,6 +11,8 @@ import typer
 
 from warmclaim import __version__
 from warmclaim.cli import OK, PROGRAM, refuse
+from warmclaim.cli.check_command import EPILOG as CHECK_EPILOG
+from warmclaim.cli.check_command import check
 from warmclaim.cli.history_command import EPILOG as HISTORY_EPILOG
 from warmclaim.cli.history_command import history
 from warmclaim.cli.loadtest_commands import loadtest
@@ -27,6 +29,7 @@ _EPILOG = """\
 [bold]First steps[/bold]
   [cyan]warmclaim demo[/cyan]                    See it work; needs no cluster.
   [cyan]warmclaim crds --write DIR[/cyan]        The API's kinds, as YAML files.
+  [cyan]warmclaim check[/cyan]                   Whether a cluster has all that they need.
   [cyan]warmclaim run --kubeconfig FILE[/cyan]   The controllers, against a cluster.
   [cyan]warmclaim explain claim NS/NAME[/cyan]   Why it is not Ready, or which sandbox it got.
   [cyan]warmclaim export claims[/cyan]           All objects of a kind, as JSON.
@@ -261,6 +264,7 @@ def archive(
     )
 
 
+app.command(epilog=CHECK_EPILOG)(check)
 app.command(epilog=HISTORY_EPILOG)(history)
 
 
