@@ -155,6 +155,9 @@ def _clock(server: ServerFacts) -> Iterator[Finding]:
     if server.ahead_s is None:
         yield Finding("clock", Level.NOTE, "the server does not tell its time")
         return
+    if abs(server.ahead_s) < 1:  # what a server tells has whole seconds
+        yield Finding("clock", Level.OK, "the server's clock is the same as this one's")
+        return
     by = duration_text(round(abs(server.ahead_s), 1))
     word = "ahead of" if server.ahead_s > 0 else "behind"
     text = f"the server's clock is {by} {word} this one"

@@ -1,0 +1,53 @@
+"""What config says, rendered by the tools of its users: kubectl's kustomize and helm."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import yaml
+from e2e.controlplane import build
+from e2e.controlplane.api import Object
+from e2e.controlplane.failures import ControlPlaneError
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+CHART = CONFIG / "chart"
+RELEASE = "warmclaim"
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RENDER_S = 60.0
+
+
+def kustomized(folder: str) -> list[Object]:
+    """The objects of a folder, below config unless it is absolute. Raises ControlPlaneError."""
+    kubectl = build.bin_dir() / "kubectl"
+    return list(_objects(run([str(kubectl), "kustomize", str(CONFIG / folder)])))
+
+
+def templated(*arguments: str, with_crds: bool = False) -> list[Object]:
+    """The chart's objects. Raises ControlPlaneError with what helm said."""
+    crds = ["--include-crds"] if with_crds else []
+    return list(_objects(helm("template", RELEASE, str(CHART), *crds, *arguments)))
+
+
+def helm(*arguments: str) -> str:
+    """What helm printed. Raises ControlPlaneError with what it said."""
+    return run([str(build.bin_dir(build.HELM) / "helm"), *arguments])
+
+
+def run(command: Sequence[str]) -> str:
+    """Standard output of a command that must succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_RENDER_S, check=False)
+    if done.returncode != 0:
+        # Helm tells of each link in the chart, which is meant.
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("walk.go")]
+        raise ControlPlaneError("\n".join(lines))
+    return done.stdout
+
+
+def _objects(text: str) -> Iterator[Object]:
+    for document in cast("Iterator[object]", yaml.load_all(text, _LOADER)):
+        if isinstance(document, dict):
+            yield cast("Object", document)

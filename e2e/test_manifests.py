@@ -1,0 +1,254 @@
+"""What is installed: overlays and chart give the same, pods are restricted, values are checked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from e2e.cluster import ControlPlane
+from e2e.controlplane.api import ApiError, Object
+from e2e.controlplane.failures import ControlPlaneError
+from e2e.controlplane.manifests import CHART, CONFIG, helm, kustomized, templated
+
+from warmclaim.cli.goflags import parse_settings
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+OVERLAYS = ("everything", "claims-and-pools", "namespaced")
+CLUSTER_KINDS = {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding",
+                 "CustomResourceDefinition"}  # fmt: skip
+NAMES = "app.kubernetes.io/"
+
+
+def example(overlay: str) -> list[str]:
+    return ["-f", str(CHART / "examples" / f"{overlay}.yaml"), "--set", "image.tag=latest"]
+
+
+def key(thing: Object) -> tuple[str, str, str]:
+    metadata = thing["metadata"]
+    return thing["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def deployment(things: list[Object]) -> Object:
+    (found,) = [thing for thing in things if thing["kind"] == "Deployment"]
+    return found
+
+
+def arguments(things: list[Object]) -> list[str]:
+    found: list[str] = deployment(things)["spec"]["template"]["spec"]["containers"][0]["args"]
+    return found
+
+
+def plain(value: Any, app: str) -> Any:
+    """Without Helm's labels, and where it selects by them, by `app` instead; the order of args,
+    which is judged by its meaning, is left out."""
+    if isinstance(value, list):
+        return [plain(one, app) for one in cast("Sequence[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    given = cast("Object", value)
+    left_out = {name for name in given if name.startswith((NAMES, "helm.sh/"))} | {"args"}
+    kept = {name: plain(one, app) for name, one in given.items() if name not in left_out}
+    if any(name.startswith(NAMES) for name in given):
+        kept["app"] = app
+    return kept
+
+
+def normal(things: list[Object]) -> dict[tuple[str, str, str], Any]:
+    app = deployment(things)["metadata"]["name"]
+    found = {key(thing): plain(thing, app) for thing in things}
+    for thing in found.values():
+        thing["metadata"].pop("labels", None)
+    return found
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_chart_gives_the_objects_of_the_overlay(overlay: str) -> None:
+    mine = kustomized(f"overlays/{overlay}")
+    chart = templated(*example(overlay), with_crds=overlay == "everything")
+    assert normal(chart) == normal(mine)
+    labels = {
+        t["metadata"].get("labels", {}).get("app") for t in chart if t["kind"] == "Deployment"
+    }
+    assert labels == {deployment(mine)["metadata"]["name"]}
+    ours, theirs = (parse_settings(arguments(one), dropin=True) for one in (mine, chart))
+    assert ours.settings == theirs.settings
+    assert not ours.ignored_flags
+
+
+def test_the_chart_with_its_webhook_gives_the_objects_of_with_v1alpha1() -> None:
+    mine, chart = normal(kustomized("with-v1alpha1")), normal(
+        templated(*example("everything"), "--set", "webhook.enabled=true")
+    )  # fmt: skip
+    crds = {name for name in mine if name[0] == "CustomResourceDefinition"}
+    assert {name: one for name, one in mine.items() if name not in crds} == chart
+
+
+def test_the_old_entrance_is_the_overlay_of_everything() -> None:
+    assert kustomized(".") == kustomized("overlays/everything")
+
+
+def test_what_is_namespaced_has_nothing_of_the_cluster() -> None:
+    things = kustomized("overlays/namespaced")
+    assert not CLUSTER_KINDS & {thing["kind"] for thing in things}
+    assert {thing["metadata"]["namespace"] for thing in things} == {
+        "agent-sandbox-system",
+        "sandboxes",
+    }
+
+
+def test_beside_another_controller_no_object_has_a_name_of_its() -> None:
+    theirs = {key(thing) for thing in kustomized("overlays/everything")}
+    mine = kustomized("overlays/claims-and-pools")
+    assert not theirs & {key(thing) for thing in mine}
+    selector = deployment(mine)["spec"]["selector"]["matchLabels"]
+    assert selector == {"app": "agent-sandbox-controller-claims"}
+
+
+@pytest.mark.parametrize("overlay", ["everything", "claims-and-pools"])
+def test_snapshots_can_be_added_to_what_runs_in_the_cluster(overlay: str, tmp_path: Path) -> None:
+    def below(folder: str) -> list[str]:
+        return [os.path.relpath(CONFIG / folder, tmp_path)]
+
+    layers = {"resources": below(f"overlays/{overlay}"), "components": below("components/snapshot")}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(layers))
+    things = kustomized(str(tmp_path))
+    settings = parse_settings(arguments(things), dropin=True).settings
+    assert settings.serving.diagnostics_address == ":8082"
+    bindings = {thing["roleRef"]["name"]: thing for thing in things if "roleRef" in thing}
+    (binding,) = (one for name, one in bindings.items() if "-snapshot" in name)
+    assert binding["subjects"][0]["name"].startswith("agent-sandbox-controller")
+
+
+def test_every_value_of_the_go_managers_chart_is_taken(tmp_path: Path) -> None:
+    """Those that make flags make flags that the manager knows."""
+    values: dict[str, Any] = {
+        "namespace": {"create": False, "name": "elsewhere"},
+        "image": {"repository": "example/manager", "tag": "v1", "pullPolicy": "Always"},
+        "replicaCount": 3,
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"team": "x"},
+        "controller": {
+            "leaderElect": True,
+            "clusterDomain": "cluster.example",
+            "leaderElectionNamespace": "leases",
+            "extensions": True,
+            "enableTracing": True,
+            "enablePprof": True,
+            "enablePprofDebug": True,
+            "pprofBlockProfileRate": 1000000,
+            "pprofMutexProfileFraction": 10,
+            "kubeApiQps": -1.0,
+            "kubeApiBurst": 10,
+            "sandboxConcurrentWorkers": 101,
+            "sandboxClaimConcurrentWorkers": 51,
+            "sandboxWarmPoolConcurrentWorkers": 2,
+            "sandboxTemplateConcurrentWorkers": 3,
+            "sandboxWarmPoolMaxBatchSize": 301,
+            "sandboxWarmPoolReadinessGracePeriod": "6m",
+            "sandboxWarmPoolUnschedulableRecheckInterval": "2m",
+            "enableWarmPoolEviction": False,
+            "extraArgs": ["--zap-log-level=debug"],
+        },
+        "resources": {"limits": {"memory": "2Gi"}},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "k", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "podSecurityContext": {"runAsUser": 1000},
+        "containerSecurityContext": None,
+        "webhookServiceName": "hook",
+        "service": {"name": "figures"},
+        "metrics": {
+            "serviceMonitor": {"enabled": True, "additionalLabels": {"release": "x"}},
+            "prometheusRule": {"enabled": True, "rules": [{"name": "g", "rules": []}]},
+        },
+    }
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    things = templated("-f", str(file))
+    settings = parse_settings(arguments(things), dropin=True).settings
+    pools = settings.pools
+    assert (settings.sandboxes.workers, settings.claims.workers, pools.workers) == (101, 51, 2)
+    assert (settings.pools.batch_items_max, settings.pools.readiness_grace_s) == (301, 360)
+    assert (settings.templates.workers, settings.pools.unschedulable_recheck_s) == (3, 120)
+    assert not settings.pools.marks_safe_to_evict
+    assert settings.serving.traces
+    assert settings.logs.level == "debug"
+    assert (settings.lease.namespace, settings.webhook.namespace) == ("leases", "elsewhere")
+    assert (settings.sandboxes.cluster_domain, settings.webhook.service_name) == (
+        "cluster.example",
+        "hook",
+    )
+    spec = deployment(things)["spec"]
+    pod = spec["template"]["spec"]
+    assert spec["replicas"] == 3
+    assert pod["containers"][0]["image"] == "example/manager:v1"
+    assert (pod["securityContext"]["runAsUser"], pod["nodeSelector"]) == (1000, {"disk": "ssd"})
+    assert spec["template"]["metadata"]["labels"]["team"] == "x"
+    assert {(t["kind"], t["metadata"]["name"]) for t in things} >= {
+        ("Service", "figures"),
+        ("Service", "hook"),
+        ("ServiceMonitor", "agent-sandbox-controller"),
+        ("PrometheusRule", "agent-sandbox-controller"),
+    }
+    assert {t["metadata"]["namespace"] for t in things if t["kind"] == "Role"} == {
+        "leases",
+        "elsewhere",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("replicaCount=many", "at '/replicaCount'"),
+        ("controller.kubeApiBurst=0", "at '/controller/kubeApiBurst'"),
+        ("controller.controllers={claims}", "at '/controller/controllers/0'"),
+        ("controller.sandboxWarmPoolReadinessGracePeriod=soon",
+         "at '/controller/sandboxWarmPoolReadinessGracePeriod'"),
+        ("controller.workers=3", "at '/controller': additional properties 'workers'"),
+        ("metrics.serviceMonitor.interval=5", "at '/metrics/serviceMonitor/interval'"),
+        ("namespace.name=Not_A_Name", "at '/namespace/name'"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_is_refused_with_the_path_of_its_field(value: str, said: str) -> None:
+    with pytest.raises(ControlPlaneError) as refused:
+        templated("--set", value)
+    assert said in str(refused.value)
+
+
+def test_the_chart_is_sound() -> None:
+    assert "0 chart(s) failed" in helm("lint", str(CHART))
+
+
+SOURCES = [*(f"overlays/{one}" for one in OVERLAYS), "with-v1alpha1", *OVERLAYS]
+"""Of config; those without a slash are the chart's, but for the component."""
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_pods_are_admitted_where_only_restricted_ones_are(
+    control_plane: ControlPlane, namespace: str, source: str
+) -> None:
+    """By a dry run on the server: the pod that the Deployment would make, and a looser one not."""
+    api, folder = control_plane.api, f"/api/v1/namespaces/{namespace}/pods"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api.merge(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": labels}})
+    things = templated(*example(source)) if source in OVERLAYS else kustomized(source)
+    template = deployment(things)["spec"]["template"]
+    spec = template["spec"] | {"serviceAccountName": "default", "priorityClassName": ""}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "manager"}, "spec": spec}
+    api.request("POST", folder, pod, query={"dryRun": "All"})
+    (container,) = spec["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["resources"]["limits"]["memory"]
+    sources = [one for v in spec["volumes"] for one in v.get("projected", {}).get("sources", [])]
+    (token,) = (one["serviceAccountToken"] for one in sources if "serviceAccountToken" in one)
+    assert token["expirationSeconds"] == 3600
+    loose = pod | {"spec": spec | {"securityContext": {}}}
+    with pytest.raises(ApiError) as refused:
+        api.request("POST", folder, loose, query={"dryRun": "All"})
+    assert "violates PodSecurity" in str(refused.value)
