@@ -1,8 +1,9 @@
 """A snapshot during a burst of claims, beside none and beside gathering it all before it is sent.
 
 `make bench` takes it of 2,000 warm sandboxes; BENCH_SNAPSHOT_SANDBOXES=20000 of the number in the
-budget. An ordinary test run takes a few. API server with tenants, and manager, are processes of
-their own, so that memory and loop are the manager's. Nothing here asserts a time or a size.
+budget, BENCH_SNAPSHOT_TEXT_BYTES=1000000 of objects with a text of that size. An ordinary test run
+takes a few. API server with tenants, and manager, are processes of their own, so that memory and
+loop are the manager's. Nothing here asserts a time or a size.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from warmclaim.api.resources import SANDBOX
 pytestmark = pytest.mark.bench
 
 SANDBOXES = int(os.environ.get("BENCH_SNAPSHOT_SANDBOXES") or 2_000)
+TEXT_BYTES = int(os.environ.get("BENCH_SNAPSHOT_TEXT_BYTES") or 0)
 SMOKE_SANDBOXES, SMOKE_CLAIMS = 60, 10
 CLAIMS = int(os.environ.get("BENCH_SNAPSHOT_CLAIMS") or 300)
 QPS = 50.0
@@ -157,7 +159,7 @@ def test_bench_snapshot(request: pytest.FixtureRequest, tmp_path: Path, figures:
     print("|-------------|--------:|--------:|---------:|----------:|-----------:"
           "|---------------:|--------:|----------:|---------:|")  # fmt: skip
     found: dict[str, Burst] = {}
-    with program("snapshot.server", str(sandboxes)) as server:
+    with program("snapshot.server", str(sandboxes), str(TEXT_BYTES)) as server:
         for way in ("streamed", "whole"):
             with program("snapshot.manager", server.url, way) as manager:
                 if way == "streamed":

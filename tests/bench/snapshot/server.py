@@ -1,6 +1,8 @@
 """A process with an embedded API server that holds a large pool, and sends bursts of claims.
 
-    python server.py SANDBOXES
+    python server.py SANDBOXES TEXT_BYTES
+
+Each pod has an argument of so many bytes, 0 for none.
 
 It prints its URL, then answers each line on stdin: `burst CLAIMS QPS` by the milliseconds that each
 claim waited for Ready, as a JSON list. At the end of stdin it ends.
@@ -28,7 +30,7 @@ POOL, NODES = "pool", 200
 WAIT_S_MAX = 60.0
 
 
-def filled(sandboxes: int) -> FakeApiServer:
+def filled(sandboxes: int, text_bytes: int) -> FakeApiServer:
     """A server with a pool of so many ready sandboxes, each with its pod."""
     server = FakeApiServer()
     cluster = server.cluster
@@ -37,7 +39,10 @@ def filled(sandboxes: int) -> FakeApiServer:
     for number in range(sandboxes):
         name, node = f"s{number:05}", f"node-{number % NODES:03}"
         cluster.put(a_sandbox(name, pool=POOL, node=node))
-        cluster.put(a_pod(name, node=node))
+        pod = a_pod(name, node=node)
+        if text_bytes:
+            pod["spec"]["containers"][0]["args"] = ["word " * (text_bytes // 5)]
+        cluster.put(pod)
     return server
 
 
@@ -99,4 +104,4 @@ async def serve_until_eof(server: FakeApiServer) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve_until_eof(filled(int(sys.argv[1]))))
+    uvloop.run(serve_until_eof(filled(*map(int, sys.argv[1:]))))
