@@ -250,22 +250,40 @@ class TestP4TheCost:
         assert len(items) == 20
         assert parsed_bytes <= 2 * len(body)
 
+    @pytest.mark.parametrize(
+        "owner",
+        [[{"a": number} for number in range(100_000)], "x" * 1_000_000, '{"\\' * 300_000],
+        ids=["braces", "a text", "escapes"],
+    )
     def test_a_large_item_is_counted_once_however_many_pieces_it_comes_in(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch, owner: object
     ) -> None:
-        braces = 0
+        read_bytes = 0
 
         class Counting:
+            def __init__(self, pattern: re.Pattern[bytes]) -> None:
+                self._pattern = pattern
+
             def match(self, text: bytearray, at: int) -> re.Match[bytes] | None:
-                nonlocal braces
-                found = to_brace.match(text, at)
-                braces += found is not None
+                nonlocal read_bytes
+                found = self._pattern.match(text, at)
+                read_bytes += found.end() - at if found else 0
                 return found
 
-        to_brace = reading._TO_BRACE  # pyright: ignore[reportPrivateUsage]
-        monkeypatch.setattr(reading, "_TO_BRACE", Counting())
-        item = a_pod(owner=[{"a": number} for number in range(100_000)])
-        body = msgspec.json.encode(a_list(item))
-        items, _ = read(cut(body, 5_000))
+        for name in ("_OUTSIDE", "_INSIDE"):
+            monkeypatch.setattr(reading, name, Counting(getattr(reading, name)))
+        item = a_pod(owner=owner)
+        items, _ = read(cut(msgspec.json.encode(a_list(item)), 5_000))
         assert items == [msgspec.json.encode(item)]
-        assert braces == items[0].count(b"{") + items[0].count(b"}")
+        assert read_bytes == len(items[0])
+
+    @pytest.mark.parametrize("size", range(1, 8))
+    def test_counting_goes_on_wherever_an_item_was_cut(
+        self, monkeypatch: pytest.MonkeyPatch, size: int
+    ) -> None:
+        monkeypatch.setattr(reading, "_GUESS_BYTES_MAX", 0)
+        texts = ['"', "\\", '\\"', "{", '"}', '{"a":"\\\\"}', "é\n"]
+        nothing: dict[str, object] = {}
+        listed = [a_pod(text, owner={text: [text, nothing]}) for text in texts]
+        items, _ = read(cut(msgspec.json.encode(a_list(*listed)), size))
+        assert items == [msgspec.json.encode(item) for item in listed]

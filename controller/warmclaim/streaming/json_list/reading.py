@@ -19,7 +19,8 @@ Where an item ends is guessed first: where the next one seems to begin, up to it
 one did. No JSON object is the beginning of another one, so a guess that parses is right, and nearly
 all do. Only for what is left are braces counted: the last item, odd spacing, objects that look like
 several. Counting takes 30 us for each kB, the guess 2; at 10,000 sandboxes with their pods that is
-a second of a start. It goes on as pieces come, so no piece of 64 kB holds up others for long.
+a second of a start. It goes on as pieces come, in the middle of a text too: a piece of 64 kB holds
+up others for 2 ms at most.
 """
 
 from __future__ import annotations
@@ -44,9 +45,12 @@ _NEXT: Final = re.compile(_SPACE + rb"(?:," + _SPACE + rb"(\{)|\])")
 _NOTHING_YET: Final = re.compile(_SPACE + rb",?" + _SPACE)
 # How items of one kind all begin. A few bytes would not do: managed fields name the version, too.
 _ALIKE: Final = re.compile(rb'\{[^{}]{0,256}?"metadata":\{')
-# Up to the next brace that is in no string. It must be matched at a place, not searched for: the
-# search would go on inside of a string that is not complete yet.
-_TO_BRACE: Final = re.compile(rb'[^"{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}]*+)*+[{}]', re.DOTALL)
+# Up to a brace that is in no string, or to the begin of a string that has not come whole; and in
+# such a string up to its end. Both match at a place, and nothing is read twice.
+_OUTSIDE: Final = re.compile(
+    rb'[^"{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}]*+)*+(["{}])?', re.DOTALL
+)
+_INSIDE: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+(")?', re.DOTALL)
 
 
 class _Envelope(msgspec.Struct):
@@ -78,6 +82,7 @@ class ListDecoder:
         self._searched_bytes = 0
         self._count_from_bytes = _GUESS_BYTES_MAX
         self._counted_bytes = self._depth = 0
+        self._is_in_string = False
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The items that `piece` completes; some wait for what comes after them."""
@@ -152,6 +157,7 @@ class ListDecoder:
             return None
         self._may_guess, self._count_from_bytes = True, _GUESS_BYTES_MAX
         self._searched_bytes = self._counted_bytes = self._depth = 0
+        self._is_in_string = False
         if len(item) <= _STATUS_BYTES_MAX and b'"Status"' in item:
             self._require_no_status(item)
         return item
@@ -174,19 +180,20 @@ class ListDecoder:
         return item
 
     def _counted(self, start: int) -> bytes | None:
-        """Counts on from the last brace that was counted when less of the item had come."""
-        depth, at = self._depth, start + self._counted_bytes
-        while brace := _TO_BRACE.match(self._buffer, at):
-            at = brace.end()
-            depth += 1 if self._buffer[at - 1] == 0x7B else -1
-            if not depth:
+        """Counts on from where it came to when less of the item was there, in a string or not."""
+        self._count_from_bytes = 0
+        at = start + self._counted_bytes
+        while found := (_INSIDE if self._is_in_string else _OUTSIDE).match(self._buffer, at):
+            at, border = found.end(), found.group(1)
+            if border is None:
+                break
+            if border == b'"':
+                self._is_in_string = not self._is_in_string
+                continue
+            self._depth += 1 if border == b"{" else -1
+            if not self._depth:
                 return self._proved(self._copied(start, at))
-        has_gone_on = at - start > self._counted_bytes
-        self._depth, self._counted_bytes = depth, at - start
-        # A text without a brace is read once more when it has doubled: all readings together are as
-        # dear as two.
-        again_bytes = 0 if has_gone_on else 2 * (len(self._buffer) - start)
-        self._count_from_bytes = min(again_bytes, self._item_bytes_max + 1)
+        self._counted_bytes = at - start
         return None
 
     def _copied(self, start: int, end: int) -> bytes:
