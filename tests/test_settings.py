@@ -45,6 +45,7 @@ def test_the_defaults_are_within_their_limits() -> None:
         ("claim-history-archive-interval", "history.archive_every_s", 0.0),
         ("claim-history-keep-days", "history.keep_days_max", -1),
         ("claim-history-keep-bytes", "history.keep_bytes_max", -1),
+        ("claim-history-spool-bytes", "history.spool_bytes_max", -1),
         ("claim-history-target", "history.target", "s3://bucket"),
         ("webhook-port", "webhook.port", 70_000),
         ("webhook-cert-name", "webhook.cert_name", " "),

@@ -175,13 +175,14 @@ class LogSettings:
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
     """What is kept of claims that are gone. `directory` "" keeps nothing, `target` "" archives
-    within it; 0 for either `keep_` is no limit."""
+    within it; 0 for any `_max` is no limit."""
 
     directory: str = ""
     target: str = ""
     archive_every_s: float = 600.0
     keep_days_max: int = 90
     keep_bytes_max: int = 10 * 2**30
+    spool_bytes_max: int = 4 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,7 @@ def _check_counts(s: Settings) -> None:
         ("webhook-port", s.webhook.port, 0),
         ("claim-history-keep-days", s.history.keep_days_max, 0),
         ("claim-history-keep-bytes", s.history.keep_bytes_max, 0),
+        ("claim-history-spool-bytes", s.history.spool_bytes_max, 0),
     ):
         if value < least:
             raise _fail(flag, f"must be at least {least}, not {value}")

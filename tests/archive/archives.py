@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyarrow import parquet
 
 from warmclaim.archive.schema import REFUSED
@@ -29,6 +30,11 @@ def groups(path: Path) -> list[list[ClaimRow]]:
     with parquet.ParquetFile(str(path)) as file:
         numbers = range(file.metadata.num_row_groups)
         return [[_row(one) for one in file.read_row_group(i).to_pylist()] for i in numbers]
+
+
+def rows_in(batch: pa.RecordBatch) -> list[ClaimRow]:
+    """The rows that columns stand for."""
+    return [_row(values) for values in batch.to_pylist()]
 
 
 def _row(values: dict[str, Any]) -> ClaimRow:

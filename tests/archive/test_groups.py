@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from tests.archive.spools import ROWS, a_row
 
 from warmclaim.archive import groups
 from warmclaim.archive.groups import row_groups
-from warmclaim.archive.lines import Values
+from warmclaim.archive.schema import columns_of
 from warmclaim.domain.claim_history import ClaimRow
 
 Key = tuple[bytes, bool, int]
@@ -23,9 +24,9 @@ def key(pool: str, ready_us: int | None) -> Key:
     return pool.encode(), ready_us is None, ready_us or 0
 
 
-def blocks(rows: Sequence[ClaimRow], size: int) -> Iterator[list[Values]]:
+def blocks(rows: Sequence[ClaimRow], size: int) -> Iterator[pa.RecordBatch]:
     for first in range(0, len(rows), size):
-        yield [astuple(row) for row in rows[first : first + size]]
+        yield columns_of([astuple(row) for row in rows[first : first + size]])
 
 
 @settings(deadline=None)

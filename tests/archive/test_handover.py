@@ -16,7 +16,8 @@ from tests.archive.spools import HOUR_US, NOON_US, HandClock, a_row, a_writer, f
 
 from warmclaim.archive import disk
 from warmclaim.archive.convert import convert_closed
-from warmclaim.archive.handover import ARCHIVE_LOCK, JOURNAL, BusyError
+from warmclaim.archive.handover import BusyError
+from warmclaim.archive.hours import ARCHIVE_LOCK, JOURNAL
 from warmclaim.archive.layout import writers
 from warmclaim.archive.spool_reader import Skipped, spooled
 from warmclaim.archive.target import open_target

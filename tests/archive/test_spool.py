@@ -34,7 +34,10 @@ def wait(until: Callable[[], bool], timeout_s: float = 20.0) -> None:
 
 @contextmanager
 def a_spool(
-    folder: Path, clock: HandClock | None = None, rows_buffered_max: int = 8192
+    folder: Path,
+    clock: HandClock | None = None,
+    rows_buffered_max: int = 8192,
+    bytes_max: int = 0,
 ) -> Generator[Spool]:
     spool = Spool(
         folder,
@@ -42,6 +45,7 @@ def a_spool(
         clock=clock or HandClock(),
         flush_s=FLUSH_S,
         rows_buffered_max=rows_buffered_max,
+        bytes_max=bytes_max,
     )
     try:
         yield spool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import groupby, islice
@@ -13,10 +13,10 @@ from typing import Final
 
 import pyarrow as pa
 
+from warmclaim.archive.columns import columns_of_node
 from warmclaim.archive.groups import row_groups
 from warmclaim.archive.handover import Handover
-from warmclaim.archive.layout import Batch, lines_file
-from warmclaim.archive.lines import COLUMNS, Values
+from warmclaim.archive.layout import Batch
 from warmclaim.archive.parquet import FileSeries
 from warmclaim.archive.spool_reader import BrokenSpoolError, HourReader, Skipped, counted_rows
 from warmclaim.archive.target import Target
@@ -27,7 +27,6 @@ BATCHES_MAX: Final = 256
 
 GC_OBJECTS: Final = 50_000
 
-_NODE = COLUMNS.index("node")
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
@@ -116,7 +115,7 @@ class _Conversion:
         made = FileSeries(self._handover.work, rows_for_each_node=rows // max(1, len(nodes)))
         with made:
             for node in nodes:
-                for table in row_groups(_rows_of(node, readers), self._handover.work):
+                for table in row_groups(columns_of_node(node, readers), self._handover.work):
                     made.add(table)
                     self._rows += table.num_rows
                     del table
@@ -146,17 +145,6 @@ class _Conversion:
                     day=str(hours[0].day), unreadable=skipped.unreadable_lines, missing=missing
                 ),
             )
-
-
-def _rows_of(name: str, readers: Sequence[HourReader]) -> Iterator[Sequence[Values]]:
-    """The rows of one node, hour by hour."""
-    for reader in readers:
-        for rows in reader.rows(name):
-            for node in {values[_NODE] for values in rows}:
-                if lines_file(node) != name:
-                    where = reader.batch.folder / name
-                    raise BrokenSpoolError(f"{where} holds a row of another node", reader.batch)
-            yield rows
 
 
 def _counted(batch: Batch) -> int:

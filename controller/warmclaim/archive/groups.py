@@ -1,38 +1,43 @@
 """The rows of one node, sorted, as row groups.
 
-What fits one row group is sorted as it is. More is sorted in runs of one row group each, which go
-to files and are merged: never more than one row group and one block of each run is in memory.
+What fits one run is sorted as it is. More is sorted in runs, which go to files and are merged:
+never more than one row group and one block of each run is in memory.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from warmclaim.archive import disk
-from warmclaim.archive.lines import Values
-from warmclaim.archive.schema import ORDER, SCHEMA, columns_of
+from warmclaim.archive.schema import ORDER, SCHEMA
 
 ROWS_MAX: Final = 65_536
 """Of a row group."""
+RUN_SHARE: Final = 2
+"""A run has this part of a row group: while it is sorted its rows are in memory twice."""
 RUNS_MAX: Final = 64
 """Merged at once; where there are more, the first are merged into one."""
 BLOCK_ROWS: Final = ROWS_MAX // RUNS_MAX
 
+_Key = tuple[bytes, bool, int]
+"""A row's place in the order, as Arrow has it: texts by their bytes, those never ready last."""
+
 
 def row_groups(
-    rows: Iterable[Sequence[Values]], scratch: Path, *, rows_max: int = ROWS_MAX
+    rows: Iterable[pa.RecordBatch], scratch: Path, *, rows_max: int = ROWS_MAX
 ) -> Iterator[pa.Table]:
     """Sorted tables of at most `rows_max` rows, in order. `scratch` takes the runs' files.
 
     The caller drops a table before it takes the next. Raises OSError.
     """
-    sorted_runs = _runs(rows, rows_max)
+    sorted_runs = _runs(rows, max(1, rows_max // RUN_SHARE))
     first = next(sorted_runs, None)
     if first is None:
         return
@@ -54,27 +59,14 @@ def row_groups(
     runs.drop(list(runs.files))
 
 
-def in_blocks(rows: Iterable[Sequence[Values]]) -> Iterator[Sequence[Values]]:
-    """The same rows in blocks worth the price of making columns: a few come from each file."""
-    held: list[Values] = []
-    for some in rows:
-        held.extend(some)
-        if len(held) >= BLOCK_ROWS:
-            yield held
-            held = []
-    if held:
-        yield held
-
-
 def in_order(table: pa.Table) -> pa.Table:
     """The table's rows as a row group has them. About 1 us each."""
     places = pc.sort_indices(table, sort_keys=ORDER)
     return table.take(places)
 
 
-def _runs(rows: Iterable[Sequence[Values]], rows_max: int) -> Iterator[pa.Table]:
-    blocks = map(columns_of, in_blocks(rows))
-    return map(in_order, _cut(map(_table, blocks), rows_max))
+def _runs(rows: Iterable[pa.RecordBatch], run_rows: int) -> Iterator[pa.Table]:
+    return map(in_order, _cut(map(_table, rows), run_rows))
 
 
 def _table(block: pa.RecordBatch) -> pa.Table:
@@ -132,29 +124,28 @@ class _Head:
 
     def __init__(self, path: Path) -> None:
         self._stream = pa.ipc.open_stream(pa.OSFile(str(path), "rb"))
-        self.rows = self._next()
+        self.rows = SCHEMA.empty_table()
+        self._load()
 
     def taken(self, rows: int) -> pa.Table:
         """The first rows, which leave it."""
         first, self.rows = self.rows.slice(0, rows), self.rows.slice(rows)
         if not self.rows.num_rows:
-            self.rows = self._next()
+            self._load()
         return first
 
-    def last_key(self) -> tuple[Any, Any]:
-        last = self.rows.slice(self.rows.num_rows - 1)
-        return last["pool"][0].as_py(), last["ready_us"][0].as_py()
+    def rows_until(self, key: _Key) -> int:
+        """How many of the loaded rows come no later than `key`; they are sorted. Some 10 us."""
+        return bisect_right(range(self.rows.num_rows), key, key=self._key)
 
-    def rows_until(self, key: tuple[Any, Any]) -> int:
-        """How many of the loaded rows come no later than `key`; they are sorted."""
-        pool, ready_us = key
-        pools = self.rows["pool"]
-        here = pc.equal(pools, pool)
-        if ready_us is not None:
-            ready = pc.less_equal(self.rows["ready_us"], ready_us)
-            here = pc.and_(here, pc.fill_null(ready, False))
-        rows: int = pc.sum(pc.or_(pc.less(pools, pool), here)).as_py()
-        return rows
+    def _load(self) -> None:
+        self.rows = self._next()
+        if self.rows.num_rows:
+            self.last_key = self._key(self.rows.num_rows - 1)
+
+    def _key(self, row: int) -> _Key:
+        pool, ready_us = self.rows["pool"][row].as_py(), self.rows["ready_us"][row].as_py()
+        return pool.encode(), ready_us is None, ready_us or 0
 
     def _next(self) -> pa.Table:
         try:
@@ -171,11 +162,6 @@ def _merged(files: Sequence[Path]) -> Iterator[pa.Table]:
     """
     heads = [_Head(path) for path in files]
     while heads := [head for head in heads if head.rows.num_rows]:
-        until = min((head.last_key() for head in heads), key=_comparable)
+        until = min(head.last_key for head in heads)
         ready = [head.taken(rows) for head in heads if (rows := head.rows_until(until))]
         yield in_order(pa.concat_tables(ready))
-
-
-def _comparable(key: tuple[Any, Any]) -> tuple[str, bool, int]:
-    pool, ready_us = key
-    return pool, ready_us is None, ready_us or 0

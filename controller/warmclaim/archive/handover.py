@@ -21,35 +21,23 @@ from typing import Final, Self
 import msgspec
 
 from warmclaim.archive import disk
-from warmclaim.archive.layout import (
-    COLUMNS_FILE,
-    COUNTS_FILE,
-    LOCK_FILE,
-    Batch,
-    batches,
-    files,
-    writers,
+from warmclaim.archive.hours import (
+    ARCHIVE_LOCK,
+    JOURNAL,
+    Journal,
+    close_dead,
+    delete_hour,
+    read_journal,
 )
+from warmclaim.archive.layout import Batch, batches, writers
 from warmclaim.archive.target import Target
 from warmclaim.errors import UsageError
 
-ARCHIVE_LOCK: Final = "archive.lock"
-JOURNAL: Final = "archive.journal"
 WORK: Final = "work"
 
 
 class BusyError(UsageError):
     """Another run works on this spool."""
-
-
-class Journal(msgspec.Struct, forbid_unknown_fields=True):
-    """What a run has made and not yet finished handing over."""
-
-    target: str
-    files: dict[str, str]
-    """Names in the work folder, and under the target."""
-    batches: list[str]
-    """Directories of the hours that the files replace, below the spool."""
 
 
 class Handover:
@@ -87,7 +75,7 @@ class Handover:
             self._finish(journal)
         self.clear_work()
         for writer in list(writers(self._spool)):
-            self._close_dead(writer)
+            close_dead(writer)
 
     def clear_work(self) -> None:
         """An empty work folder."""
@@ -118,19 +106,12 @@ class Handover:
             raise
 
     def _journal(self) -> Journal | None:
-        path = self._spool / JOURNAL
-        try:
-            journal = msgspec.json.decode(path.read_bytes(), type=Journal)
-        except FileNotFoundError:
-            return None
-        except msgspec.DecodeError:
-            raise UsageError(
-                f"{path} is no journal of an archive run; see what it is, then move it away"
-            ) from None
-        if journal.target != str(self._target):
+        journal = read_journal(self._spool)
+        if journal is not None and journal.target != str(self._target):
             raise UsageError(
                 f"spool {self._spool}: a run to {journal.target} was interrupted;"
-                f" let it end first, with the same --to; if that is gone for good, delete {path}"
+                " let it end first, with the same --to;"
+                f" if that is gone for good, delete {self._spool / JOURNAL}"
             )
         return journal
 
@@ -138,7 +119,7 @@ class Handover:
         for name, final in journal.files.items():
             self._target.put(self.work / name, final)
         for folder in journal.batches:
-            _delete(self._spool / folder)
+            delete_hour(self._spool / folder)
         disk.remove(self._spool / JOURNAL)
         disk.sync_folder(self._spool)
 
@@ -147,32 +128,3 @@ class Handover:
         with suppress(OSError):
             if not any(map(self._target.has, journal.files.values())):
                 disk.remove(self._spool / JOURNAL)
-
-    def _close_dead(self, writer: Path) -> None:
-        """A writer whose lock can be had is dead: its hours are closed, and it goes once empty."""
-        try:
-            lock = disk.Lock(writer / LOCK_FILE)
-        except (BlockingIOError, FileNotFoundError):
-            return
-        try:
-            found = list(batches(writer))
-            for batch in found:
-                if batch.is_open:
-                    disk.rename(batch.folder, batch.closed.folder)
-            if not found:
-                disk.remove(writer / LOCK_FILE)
-                disk.remove_folder(writer)
-        finally:
-            lock.release()
-
-
-def _delete(folder: Path) -> None:
-    """An hour's own files, then its directory; what is not ours stays, and so does that.
-
-    What its lines mean goes last: an hour with lines always has it.
-    """
-    for path in files(folder):
-        disk.remove(path)
-    for name in (COUNTS_FILE, COUNTS_FILE + ".part", COLUMNS_FILE, COLUMNS_FILE + ".part"):
-        disk.remove(folder / name)
-    disk.remove_folder(folder)

@@ -23,10 +23,11 @@ Values = tuple[Any, ...]
 
 _FIELDS = msgspec.structs.fields(ClaimRow)
 _64_BITS = msgspec.Meta(ge=-(2**63), le=2**63 - 1)
+Counts = dict[str, Annotated[int, _64_BITS]]
 _KINDS: dict[object, object] = {
     int: Annotated[int, _64_BITS],
     int | None: Optional[Annotated[int, _64_BITS]],  # noqa: UP045  (an Annotated knows no "|")
-    dict[str, int]: dict[str, Annotated[int, _64_BITS]],
+    dict[str, int]: Counts,
 }
 _KIND: Any = tuple[tuple(_KINDS.get(field.type, field.type) for field in _FIELDS)]  # type: ignore[misc]
 _encode = msgspec.json.Encoder().encode
@@ -54,13 +55,14 @@ class LineReader:
     def __init__(self, columns: Sequence[str]) -> None:
         self.unreadable = 0
         self._columns = tuple(columns)
+        self.is_current = self._columns == COLUMNS
 
     def read(self, block: bytes) -> Sequence[Values]:
         """The rows of whole lines. About 1.3 us for each; 5 where a line of the block is bad.
 
         Blocks of some 1,000 lines are quickest: more objects at once cost garbage collections.
         """
-        if self._columns == COLUMNS:
+        if self.is_current:
             try:
                 # JSON writes a line end within a text as \\n, so these all are between rows.
                 return _many.decode(b"[" + block.rstrip(b"\n").replace(b"\n", b",") + b"]")
@@ -78,7 +80,7 @@ class LineReader:
                 self.unreadable += 1
 
     def _values(self, text: bytes) -> Values:
-        if self._columns == COLUMNS:
+        if self.is_current:
             return _one.decode(text)
         named = dict(zip(self._columns, _any.decode(text), strict=True))
         return astuple(msgspec.convert(named, ClaimRow))

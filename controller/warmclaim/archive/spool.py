@@ -10,6 +10,7 @@ from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Final
 
+from warmclaim.archive.spool_bound import SpoolBound
 from warmclaim.archive.spool_files import SpoolFiles
 from warmclaim.domain.claim_history import ClaimRow
 from warmclaim.seams import Clock, Rng, SystemClock, SystemRng
@@ -22,6 +23,8 @@ FLUSH_S: Final = 1.0
 RETRY_S: Final = 10.0
 """How long nothing is tried after a failed write."""
 CLOSE_S_MAX: Final = 2.0
+BOUND_S: Final = 60.0
+"""Between two looks at the size of the whole spool."""
 
 _TOKEN_CHARS = 10
 
@@ -34,6 +37,8 @@ class Drop(StrEnum):
     BUFFER_FULL = "buffer-full"
     DISK_FULL = "disk-full"
     NO_PERMISSION = "no-permission"
+    SPOOL_FULL = "spool-full"
+    """It was written, and went as the oldest of too much."""
     OTHER = "other"
 
 
@@ -60,8 +65,12 @@ class Spool:
         rng: Rng | None = None,
         flush_s: float = FLUSH_S,
         rows_buffered_max: int = ROWS_BUFFERED_MAX,
+        bytes_max: int = 0,
     ) -> None:
-        """`identity` names this process to people; others that share the folder may have it too."""
+        """`identity` names this process to people; others that share the folder may have it too.
+
+        `bytes_max` bounds all that lies in the folder; 0 is no bound.
+        """
         self.written = 0
         self.dropped: dict[Drop, int] = dict.fromkeys(Drop, 0)
         self._clock = clock or SystemClock()
@@ -73,6 +82,8 @@ class Spool:
             token=lambda: chance.token(_TOKEN_CHARS),
             clock=self._clock,
         )
+        self._bound = SpoolBound(folder, bytes_max)
+        self._bounded_s: float | None = None
         self._flush_s = flush_s
         self._rows_max = rows_buffered_max
         self._rows: deque[ClaimRow] = deque()
@@ -107,6 +118,7 @@ class Spool:
             self._wake.wait(self._flush_s)
             self._wake.clear()
             self._guarded_turn()
+            self._keep_bound()
         self._guarded_turn()
         try:
             self._files.close()
@@ -121,6 +133,13 @@ class Spool:
         except Exception as error:
             self.dropped[Drop.OTHER] += len(rows)
             _log.exception("claim history: rows lost", extra=fields(rows=len(rows), error=error))
+
+    def _keep_bound(self) -> None:
+        now_s = self._clock.monotonic()
+        if self._bounded_s is not None and now_s - self._bounded_s < BOUND_S:
+            return
+        self._bounded_s = now_s
+        self.dropped[Drop.SPOOL_FULL] += self._bound.keep()
 
     def _turn(self, rows: list[ClaimRow]) -> None:
         now_s = self._clock.monotonic()

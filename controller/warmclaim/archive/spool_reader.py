@@ -60,8 +60,8 @@ class HourReader:
 
     def __init__(self, batch: Batch, skipped: Skipped) -> None:
         self.batch = batch
+        self.skipped = skipped
         self._folders = (str(batch.folder), str(batch.closed.folder))
-        self._skipped = skipped
         self._columns: list[str] | None = None
 
     def names(self) -> Iterator[str]:
@@ -76,27 +76,68 @@ class HourReader:
 
         Raises OSError, and BrokenSpoolError where there are whole lines and none of them is a row.
         """
-        file = self._opened(name)
-        if file is None:
-            return
-        with file:
-            self._columns = self._columns or _columns(self.batch)
-            reader, found = LineReader(self._columns), 0
-            for block in _blocks(file, self._skipped):
-                rows = reader.read(block)
-                found += len(rows)
-                yield rows
-        self._skipped.unreadable_lines += reader.unreadable
-        if reader.unreadable and not found:
-            where = self.batch.folder / name
-            raise BrokenSpoolError(f"{where}: not one line of it can be read", self.batch)
+        file = LinesFile(self, name)
+        for block in file.blocks():
+            yield file.rows(block)
+        file.check()
 
-    def _opened(self, name: str) -> BinaryIO | None:
+    def columns(self) -> list[str]:
+        """What the values of its lines are. Raises OSError, BrokenSpoolError."""
+        self._columns = self._columns or _columns(self.batch)
+        return self._columns
+
+    def opened(self, name: str) -> BinaryIO | None:
+        """A file of it; None where there is none. Raises OSError."""
         for folder in self._folders:
             with suppress(FileNotFoundError):
                 # Not by Path: there may be a file for every few rows.
                 return open(f"{folder}/{name}", "rb", buffering=0)  # noqa: PTH123
         return None
+
+
+class LinesFile:
+    """One file of an hour: its blocks of lines, and what could be read of them."""
+
+    def __init__(self, hour: HourReader, name: str) -> None:
+        self._hour = hour
+        self._name = name
+        self._reader = LineReader(())
+        self._has_rows = False
+
+    def blocks(self) -> Iterator[bytes]:
+        """Whole lines, some 1,000 at a time, and how; none where there is no such file.
+
+        Raises OSError, BrokenSpoolError.
+        """
+        file = self._hour.opened(self._name)
+        if file is None:
+            return
+        with file:
+            self._reader = LineReader(self._hour.columns())
+            yield from _blocks(file, self._hour.skipped)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this version wrote it."""
+        return self._reader.is_current
+
+    def rows(self, block: bytes) -> Sequence[Values]:
+        """The rows of a block of it."""
+        rows = self._reader.read(block)
+        self._has_rows = self._has_rows or bool(rows)
+        return rows
+
+    def check(self) -> None:
+        """Count what was no row. Raises BrokenSpoolError where there are lines, and no row."""
+        unreadable = self._reader.unreadable
+        self._hour.skipped.unreadable_lines += unreadable
+        if unreadable and not self._has_rows:
+            raise self.broken("has not one line that can be read")
+
+    def broken(self, problem: str) -> BrokenSpoolError:
+        """What to raise for such a file."""
+        hour = self._hour.batch
+        return BrokenSpoolError(f"{hour.folder / self._name} {problem}", hour)
 
 
 def counted_rows(batch: Batch) -> dict[str, int] | None:

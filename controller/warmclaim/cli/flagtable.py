@@ -329,5 +329,12 @@ FLAGS: tuple[Flag, ...] = (
         "history.keep_bytes_max",
         "Size of the archive beyond which its oldest files go; 0 keeps all.",
     ),
+    Flag(
+        "claim-history-spool-bytes",
+        Kind.INT,
+        _HISTORY,
+        "history.spool_bytes_max",
+        "Size of what is not archived yet beyond which its oldest hours go; 0 keeps all.",
+    ),
     *UNUSED_FLAGS,
 )

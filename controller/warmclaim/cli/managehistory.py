@@ -86,7 +86,13 @@ def open_history(
     except OSError as error:
         raise UsageError(f"--claim-history-dir {folder}: {error.strerror}") from None
     plain = identity.replace("_", "-")  # else the folder has a digest for a name
-    spool = Spool(folder / SPOOL_FOLDER, identity=plain, clock=clock, rng=rng)
+    spool = Spool(
+        folder / SPOOL_FOLDER,
+        identity=plain,
+        clock=clock,
+        rng=rng,
+        bytes_max=settings.spool_bytes_max,
+    )
     return ManagerHistory(settings, spool, clock)
 
 

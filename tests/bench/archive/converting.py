@@ -17,11 +17,11 @@ import pyarrow as pa
 from pyarrow import parquet
 from tests.bench.lists.memory import peak_bytes, reset_peak
 
+from warmclaim.archive.columns import columns_of_node
 from warmclaim.archive.convert import convert_closed, only_archiving
-from warmclaim.archive.groups import ROWS_MAX, in_blocks
+from warmclaim.archive.groups import ROWS_MAX
 from warmclaim.archive.layout import batches, writers
 from warmclaim.archive.parquet import ZSTD_LEVEL
-from warmclaim.archive.schema import columns_of
 from warmclaim.archive.spool_reader import HourReader, Skipped
 from warmclaim.archive.target import open_target
 
@@ -29,8 +29,8 @@ from warmclaim.archive.target import open_target
 def whole(spool: Path, target: Path) -> int:
     """The plain way with the same library: all rows in one table, sorted, written."""
     hours = [HourReader(batch, Skipped()) for writer in writers(spool) for batch in batches(writer)]
-    rows = (some for hour in hours for name in hour.names() for some in hour.rows(name))
-    table = pa.Table.from_batches([columns_of(block) for block in in_blocks(rows)])
+    nodes = sorted({name for hour in hours for name in hour.names()})
+    table = pa.Table.from_batches([some for node in nodes for some in columns_of_node(node, hours)])
     table = table.sort_by([(name, "ascending") for name in ("node", "pool", "ready_us")])
     parquet.write_table(
         table,
