@@ -40,7 +40,7 @@ def pod(request: pytest.FixtureRequest, control_plane: ControlPlane, tmp_path: P
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(CONFIG / request.param, tmp_path)],
-        "components": [os.path.relpath(CONFIG / "claim-history", tmp_path)],
+        "components": [os.path.relpath(CONFIG / "components/claim-history", tmp_path)],
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     rendered = yaml.safe_load_all(control_plane.kubectl("kustomize", str(tmp_path)))
@@ -68,14 +68,17 @@ def test_what_the_history_may_take_fits_its_volume(pod: Any) -> None:
 
 
 def test_the_other_volumes_and_flags_stay(pod: Any, request: pytest.FixtureRequest) -> None:
-    settings = settings_of(pod)
-    assert settings.lease.enabled
-    names = {it["name"] for it in pod["volumes"]}
-    assert names == {MOUNT} | ({"webhook-certs"} if "v1alpha1" in request.node.name else set())
+    is_served = "v1alpha1" in request.node.name
+    assert settings_of(pod).webhook.enabled == is_served
+    names = [it["name"] for it in pod["volumes"]]
+    assert {MOUNT, "account"} <= set(names)
+    assert ("webhook-certs" in names) == is_served
+    assert len(set(names)) == len(names)
 
 
 def test_a_restricted_namespace_takes_the_pod(pod: Any, api: ApiSession) -> None:
     spec = pod | {"serviceAccountName": "default"}
+    del spec["priorityClassName"]  # which the cluster of these tests has not
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "manager"}, "spec": spec}
     pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
     assert api.request("POST", pods, body, query={"dryRun": "All"})["kind"] == "Pod"
