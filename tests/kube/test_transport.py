@@ -255,3 +255,13 @@ def test_works_on_uvloop_too() -> None:
         await test_h10_reset_of_a_stream_is_a_stream_error()
 
     uvloop.run(scenario())
+
+
+async def test_credentials_cannot_smuggle_in_another_header() -> None:
+    async with (
+        serving(accepting(b"x")) as server,
+        transport_to(server.port, credentials=Tokens("x\r\nImpersonate-User: admin")) as transport,
+    ):
+        with pytest.raises(ValueError, match="Authorization would have more than one line"):
+            await transport.request(a("GET"))
+        assert server.heads == []
