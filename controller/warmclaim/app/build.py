@@ -302,6 +302,7 @@ class App:
         PoolEvents(caches, queue, memories.sandbox_changed)
         self._kept["pool memories"] = lambda: len(memories)
         self._kept["pool members"] = lambda: memories.members
+        self._kept["pools caught up"] = lambda: reconciler.caught_up
 
     def _add_sandboxes(self) -> None:
         settings = self.settings.sandboxes

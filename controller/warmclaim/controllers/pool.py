@@ -107,6 +107,11 @@ class PoolReconciler:
         )
         self.memories = PoolMemories(caches.sandboxes.store, clock, settings)
 
+    @property
+    def caught_up(self) -> int:
+        """Pools that need no list before they grow. O(1)."""
+        return self._growth.caught_up
+
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one pool to its size, then its status up to date, also after a failure."""
         pool = self._caches.pools.store.get(key)

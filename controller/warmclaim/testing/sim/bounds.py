@@ -34,6 +34,7 @@ _KINDS: Final[Mapping[str, tuple[Resource[object], ...]]] = {
     "warm sandboxes": (SANDBOX,),
     "pool memories": (POOL,),
     "pool members": (SANDBOX,),
+    "pools caught up": (POOL,),
     "blueprints": (TEMPLATE,),
     "sandbox memories": (SANDBOX,),
     _SERIES: (CLAIM, POOL, SANDBOX),
