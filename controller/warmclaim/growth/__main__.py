@@ -90,14 +90,19 @@ def _carried_out(given: argparse.Namespace, results: Iterator[R], costs: Sequenc
     folder = folder_for(given.out) if given.out else None
     machine = this_machine()
     found: list[R] = []
+    if folder is not None:
+        (folder / RESULTS).write_bytes(line_of(machine))
     for one in results:
         found.append(one)
+        if folder is not None:
+            # At once: a later size may fail, and this one took minutes.
+            with (folder / RESULTS).open("ab") as file:
+                file.write(line_of(one))
         if given.output == "json":
             print(line_of(one).decode(), end="", flush=True)
     if given.output == "table":
         _show(found, costs, machine.text)
     if folder is not None:
-        (folder / RESULTS).write_bytes(line_of(machine) + b"".join(map(line_of, found)))
         written(list[Result](found), machine.text, folder)
     for problem in (wrong := problems(found, costs)):
         print(problem, file=sys.stderr)
