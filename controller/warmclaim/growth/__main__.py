@@ -36,6 +36,7 @@ from warmclaim.growth.simulated import Load, simulate
 from warmclaim.growth.stock import Size, sizes
 
 OK, FAILED, USAGE = 0, 1, 2
+PIPED_WIDTH: Final = 400
 SIMULATED_SIZES: Final = "1000x1,10000x1,100000x1,1000x100,100000x100"
 REAL_SIZES: Final = "300x1,300x10,300x100,3000x1,3000x10,3000x100,10000x1,10000x10,10000x100"
 
@@ -116,9 +117,8 @@ def _show(results: Sequence[R], costs: Sequence[Cost], machine: str) -> None:
         table.add_column(head, justify="right")
     for line in lines:
         table.add_row(*line)
-    console = Console()
     # What is piped is read by programs: no line of it may be cut or folded.
-    console.print(table, width=None if console.is_terminal else 400)
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
 
 
 def _require_room(asked: Sequence[Size], burst: int) -> None:
