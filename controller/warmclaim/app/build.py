@@ -284,8 +284,8 @@ class App:
         wake_for_marks(claims, queue)
 
     def _add_pools(self) -> None:
-        settings = self.settings.pools
-        caches = PoolCaches(self.caches.pools, self.caches.sandboxes, self.caches.templates)
+        settings, read = self.settings.pools, self.caches
+        caches = PoolCaches(read.pools, read.sandboxes, read.templates)
         reconciler = PoolReconciler(
             self.client,
             caches,
@@ -295,9 +295,8 @@ class App:
             self._outside.clock,
             settings,
         )
-        queue = self._add_controller(
-            POOL, caches, reconciler, settings.workers, reconciler.forget_gone
-        )
+        gone = reconciler.forget_gone
+        queue = self._add_controller(POOL, caches, reconciler, settings.workers, gone)
         memories = reconciler.memories
         PoolEvents(caches, queue, memories.sandbox_changed)
         self._kept["pool memories"] = lambda: len(memories)
