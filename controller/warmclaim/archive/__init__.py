@@ -1,6 +1,7 @@
 """The claim history: rows of finished claims, spooled by the manager, archived as Parquet.
 
     spool.Spool             the manager's side: `append(row)`, from the event loop, never waits
+    spool_bound.SpoolBound  what a spool may hold where nothing archives it
     spool_reader.spooled    every row that lies in a spool, open hours too
     convert.convert_closed  closed hours of a spool become Parquet files under a target
     retention.retain        whole files go, by age and by size in all
@@ -18,5 +19,6 @@ each node. What is complete or gone is a directory's name:
     SPOOL/archive.lock, archive.journal, work/            of the one that converts
     TARGET/date=2026-11-22/claims-*.parquet
 
-Only `schema`, `groups`, `convert`, `target` and `retention` need pyarrow (the extra `archive`).
+Only `schema`, `columns`, `groups`, `parquet`, `convert`, `handover`, `target`, `retention` and
+`history` need pyarrow (the extra `archive`).
 """
