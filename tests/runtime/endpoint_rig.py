@@ -59,17 +59,13 @@ class CountedReviews(ReviewAnswers):
         self.bodies.append(body)
         return super().answer(path, body)
 
-    def forget(self) -> None:
-        """All that was asked."""
-        self.at_s.clear()
-        self.bodies.clear()
-
 
 @dataclass
 class EndpointRig:
     """What a test needs of it. `issued` is what is served; `offered` what lies in the file."""
 
     clock: MovedClock
+    api: FakeApiServer
     reviews: CountedReviews
     front: HttpFront
     keeper: CertificateKeeper
@@ -101,6 +97,12 @@ class EndpointRig:
             ) as answer,
         ):
             return answer.status, await answer.text(), dict(answer.headers)
+
+    def forget(self) -> None:
+        """What the API server of the test has noted."""
+        self.api.requests.last.clear()
+        self.reviews.at_s.clear()
+        self.reviews.bodies.clear()
 
     def client_tls(self) -> ssl.SSLContext:
         """Of a client that trusts what is in `trusted`."""
@@ -167,7 +169,9 @@ async def endpoint_rig(
             admit=guard.admit,
             tls=keeper.context if is_encrypted else None,
         )
-        rig = EndpointRig(clock, reviews, front, keeper, guard, serving, diagnostics, issued.pair)
+        rig = EndpointRig(
+            clock, server, reviews, front, keeper, guard, serving, diagnostics, issued.pair
+        )
         rig.offer(issued)
         keeper.start()
         await serving.start()

@@ -16,6 +16,8 @@ import pytest
 from tests.runtime.endpoint_rig import GOOD, EndpointRig, endpoint_rig
 from tests.runtime.hostile_http import Hostile, hostile_requests
 
+from warmclaim.runtime.access import REMEMBERED_MAX
+
 COUNT = int(os.environ.get("COUNT", "2000"))
 SEED = int(os.environ.get("SEED", "1"))
 AT_ONCE = 20
@@ -24,6 +26,9 @@ WARM_UP = 300
 
 BLOCKS_EACH_MAX = 0.5
 """Blocks of memory that may stay for each request; one that is kept is dozens."""
+
+BLOCKS_A_RULING_MAX = 12
+"""Rulings are kept, up to a bound of their own."""
 
 ANSWER_BYTES_MAX = 2_000
 
@@ -79,12 +84,15 @@ async def test_g18_hostile_requests_leave_nothing_behind(caplog: pytest.LogCaptu
             assert not any(answer.startswith(b"HTTP/1.1 200") and b"a 1" in answer
                            for answer in answers)  # fmt: skip
             await answers_the_good(rig)
-            rig.reviews.forget()
+            rig.forget()
             if number < WARM_UP:
                 before = blocks()
         grown = blocks() - before
-        print(f"{number + 1} hostile requests; {grown} blocks more than after {WARM_UP}")
-        assert grown < BLOCKS_EACH_MAX * COUNT
+        rulings = rig.guard.remembered
+        print(f"{number + 1} hostile requests; {grown} blocks more than after {WARM_UP},"
+              f" with {rulings} rulings")  # fmt: skip
+        assert grown < BLOCKS_EACH_MAX * COUNT + BLOCKS_A_RULING_MAX * rulings
+        assert rulings <= REMEMBERED_MAX
         assert rig.snapshots == 0
     assert not [one for one in caplog.records if one.name.startswith("warmclaim")]
 
