@@ -17,7 +17,7 @@ from tests.archive.archives import archived, archived_files
 from tests.archive.spools import NOON_US, a_row, fill, read_back
 
 from warmclaim.archive import disk, extra
-from warmclaim.archive.handover import ARCHIVE_LOCK, JOURNAL
+from warmclaim.archive.hours import ARCHIVE_LOCK, JOURNAL
 from warmclaim.cli import OK, USAGE, main
 
 Capture = pytest.CaptureFixture[str]

@@ -216,3 +216,23 @@ def test_an_owner_of_an_unknown_kind_condemns_nothing() -> None:
             assert garden.names(garden.sandboxes) == ["kept"]
 
     run_virtual(scenario)
+
+
+@pytest.mark.parametrize(("policy", "left"), [("Foreground", []), ("Orphan", ["mine"])])
+def test_dependents_of_a_kind_that_is_not_served_are_seen_to_when_it_is(
+    policy: str, left: list[str]
+) -> None:
+    async def scenario(world: World) -> None:
+        garden = _Garden(world)
+        kind = garden.sandboxes
+        async with GarbageCollector(garden.cluster):
+            garden.create(kind, "mine", garden.owned_by(garden.owner))
+            garden.delete(garden.claims, "owner", policy)
+            garden.cluster.kinds.remove(kind.group, kind.plural)
+            await world.clock.sleep(5)
+            assert (garden.names(kind), garden.names(garden.claims)) == (["mine"], ["owner"])
+            garden.cluster.kinds.register(kind)
+            await world.clock.sleep(60)
+            assert (garden.names(kind), garden.names(garden.claims)) == (left, [])
+
+    run_virtual(scenario)

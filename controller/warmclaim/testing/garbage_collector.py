@@ -137,7 +137,7 @@ class GarbageCollector(Actor):
 
     def _delete_dependents(self, place: _Place) -> None:
         found = self.cluster.store.get(*place)
-        if found is None:
+        if found is None or self._must_wait(found, self._delete_dependents):
             return
         uid = found.object["metadata"]["uid"]
         is_blocked = False
@@ -165,7 +165,7 @@ class GarbageCollector(Actor):
 
     def _orphan_dependents(self, place: _Place) -> None:
         found = self.cluster.store.get(*place)
-        if found is None:
+        if found is None or self._must_wait(found, self._orphan_dependents):
             return
         uid = found.object["metadata"]["uid"]
         for dependent, _ in list(self._dependents_of(uid)):
@@ -173,6 +173,15 @@ class GarbageCollector(Actor):
             left = [owner for owner in owners if owner["uid"] != uid]
             self._patch(dependent, {"ownerReferences": left or None})
         self._drop_finalizer(place, ORPHAN)
+
+    def _must_wait(self, owner: Commit, work: Callable[[_Place], None]) -> bool:
+        """Whether the owner or one of its dependents cannot be reached; then it is tried later."""
+        dependents = (found for found, _ in self._dependents_of(owner.object["metadata"]["uid"]))
+        if all(self._is_served(found.object) for found in (owner, *dependents)):
+            return False
+        place = _Place(owner.resource, owner.key)
+        self.plan(partial(work, place), after_s=NOT_SERVED_RETRY_S)
+        return True
 
     def _dependents_of(self, uid: str) -> Iterator[tuple[Commit, Json]]:
         """Objects that name this owner, each with its reference to it."""
