@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from warmclaim.api.names import ANNOTATION_RESERVATION
 from warmclaim.api.resources import POOL, SANDBOX, TEMPLATE
 from warmclaim.app import App, Outside
+from warmclaim.controllers.pool_growth import CAUGHT_UP_S_MAX
 from warmclaim.domain.reservation import parse_reservation
 from warmclaim.settings import Settings
 from warmclaim.testing import builders
@@ -20,7 +21,7 @@ from warmclaim.testing.transport import InProcessTransport
 from warmclaim.testing.virtual_loop import SeededRng, World, run_virtual
 
 SPACE, POOLS = builders.NAMESPACE, 4
-SETTLED_S = 20.0
+SETTLED_S = 2 * CAUGHT_UP_S_MAX
 
 Act = Callable[[Grip, World], Awaitable[None]]
 
@@ -60,21 +61,35 @@ def test_pools_that_grow_under_a_new_leader_are_listed_for_together() -> None:
     async def all_grow(grip: Grip, world: World) -> None:
         for number in range(POOLS):
             grow(grip, number)
-            await world.clock.sleep(SETTLED_S)
+            await world.clock.sleep(CAUGHT_UP_S_MAX / (POOLS + 1))
+        await world.clock.sleep(SETTLED_S)
 
     assert lists_of_the_second_manager(all_grow) == 1
+
+
+def test_an_old_list_is_worth_nothing() -> None:
+    """What happened to a reservation since may not have been seen."""
+
+    async def one_by_one(grip: Grip, world: World) -> None:
+        for number in range(POOLS):
+            grow(grip, number)
+            await world.clock.sleep(CAUGHT_UP_S_MAX + 1.0)
+
+    assert lists_of_the_second_manager(one_by_one) == POOLS
 
 
 def test_a_pool_that_somebody_reserved_on_since_is_listed_for_again() -> None:
     async def with_another_leader(grip: Grip, world: World) -> None:
         grow(grip, 0)
         await world.clock.sleep(SETTLED_S)
+        grow(grip, 2)
+        await world.clock.sleep(1.0)
         reserve_again(grip, "pool-1")
-        for number in range(1, POOLS):
+        for number in (1, 3):
             grow(grip, number)
         await world.clock.sleep(SETTLED_S)
 
-    assert lists_of_the_second_manager(with_another_leader) == 2
+    assert lists_of_the_second_manager(with_another_leader) == 3
 
 
 def reserve_again(grip: Grip, name: str) -> None:

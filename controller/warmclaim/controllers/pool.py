@@ -109,7 +109,7 @@ class PoolReconciler:
 
     @property
     def caught_up(self) -> int:
-        """Pools that need no list before they grow. O(1)."""
+        """Pools for which a list was made before they grew. O(1)."""
         return self._growth.caught_up
 
     async def reconcile(self, key: ObjectKey) -> Result:

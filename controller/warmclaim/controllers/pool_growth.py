@@ -48,6 +48,10 @@ process's own. The watch may be silent for longer, and another leader may have t
 the same members, given them away and seen them deleted. A read for each pool that goes on with a
 batch after that long; none where all is made at once."""
 
+CAUGHT_UP_S_MAX = 10.0
+"""A list catches up with all pools of its namespace that are taken over in this time. Not with what is
+taken over in a later term: what happened to a reservation in between may not have been seen."""
+
 T = TypeVar("T")
 
 _log = logging.getLogger("warmclaim.pool")
@@ -71,14 +75,14 @@ class PoolGrowth:
         self._telemetry = telemetry
         self._clock = clock
         self._settings = settings
-        # Pools, by uid, for which the caches hold all members of the batches before the last.
-        self._caught_up: set[str] = set()
+        # When, by a pool's uid, the caches held all members of the batches before the last.
+        self._caught_up_s: dict[str, float] = {}
         pools.subscribe(self._pool_changed)
 
     @property
     def caught_up(self) -> int:
-        """Pools that need no list of their own. O(1)."""
-        return len(self._caught_up)
+        """Pools for which a list was made. O(1)."""
+        return len(self._caught_up_s)
 
     async def carry_out(
         self,
@@ -131,7 +135,7 @@ class PoolGrowth:
         made and deleted. One PATCH for each pool that is taken over, and one list for all of a
         namespace: a hundred pools that each listed its 3,000 sandboxes took 6 s of a processor.
         """
-        if pool.metadata.uid not in self._caught_up:
+        if not self._is_caught_up(pool.metadata.uid):
             await self._list_all(pool.metadata.namespace)
         now = self._pools.store.get(pool.metadata.key)
         if now is None or now.metadata.uid != pool.metadata.uid:
@@ -189,7 +193,11 @@ class PoolGrowth:
         if change.old is None:
             return
         if change.new is None or reservation_text(change.new) != reservation_text(change.old):
-            self._caught_up.discard(change.old.metadata.uid)
+            self._caught_up_s.pop(change.old.metadata.uid, None)
+
+    def _is_caught_up(self, uid: str) -> bool:
+        listed_s = self._caught_up_s.get(uid)
+        return listed_s is not None and self._clock.monotonic() - listed_s < CAUGHT_UP_S_MAX
 
     async def _list_all(self, namespace: str) -> None:
         """Catch up with all pools of a namespace: the list is of after each reservation that the
@@ -199,7 +207,7 @@ class PoolGrowth:
             for pool in self._pools.store.values()
             if pool.metadata.namespace == namespace and parse_reservation(reservation_text(pool))
         }
-        token = ""
+        token, began_s = "", self._clock.monotonic()
         while True:
             page = await self._client.list_page(
                 SANDBOX, namespace=namespace, continue_token=token, channel=Channel.REFILL
@@ -213,7 +221,7 @@ class PoolGrowth:
             now = self._pools.store.get(key)
             is_same = now is not None and now.metadata.uid == pool.metadata.uid
             if is_same and now and reservation_text(now) == reservation_text(pool):
-                self._caught_up.add(pool.metadata.uid)
+                self._caught_up_s[pool.metadata.uid] = began_s
 
     async def _read_pool(self, pool: Pool) -> None:
         try:
