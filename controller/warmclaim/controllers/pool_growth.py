@@ -49,8 +49,8 @@ the same members, given them away and seen them deleted. A read for each pool th
 batch after that long; none where all is made at once."""
 
 CAUGHT_UP_S_MAX = 10.0
-"""A list catches up with all pools of its namespace that are taken over in this time. Not with what is
-taken over in a later term: what happened to a reservation in between may not have been seen."""
+"""A list catches up with all pools of its namespace that are taken over in this time. Not with what
+is taken over in a later term: what happened to a reservation in between may not have been seen."""
 
 T = TypeVar("T")
 
