@@ -1,8 +1,9 @@
 """Lines of a spool as Arrow columns, with no object made for each of their values.
 
-A line is a JSON array. Where nothing in it is escaped it is CSV too, but for its brackets, and
-Arrow makes columns of that in a third of the time that rows would take. What is not surely the
-same in both is left to the reader of JSON.
+A line is a JSON array. Where nothing in it is escaped it is CSV too, with a bracket in its first
+and its last value, and Arrow makes columns of that in a third of the time that rows would take.
+Taking the brackets off in the columns costs a fifth of taking them off in the text. What is not
+surely the same in both is left to the reader of JSON.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ _NOT_PLAIN: Final = (b"\\", b" ", b"\t", b"\0")
 """An escape; what JSON allows between values; what the death of a machine leaves in a file."""
 
 _NODE: Final = COLUMNS.index("node")
+_FIRST, _LAST = COLUMNS[0], COLUMNS[-1]
 _READ: Final = csv.ReadOptions(
     use_threads=False, column_names=list(COLUMNS), block_size=4 * GATHERED_BYTES
 )
-_PARSE: Final = csv.ParseOptions(double_quote=False)
+_PARSE: Final = csv.ParseOptions(double_quote=False, ignore_empty_lines=False)
 _CONVERT: Final = csv.ConvertOptions(
     column_types={
         field.name: pa.string() if field.name == REFUSED else field.type for field in SCHEMA
@@ -72,24 +74,38 @@ def columns_of_node(name: str, hours: Sequence[HourReader]) -> Iterator[pa.Recor
 def plain_columns(lines: bytes) -> pa.RecordBatch | None:
     """Columns of this version's lines, less the last one's end; None where JSON must be read.
 
-    About 0.7 us for a row.
+    About 0.6 us for a row.
     """
-    text = lines.removeprefix(b"[").removesuffix(b"]")
-    bare = text.replace(b'"]\n["', b'"\n"')
-    if len(lines) - len(text) != 2 or any(mark in text for mark in _NOT_PLAIN):
+    if any(mark in lines for mark in _NOT_PLAIN):
         return None
     try:
-        (read,) = csv.read_csv(pa.py_buffer(bare), _READ, _PARSE, _CONVERT).to_batches()
-        if any(read[name].null_count for name in _NEVER_NULL):
+        (read,) = csv.read_csv(pa.py_buffer(lines), _READ, _PARSE, _CONVERT).to_batches()
+        if any(read[name].null_count for name in _NEVER_NULL) or not _is_bracketed(read):
             return None
-        refused = _maps(read[REFUSED])
+        mended = {
+            _FIRST: _sliced(read[_FIRST], 2, -1),
+            _LAST: _sliced(read[_LAST], 0, -1),
+            REFUSED: _maps(read[REFUSED]),
+        }
     except (pa.ArrowInvalid, msgspec.DecodeError):
         return None
-    brackets = len(text) - len(bare)
-    if brackets != 2 * (read.num_rows - 1) or not _all_in(read["outcome"], _ENDS):
+    if not _all_in(read["outcome"], _ENDS):
         return None
-    columns = [refused if name == REFUSED else read[name] for name in COLUMNS]
-    return pa.record_batch(columns, schema=SCHEMA)
+    return pa.record_batch([mended.get(name, read[name]) for name in COLUMNS], schema=SCHEMA)
+
+
+def _is_bracketed(read: pa.RecordBatch) -> bool:
+    """Whether each line was an array that begins and ends with a text. The first one's quotes are
+    part of the value, since it does not begin with one; those of the last are not."""
+    first, last = read[_FIRST], read[_LAST]
+    begins = pc.and_(pc.starts_with(first, '["'), pc.ends_with(first, '"'))
+    ends = pc.and_(pc.ends_with(last, "]"), pc.not_equal(last, "null]"))
+    return bool(pc.all(pc.and_(begins, ends)).as_py())
+
+
+def _sliced(texts: pa.StringArray, start: int, stop: int) -> pa.Array:
+    # By bytes: Arrow would count the characters of each.
+    return pc.binary_slice(texts.cast(pa.binary()), start, stop).cast(pa.string())
 
 
 def _columns(name: str, held: _Held) -> Iterator[pa.RecordBatch]:
