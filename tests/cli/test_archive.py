@@ -135,7 +135,7 @@ def test_a_broken_hour_is_said_and_left_and_the_rest_is_archived(
     assert place.archive() == USAGE
     out, err = capsys.readouterr()
     assert out.startswith("1 claims")
-    assert "n1.jsonl: not one line of it can be read; its hour was left as it is" in err
+    assert "n1.jsonl has not one line that can be read; its hour was left as it is" in err
     assert err.count("\n") == 1
     assert [row.uid for row in archived(place.target)] == ["good"]
     assert len(list(place.spool.rglob("*.jsonl"))) == 2
