@@ -257,7 +257,7 @@ def documents(folder: Path) -> list[dict[str, Any]]:
 )
 def test_a_kustomization_lists_the_files_beside_it(path: Path) -> None:
     listed = yaml.safe_load(path.read_text(encoding="utf-8"))
-    names = [*listed["resources"], *(patch["path"] for patch in listed.get("patches", []))]
+    names = [*listed.get("resources", []), *(patch["path"] for patch in listed.get("patches", []))]
     files = {p.name for p in path.parent.glob("*.yaml")} - {"kustomization.yaml"}
     assert files <= set(names)
     assert all((path.parent / name).exists() for name in names)
@@ -270,28 +270,35 @@ def test_samples_fit_their_schema(sample: dict[str, Any]) -> None:
     assert list(misfits(schema, sample)) == []
 
 
+def roles() -> dict[str, list[dict[str, Any]]]:
+    """The rules of each role, by its file's folder. That they are those needed is in test_needs."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in (CONFIG / "rbac").rglob("*.yaml"):
+        for doc in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            found.setdefault(path.parent.name, []).extend(doc.get("rules", []))
+    return {folder: rules for folder, rules in found.items() if rules}
+
+
 def test_roles_grant_no_wildcard_no_secret_but_one_and_no_update_but_of_the_lease() -> None:
-    roles = [doc for doc in documents(CONFIG / "rbac") if "rules" in doc]
-    assert {role["metadata"]["name"] for role in roles} == {
-        "agent-sandbox-controller",
-        "agent-sandbox-controller-extensions",
-        "agent-sandbox-controller-webhook",
-    }
-    for role in roles:
-        for rule in role["rules"]:
+    by_folder = roles()
+    updating = ("owner-enforcement", "manager")
+    assert set(by_folder) == {"claims", "pools", "sandboxes", "templates", "webhook", *updating}
+    for folder, rules in by_folder.items():
+        for rule in rules:
             assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
             if {"secrets", "customresourcedefinitions"} & set(rule["resources"]):
                 # A create cannot be limited to a name.
                 assert rule["verbs"] == ["create"] or rule["resourceNames"]
                 assert not {"list", "watch", "delete"} & set(rule["verbs"])
             if "update" in rule["verbs"]:
-                assert rule["resourceNames"] == ["a3317529.agent-sandbox.x-k8s.io"]
+                assert folder in updating
+                is_of_lease = rule.get("resourceNames") == ["a3317529.agent-sandbox.x-k8s.io"]
+                assert is_of_lease or all(
+                    name.endswith("/finalizers") for name in rule["resources"]
+                )
 
 
-def test_the_extensions_role_touches_no_pod_service_or_volume() -> None:
-    (role,) = [
-        doc for doc in documents(CONFIG / "rbac")
-        if "rules" in doc and doc["metadata"]["name"].endswith("-extensions")
-    ]  # fmt: skip
-    resources = {resource for rule in role["rules"] for resource in rule["resources"]}
+@pytest.mark.parametrize("folder", ["claims", "pools", "templates"])
+def test_only_the_sandbox_controller_touches_pods_services_and_volumes(folder: str) -> None:
+    resources = {resource for rule in roles()[folder] for resource in rule["resources"]}
     assert not resources & {"pods", "services", "persistentvolumeclaims"}
