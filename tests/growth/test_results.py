@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -77,6 +79,23 @@ def test_nothing_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / RESULTS).write_bytes(line_of(SMALL))
     assert main(["simulated", "--sizes", "300x1", "--out", str(tmp_path)]) == USAGE
     assert "is there already" in capsys.readouterr().err
+
+
+def test_the_command_runs_sizes_and_writes_what_it_found(tmp_path: Path) -> None:
+    """As users start it: what is in its own module is not there in the processes that it starts."""
+    words = "simulated --sizes 8x1,8x2 --singles 2 --bursts 1 --burst 4 -o json --out"
+    done = subprocess.run(
+        [sys.executable, "-m", "warmclaim.growth", *words.split(), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == OK, done.stderr
+    machine, found = read([str(tmp_path / RESULTS)])
+    assert "cores" in machine
+    assert [(one.sandboxes, one.pools, one.unserved) for one in found] == [(8, 1, 0), (8, 2, 0)]
+    assert done.stdout.count("\n") == len(found)
+    assert (tmp_path / "growth.html").exists()
 
 
 def test_the_page_is_made_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,6 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +14,8 @@ from rich.table import Table
 
 from warmclaim.errors import UsageError, WarmclaimError
 from warmclaim.growth import __doc__ as about
+from warmclaim.growth.apart import each_apart, lines_run, processor_used, teller
 from warmclaim.growth.files import RESULTS, folder_for, line_of, read, this_machine
-from warmclaim.growth.meter import LinesRun
 from warmclaim.growth.page import written
 from warmclaim.growth.real import Rate, measure
 from warmclaim.growth.result import (
@@ -28,11 +25,10 @@ from warmclaim.growth.result import (
     Cost,
     R,
     Result,
-    Simulated,
     problems,
     rows,
 )
-from warmclaim.growth.simulated import Load, simulate
+from warmclaim.growth.simulated import Load
 from warmclaim.growth.stock import Size, sizes
 
 OK, FAILED, USAGE = 0, 1, 2
@@ -59,21 +55,13 @@ def _simulated(given: argparse.Namespace) -> int:
     load = Load(given.singles, given.bursts, given.burst, given.rate)
     asked = sizes(given.sizes)
     _require_room(asked, given.burst)
-    work = _lines_run if given.by == "lines" else _processor_used
-    costs = LINES if given.by == "lines" else SIMULATED
-
-    def results() -> Iterator[Simulated]:
-        for size in asked:
-            # A process for each: what one has left behind must not be the next one's memory.
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as one:
-                yield one.submit(work, size, load).result()
-
-    return _carried_out(given, results(), costs)
+    work, costs = (lines_run, LINES) if given.by == "lines" else (processor_used, SIMULATED)
+    return _carried_out(given, each_apart(work, asked, load), costs)
 
 
 def _real(given: argparse.Namespace) -> int:
     rate, asked = Rate(given.claims, given.rate), sizes(given.sizes)
-    found = (asyncio.run(measure(size, rate, _teller(size))) for size in asked)
+    found = (asyncio.run(measure(size, rate, teller(size))) for size in asked)
     return _carried_out(given, found, REAL)
 
 
@@ -125,26 +113,6 @@ def _require_room(asked: Sequence[Size], burst: int) -> None:
     for size in asked:
         if burst > size.sandboxes:
             raise UsageError(f"--burst: {burst} claims find no {burst} sandboxes in {size}")
-
-
-def _processor_used(size: Size, load: Load) -> Simulated:
-    return simulate(size, load, _teller(size))
-
-
-def _lines_run(size: Size, load: Load) -> Simulated:
-    gauge = LinesRun()
-    with gauge.counting():
-        return simulate(size, load, _teller(size), gauge)
-
-
-def _teller(size: Size) -> Callable[[str], object]:
-    """Tells how far a run is, where somebody looks."""
-    console = Console(stderr=True)
-    return partial(_tell, console, size) if console.is_terminal else lambda _: None
-
-
-def _tell(console: Console, size: Size, text: str) -> None:
-    console.print(f"{size}: {text}", style="dim", highlight=False)
 
 
 def _parser() -> argparse.ArgumentParser:
