@@ -1,4 +1,4 @@
-"""TokenReview and SubjectAccessReview: who bears a token, and what somebody may do."""
+"""TokenReview and the reviews of access: who bears a token, and what somebody may do."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ class AccessStatus(View, frozen=True, gc=False):
 class AccessReview(View, frozen=True, gc=False):
     status: AccessStatus = AccessStatus()
 
+    @property
+    def is_allowed(self) -> bool:
+        return self.status.allowed and not self.status.denied
+
 
 TOKEN_REVIEW = Resource(
     "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", TokenReview, is_namespaced=False
@@ -50,3 +54,12 @@ ACCESS_REVIEW = Resource(
     AccessReview,
     is_namespaced=False,
 )
+OWN_ACCESS_REVIEW = Resource(
+    "authorization.k8s.io",
+    "v1",
+    "selfsubjectaccessreviews",
+    "SelfSubjectAccessReview",
+    AccessReview,
+    is_namespaced=False,
+)
+"""Whether the one who asks may do something."""

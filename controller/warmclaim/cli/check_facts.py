@@ -17,8 +17,8 @@ from warmclaim.api.definition import DEFINITION
 from warmclaim.api.lease import LEASE
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import EXTENSIONS_GROUP, SANDBOX_GROUP
-from warmclaim.api.own_access import OWN_ACCESS
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX, SECRET, TEMPLATE
+from warmclaim.api.review import OWN_ACCESS_REVIEW
 from warmclaim.app.needs import Need, Place, needs
 from warmclaim.domain.preflight import (
     Facts,
@@ -229,15 +229,17 @@ class Scout:
             "name": name,
         }
         body = {
-            "apiVersion": OWN_ACCESS.api_version,
-            "kind": OWN_ACCESS.kind,
+            "apiVersion": OWN_ACCESS_REVIEW.api_version,
+            "kind": OWN_ACCESS_REVIEW.kind,
             "spec": {"resourceAttributes": attributes},
         }
         words = str(Missing(permission, namespace)) + (f' named "{name}"' if name else "")
         parts = tuple(dict.fromkeys(need.part.value for need in for_whom))
         try:
             async with turns:
-                answer = await self._client.create(OWN_ACCESS, "", body)
+                answer = await self._client.review(
+                    OWN_ACCESS_REVIEW, body, timeout_s=self._settings.api.request_timeout_s
+                )
         except WarmclaimError as error:
             return PermissionFacts(words, parts, False, str(error))
         return PermissionFacts(words, parts, answer.is_allowed)

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 from warmclaim.seams import ByteStream, Clock, Request, Response, Transport
+from warmclaim.testing.forwarded import ForwardedStream
 from warmclaim.testing.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
@@ -184,26 +185,15 @@ class MeteredTransport:
         await self._inner.close()
 
 
-class _MeteredStream:
+class _MeteredStream(ForwardedStream):
     """A ByteStream of a MeteredTransport."""
 
     def __init__(self, inner: ByteStream, meter: Meter) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._meter = meter
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._inner.headers
 
     async def read(self) -> bytes:
         return await _Booked(self._meter, self._inner.read())
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 class _Booked(Awaitable[T]):

@@ -49,4 +49,4 @@ class Reviews:
         }
         body = {"apiVersion": ACCESS_REVIEW.api_version, "kind": ACCESS_REVIEW.kind, "spec": spec}
         review = await self._client.review(ACCESS_REVIEW, body, timeout_s=REVIEW_S_MAX)
-        return review.status.allowed and not review.status.denied
+        return review.is_allowed

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from warmclaim.errors import NotSentError
 from warmclaim.seams import ByteStream, Request, Response
 from warmclaim.testing.api import Caller, FakeApiServer
+from warmclaim.testing.forwarded import ForwardedStream
 
 
 class InProcessTransport:
@@ -46,24 +47,13 @@ class InProcessTransport:
             raise NotSentError("this transport is closed")
 
 
-class _Open:
+class _Open(ForwardedStream):
     """A stream until it is closed; `on_close` is told so."""
 
     def __init__(self, inner: ByteStream, on_close: Callable[[], object]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._on_close = on_close
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._inner.headers
-
-    async def read(self) -> bytes:
-        return await self._inner.read()
 
     async def close(self) -> None:
         self._on_close()
-        await self._inner.close()
+        await super().close()

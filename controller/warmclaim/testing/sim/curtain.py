@@ -7,10 +7,11 @@ come, and if there are none only a new list tells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from warmclaim.seams import ByteStream
+from warmclaim.testing.forwarded import ForwardedStream
 from warmclaim.testing.sim.case import Fault
 
 HIDDEN: Final = {"B12.none": 0, "B12.one": 1, "B12.two": 2}
@@ -20,7 +21,7 @@ events are counted."""
 _BOOKMARK: Final = b'{"type":"BOOKMARK"'
 
 
-class Curtain:
+class Curtain(ForwardedStream):
     """Goes before a stream of whole lines. `on_event(is_hidden)` is told of each event; what
     `is_on` says holds at the moment when it comes."""
 
@@ -31,20 +32,12 @@ class Curtain:
         on_event: Callable[[bool], None],
         is_on: Callable[[], bool],
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         first = int(fault.x)
         self._hidden = range(first, first + HIDDEN[fault.name])
         self._next = 0
         self._on_event = on_event
         self._is_on = is_on
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._inner.headers
 
     async def read(self) -> bytes:
         """The next piece of which something is left."""
@@ -53,9 +46,6 @@ class Curtain:
             if kept := b"".join(line for line in lines if self._is_shown(line)):
                 return kept
         return b""
-
-    async def close(self) -> None:
-        await self._inner.close()
 
     def _is_shown(self, line: bytes) -> bool:
         if line.startswith(_BOOKMARK) or not self._is_on():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from warmclaim.seams import ByteStream, Clock, Response
 from warmclaim.testing.api import Answer
+from warmclaim.testing.forwarded import ForwardedStream
 from warmclaim.testing.sim.answers import of_a_proxy
 from warmclaim.testing.sim.case import Fault
 from warmclaim.testing.watch import INITIAL_EVENTS_END
@@ -51,7 +52,7 @@ def _no(code: int, reason: str) -> Answer:
     return Answer(Response(code, msgspec.json.encode(status), headers))
 
 
-class FaultyStream:
+class FaultyStream(ForwardedStream):
     """A watch with one fault, after as many pieces as the fault says.
 
     When `is_on` says that the faults are over, a stream that has not broken yet is sound; a silent
@@ -61,7 +62,7 @@ class FaultyStream:
     def __init__(
         self, inner: ByteStream, fault: Fault | None, clock: Clock, is_on: Callable[[], bool]
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._fault = fault.name if fault else ""
         x = fault.x if fault else 0.0
         self._left = int(x * PIECES_MAX)
@@ -72,14 +73,6 @@ class FaultyStream:
         self._last = b""
         self._unsent = b""
         self._closed = asyncio.Event()
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._inner.headers
 
     async def read(self) -> bytes:
         """The next piece, or what the fault makes of it."""
@@ -147,20 +140,12 @@ class FaultyStream:
                 return b""
 
 
-class MutedStream:
+class MutedStream(ForwardedStream):
     """A watch without bookmarks, but for the one that ends a list. `on_mute`: one was left out."""
 
     def __init__(self, inner: ByteStream, on_mute: Callable[[], None]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._on_mute = on_mute
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._inner.headers
 
     async def read(self) -> bytes:
         """The next piece that is more than a bookmark."""
@@ -172,9 +157,6 @@ class MutedStream:
             if kept:
                 return kept
         return piece
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 def _is_mere_bookmark(line: bytes) -> bool:
