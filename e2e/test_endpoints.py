@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 from e2e.burst.process import ControllerProcess, warmclaim_command
 from e2e.burst.rights import grant_account
+from e2e.burst.scrape import account_token, scraped
 from e2e.cluster import ControlPlane
 from e2e.controlplane.api import ApiSession
 from e2e.controlplane.failures import wait_until
+from e2e.controlplane.manifests import CONFIG
+from e2e.controlplane.objects import documents
 from e2e.controlplane.ports import draw_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -20,21 +20,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 GROUP = "rbac.authorization.k8s.io"
 RBAC = f"/apis/{GROUP}/v1"
 MANAGER, SCRAPER = "default", "scraper"
-READER = [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
-REVIEWER = [
-    {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
-    {
-        "apiGroups": ["authorization.k8s.io"],
-        "resources": ["subjectaccessreviews"],
-        "verbs": ["create"],
-    },
-]
 
 
-def bind(api: ApiSession, namespace: str, account: str, name: str, rules: object) -> None:
-    """A ClusterRole of that name with these rules, for a service account."""
+def bind(api: ApiSession, namespace: str, account: str, name: str, file: str) -> None:
+    """A ClusterRole of that name with the rules of a file of config/rbac, for a service account."""
+    (given,) = documents([CONFIG / "rbac" / file])
     role = {"apiVersion": f"{GROUP}/v1", "kind": "ClusterRole", "metadata": {"name": name}}
-    api.apply(f"{RBAC}/clusterroles/{name}", role | {"rules": rules})
+    api.apply(f"{RBAC}/clusterroles/{name}", role | {"rules": given["rules"]})
     binding = {
         "apiVersion": f"{GROUP}/v1",
         "kind": "ClusterRoleBinding",
@@ -43,14 +35,6 @@ def bind(api: ApiSession, namespace: str, account: str, name: str, rules: object
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
     }
     api.apply(f"{RBAC}/clusterrolebindings/{name}", binding)
-
-
-def token(api: ApiSession, namespace: str, account: str, *audiences: str) -> str:
-    """A token as a mounted one would be."""
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-    kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
-    spec = {"expirationSeconds": 3600, "audiences": list(audiences)}
-    return str(api.create(path, kind | {"spec": spec})["status"]["token"])
 
 
 def manager(cluster: ControlPlane, namespace: str, folder: Path, port: int) -> ControllerProcess:
@@ -64,39 +48,25 @@ def manager(cluster: ControlPlane, namespace: str, folder: Path, port: int) -> C
     return ControllerProcess(cluster.account_kubeconfig(namespace, MANAGER), folder, command)
 
 
-def scraped(port: int, bearer: str) -> tuple[int, str]:
-    """Status and text of /metrics, over TLS."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    request = urllib.request.Request(f"https://127.0.0.1:{port}/metrics")
-    if bearer:
-        request.add_header("Authorization", f"Bearer {bearer}")
-    try:
-        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-
-
 def test_a_scraper_with_the_role_reads_metrics_and_one_without_does_not(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     api = control_plane.api
     grant_account(api, namespace, MANAGER)
-    bind(api, namespace, MANAGER, f"reviewer-{namespace}", REVIEWER)
+    bind(api, namespace, MANAGER, f"reviewer-{namespace}", "endpoints/role.yaml")
     kind = {"apiVersion": "v1", "kind": "ServiceAccount"}
     accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
     api.create(accounts, kind | {"metadata": {"name": SCRAPER}})
     (port,) = draw_ports(1)
     with manager(control_plane, namespace, tmp_path, port) as controller:
         controller.wait_ready()
-        mine = token(api, namespace, SCRAPER)
+        mine = account_token(api, namespace, SCRAPER)
         assert scraped(port, "")[0] == 401
         assert scraped(port, f"{mine[:-4]}AAAA")[0] == 401
-        assert scraped(port, token(api, namespace, SCRAPER, "vault"))[0] == 401
+        assert scraped(port, account_token(api, namespace, SCRAPER, "vault"))[0] == 401
         assert scraped(port, mine)[0] == 403
 
-        bind(api, namespace, SCRAPER, f"metrics-reader-{namespace}", READER)
+        bind(api, namespace, SCRAPER, f"metrics-reader-{namespace}", "readers/metrics.yaml")
 
         def lacking() -> str | None:
             status, text = scraped(port, mine)
@@ -116,7 +86,7 @@ def test_a_manager_that_may_not_review_says_so_and_lets_nobody_in(
     (port,) = draw_ports(1)
     with manager(control_plane, namespace, tmp_path, port) as controller:
         controller.wait_ready()
-        assert scraped(port, token(api, namespace, MANAGER))[0] == 503
+        assert scraped(port, account_token(api, namespace, MANAGER))[0] == 503
         missing = "permission missing: create tokenreviews.authentication.k8s.io"
         assert missing in controller.probe().text
         assert controller.stop() == []

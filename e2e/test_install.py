@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.burst.process import ControllerProcess
+from e2e.burst.installed import OWN, Installed
+from e2e.burst.scrape import account_token, scraped
 from e2e.burst.tenant import Tenant
 from e2e.cluster import ControlPlane
-from e2e.controlplane.api import Object
 from e2e.controlplane.failures import ControlPlaneError, wait_until
-from e2e.controlplane.manifests import CONFIG, kustomized, run
+from e2e.controlplane.manifests import CONFIG
 
 from warmclaim.loadtest.objects import CLAIMS, SANDBOXES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
-OWN = "agent-sandbox-system"
 POOL, BURST = 10, 8
 
 
@@ -29,44 +28,6 @@ def cluster() -> Iterator[ControlPlane]:
     """One of its own: what is installed belongs to the cluster, and goes in the end."""
     with ControlPlane(nodes=20) as found:
         yield found
-
-
-def deployed(overlay: str) -> Object:
-    (found,) = [one for one in kustomized(overlay) if one["kind"] == "Deployment"]
-    return found
-
-
-class Installed:
-    """A manager as the Deployment says, but as a process here: its account, its arguments."""
-
-    def __init__(self, cluster: ControlPlane, overlay: str) -> None:
-        spec = deployed(overlay)["spec"]["template"]["spec"]
-        self.arguments: list[str] = spec["containers"][0]["args"]
-        self.account: str = spec["serviceAccountName"]
-        self.kubeconfig = cluster.account_kubeconfig(OWN, self.account, hours=1)
-        self.user = f"system:serviceaccount:{OWN}:{self.account}"
-
-    def process(self, folder: Path) -> ControllerProcess:
-        """Not started yet; what it prints goes to `folder`."""
-        return ControllerProcess(self.kubeconfig, folder, self._command)
-
-    def _command(self, kubeconfig: Path, probe_port: int) -> Sequence[str]:
-        # The image's entry point, which takes the arguments of the Go manager.
-        start = "from warmclaim.cli.dropin import main; import sys; sys.exit(main())"
-        return [
-            *(sys.executable, "-c", start, *self.arguments),
-            f"--kubeconfig={kubeconfig}",
-            f"--leader-election-namespace={OWN}",
-            "--metrics-bind-address=127.0.0.1:0",
-            f"--health-probe-bind-address=127.0.0.1:{probe_port}",
-        ]
-
-    def check(self, *flags: str) -> list[Object]:
-        """What `warmclaim check` finds as this account. Raises ControlPlaneError for exit code 1
-        and more."""
-        words = [sys.executable, "-m", "warmclaim", "check", f"--kubeconfig={self.kubeconfig}"]
-        found: list[Object] = json.loads(run([*words, "-o", "json", *flags]))
-        return found
 
 
 def serve_burst(tenant: Tenant) -> None:
@@ -82,6 +43,29 @@ def serve_burst(tenant: Tenant) -> None:
     taken = [one["status"]["sandbox"]["name"] for one in claims]
     assert len(set(taken)) == BURST
     assert set(taken) <= members
+
+
+def tell_the_scraper_alone(cluster: ControlPlane, port: int) -> None:
+    """Metrics are told to who bears a token of an account with the role, and to nobody else."""
+    cluster.kubectl("create", "namespace", "monitoring")
+    cluster.kubectl("-n", "monitoring", "create", "serviceaccount", "prometheus")
+    token = account_token(cluster.api, "monitoring", "prometheus")
+    assert scraped(port)[0] == 401
+    assert scraped(port, "x")[0] == 401
+    assert scraped(port, token)[0] == 403
+
+    binding = ("clusterrolebinding", "scraper")
+    role = ("--clusterrole=agent-sandbox-metrics-reader", "--serviceaccount=monitoring:prometheus")
+    cluster.kubectl("create", *binding, *role)
+
+    def lacking() -> str | None:
+        status, text = scraped(port, token)
+        is_told = status == 200 and "agent_sandbox_claim_creation_total{" in text
+        return None if is_told else f"/metrics answers {status}: {text[:200]}"
+
+    wait_until("metrics", lacking, timeout_s=30)
+    cluster.kubectl("delete", *binding)
+    cluster.kubectl("delete", "namespace", "monitoring", "--wait=false")
 
 
 def refused(cluster: ControlPlane, mark: int, user: str) -> list[tuple[str, str, str]]:
@@ -120,6 +104,7 @@ def test_the_overlay_serves_a_burst_with_its_own_rights_and_goes_without_a_trace
         serve_burst(tenant)
         assert refused(cluster, mark, installed.user) == []
         assert "permission missing" not in process.log.read_text()
+        tell_the_scraper_alone(cluster, installed.metrics_port)
         assert process.stop() == []
 
     kinds = "sandboxclaims,sandboxwarmpools,sandboxtemplates,sandboxes"
@@ -142,10 +127,10 @@ def test_with_roles_in_one_namespace_it_serves_that_and_sees_no_other(
         cluster.kubectl("create", "namespace", name)
     cluster.kubectl("apply", "-k", overlay)
     installed = Installed(cluster, overlay)
-    flags = ("--namespaces=sandboxes", "--no-webhook")
+    flags = ("--namespaces=sandboxes", "--no-webhook", "--no-metrics-secure")
     assert {one["level"] for one in installed.check(*flags)} == {"ok"}
     with pytest.raises(ControlPlaneError):  # it may not do so in the whole cluster
-        installed.check("--no-webhook")
+        installed.check("--no-webhook", "--no-metrics-secure")
 
     mark = cluster.audit_mark()
     with installed.process(tmp_path) as process:
@@ -154,6 +139,7 @@ def test_with_roles_in_one_namespace_it_serves_that_and_sees_no_other(
         assert refused(cluster, mark, installed.user) == []
         asked = {e.namespace for e in cluster.audit_events(mark, user=installed.user) if e.resource}
         assert asked == {OWN, "sandboxes"}
+        assert scraped(installed.metrics_port, is_secure=False)[0] == 200
         assert process.stop() == []
     cluster.kubectl("delete", "-k", overlay)
     for name in (OWN, "sandboxes", "strangers"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +12,7 @@ import yaml
 from e2e.cluster import ControlPlane
 from e2e.controlplane.api import ApiError, Object
 from e2e.controlplane.failures import ControlPlaneError
-from e2e.controlplane.manifests import CHART, CONFIG, helm, kustomized, templated
+from e2e.controlplane.manifests import CHART, composed, helm, kustomized, templated
 
 from warmclaim.cli.goflags import parse_settings
 
@@ -81,6 +80,34 @@ def test_the_chart_gives_the_objects_of_the_overlay(overlay: str) -> None:
     assert not ours.ignored_flags
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_metrics_are_secure_where_a_cluster_role_may_be_had(overlay: str) -> None:
+    settings = parse_settings(arguments(kustomized(f"overlays/{overlay}")), dropin=True).settings
+    assert settings.serving.metrics_secure == (overlay != "namespaced")
+
+
+def test_the_certificate_of_metrics_can_be_given(tmp_path: Path) -> None:
+    mine = composed(tmp_path, "overlays/claims-and-pools", "components/metrics-certificate")
+    value = "metrics.certificateSecret=agent-sandbox-metrics-certs"
+    chart = templated(*example("claims-and-pools"), "--set", value)
+    assert normal(chart) == normal(mine)
+    ours, theirs = (parse_settings(arguments(one), dropin=True) for one in (mine, chart))
+    assert ours.settings == theirs.settings
+    assert ours.settings.serving.metrics_cert_dir == "/etc/metrics-certs"
+
+
+def test_what_is_namespaced_can_be_made_secure_by_who_may(tmp_path: Path) -> None:
+    mine = composed(tmp_path, "overlays/namespaced", "components/secure-metrics")
+    chart = templated(*example("namespaced"), "--set", "metrics.secure=true")
+    assert normal(chart) == normal(mine)
+    roles = {thing["metadata"]["name"] for thing in mine if thing["kind"] == "ClusterRole"}
+    assert roles == {
+        "agent-sandbox-controller-endpoints",
+        "agent-sandbox-diagnostics-reader",
+        "agent-sandbox-metrics-reader",
+    }
+
+
 def test_the_chart_with_its_webhook_gives_the_objects_of_with_v1alpha1() -> None:
     mine, chart = normal(kustomized("with-v1alpha1")), normal(
         templated(*example("everything"), "--set", "webhook.enabled=true")
@@ -112,17 +139,38 @@ def test_beside_another_controller_no_object_has_a_name_of_its() -> None:
 
 @pytest.mark.parametrize("overlay", ["everything", "claims-and-pools"])
 def test_snapshots_can_be_added_to_what_runs_in_the_cluster(overlay: str, tmp_path: Path) -> None:
-    def below(folder: str) -> list[str]:
-        return [os.path.relpath(CONFIG / folder, tmp_path)]
-
-    layers = {"resources": below(f"overlays/{overlay}"), "components": below("components/snapshot")}
-    (tmp_path / "kustomization.yaml").write_text(json.dumps(layers))
-    things = kustomized(str(tmp_path))
+    things = composed(tmp_path, f"overlays/{overlay}", "components/snapshot")
     settings = parse_settings(arguments(things), dropin=True).settings
     assert settings.serving.diagnostics_address == ":8082"
     bindings = {thing["roleRef"]["name"]: thing for thing in things if "roleRef" in thing}
     (binding,) = (one for name, one in bindings.items() if "-snapshot" in name)
     assert binding["subjects"][0]["name"].startswith("agent-sandbox-controller")
+
+
+@pytest.mark.parametrize("overlay", ["everything", "claims-and-pools"])
+def test_flow_control_is_for_the_account_of_the_overlay(overlay: str, tmp_path: Path) -> None:
+    mine = composed(tmp_path, f"overlays/{overlay}", "components/flow-control")
+    chart = templated(*example(overlay), "--set", "flowControl.enabled=true")
+    (account,) = [thing["metadata"]["name"] for thing in mine if thing["kind"] == "ServiceAccount"]
+    said: list[list[str]] = []
+    for things in (mine, chart):
+        found = [thing for thing in things if "flowcontrol" in thing["apiVersion"]]
+        assert len(found) == 6
+        levels = {thing["metadata"]["name"] for thing in found if "Level" in thing["kind"]}
+        schemas = [thing["spec"] for thing in found if thing["kind"] == "FlowSchema"]
+        assert {spec["priorityLevelConfiguration"]["name"] for spec in schemas} == levels
+        subjects = [one for spec in schemas for rule in spec["rules"] for one in rule["subjects"]]
+        whose = {"name": account, "namespace": "agent-sandbox-system"}
+        assert [one["serviceAccount"] for one in subjects] == [whose] * 3
+        said.append(sorted(limits(thing) for thing in found))
+    assert said[0] == said[1]
+
+
+def limits(thing: Object) -> str:
+    """What a level or a schema says, but for names of others."""
+    spec = thing["spec"]
+    rules = [rule["resourceRules"] for rule in spec.get("rules", ())]
+    return json.dumps([spec.get("limited"), spec.get("matchingPrecedence"), rules], sort_keys=True)
 
 
 def test_every_value_of_the_go_managers_chart_is_taken(tmp_path: Path) -> None:
@@ -212,6 +260,8 @@ def test_every_value_of_the_go_managers_chart_is_taken(tmp_path: Path) -> None:
          "at '/controller/sandboxWarmPoolReadinessGracePeriod'"),
         ("controller.workers=3", "at '/controller': additional properties 'workers'"),
         ("metrics.serviceMonitor.interval=5", "at '/metrics/serviceMonitor/interval'"),
+        ("metrics.secure=yes", "at '/metrics/secure'"),
+        ("metrics.secure=false,metrics.certificateSecret=c", "at '/metrics/certificateSecret'"),
         ("namespace.name=Not_A_Name", "at '/namespace/name'"),
     ],
 )  # fmt: skip

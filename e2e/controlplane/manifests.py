@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +26,18 @@ def kustomized(folder: str) -> list[Object]:
     """The objects of a folder, below config unless it is absolute. Raises ControlPlaneError."""
     kubectl = build.bin_dir() / "kubectl"
     return list(_objects(run([str(kubectl), "kustomize", str(CONFIG / folder)])))
+
+
+def composed(scratch: Path, base: str, *components: str) -> list[Object]:
+    """A folder below config with components of it, as in somebody's own kustomization, which is
+    written to `scratch`."""
+
+    def below(folder: str) -> str:
+        return os.path.relpath(CONFIG / folder, scratch)
+
+    layers = {"resources": [below(base)], "components": [below(one) for one in components]}
+    (scratch / "kustomization.yaml").write_text(json.dumps(layers))
+    return kustomized(str(scratch))
 
 
 def templated(*arguments: str, with_crds: bool = False) -> list[Object]:

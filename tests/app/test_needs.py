@@ -4,6 +4,7 @@ more."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ FOLDERS = {
     Part.MANAGER: "rbac/manager",
     Part.WEBHOOK: "rbac/webhook",
     Part.SNAPSHOT: "components/snapshot",
+    Part.ENDPOINTS: "rbac/endpoints",
     Part.OWNERS: "rbac/owner-enforcement",
 }
 Granted = tuple[str, Permission, str]
@@ -151,6 +153,22 @@ def test_what_is_not_switched_on_needs_nothing() -> None:
     parts = {need.part for need in needs(given)}
     assert Part.WEBHOOK not in parts
     assert Part.SNAPSHOT in parts
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [
+        ServingSettings(metrics_secure=True),
+        ServingSettings(diagnostics_address=":8082", diagnostics_secure=True),
+    ],
+)
+def test_who_asks_for_tokens_may_have_them_reviewed(serving: ServingSettings) -> None:
+    plain = replace(serving, metrics_secure=False, diagnostics_secure=False)
+    more = set(needs(Settings(serving=serving))) - set(needs(Settings(serving=plain)))
+    assert {(need.place, str(need.permission)) for need in more} == {
+        (Place.CLUSTER, "create tokenreviews.authentication.k8s.io"),
+        (Place.CLUSTER, "create subjectaccessreviews.authorization.k8s.io"),
+    }
 
 
 def test_each_set_of_controllers_has_the_name_of_its_own_lease() -> None:

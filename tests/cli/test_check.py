@@ -81,11 +81,26 @@ async def test_each_permission_is_asked_where_it_is_needed(tmp_path: Path, capsy
         ("events", "team"),
         ("events", "own"),
         ("leases", "own"),
+        ("tokenreviews", ""),
+        ("subjectaccessreviews", ""),
     }
     named = {one["verb"] for one in asked if one["name"].endswith("-claim-pool")}
     assert named == {"get", "update", "watch"}
     assert {one["subresource"] for one in asked if one["verb"] == "patch"} == {"", "status"}
     assert f"all {len(asked)} that are needed are there" in capsys.readouterr().out
+
+
+async def test_who_serves_plain_metrics_need_not_ask_for_tokens(tmp_path: Path) -> None:
+    asked: set[str] = set()
+
+    def may(spec: Json) -> bool:
+        asked.add(str(attributes(spec)["resource"]))
+        return True
+
+    async with rig(tmp_path, may) as world:
+        assert await world.check("--no-webhook", "--no-metrics-secure") == OK
+    assert "sandboxclaims" in asked
+    assert not asked & {"tokenreviews", "subjectaccessreviews"}
 
 
 async def test_what_is_missing_is_a_line_each_and_fails(tmp_path: Path, capsys: Capture) -> None:

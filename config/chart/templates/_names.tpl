@@ -94,6 +94,10 @@ a3317529.agent-sandbox.x-k8s.io-{{ join "-" $controllers }}
 - --enable-webhook={{ .Values.webhook.enabled }}
 - --webhook-service-name={{ .Values.webhookServiceName }}
 - --webhook-namespace={{ include "manager.namespace" . }}
+- --metrics-secure={{ .Values.metrics.secure }}
+{{- if .Values.metrics.certificateSecret }}
+- --metrics-cert-path=/etc/metrics-certs
+{{- end }}
 {{- range .Values.controller.extraArgs }}
 - {{ . | quote }}
 {{- end }}

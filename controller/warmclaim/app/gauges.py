@@ -13,7 +13,7 @@ from warmqueue import WarmDirectory
 
 Controllers: TypeAlias = Mapping[str, Controller[ObjectKey]]
 
-_TIERS = ("ready", "not_ready", "held", "in_flight")
+TIERS = ("ready", "not_ready", "held", "in_flight")
 
 
 def sample_controllers(metrics: ManagerMetrics, controllers: Controllers) -> None:
@@ -47,6 +47,6 @@ def tier_rows(warm: WarmDirectory) -> list[tuple[Labels, float]]:
     rows: list[tuple[Labels, float]] = []
     for pool in warm.pools():
         counts = warm.statistics(pool)
-        for tier in _TIERS:
+        for tier in TIERS:
             rows.append(((pool.namespace, pool.name, tier), getattr(counts, tier)))
     return rows

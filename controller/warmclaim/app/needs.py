@@ -25,6 +25,7 @@ from warmclaim.api.resources import (
     VOLUME_CLAIM,
     Resource,
 )
+from warmclaim.api.review import ACCESS_REVIEW, TOKEN_REVIEW
 from warmclaim.kube.lease import lease_name
 from warmclaim.kube.permissions import Permission
 from warmclaim.settings import CONTROLLERS, Settings
@@ -42,6 +43,8 @@ class Part(StrEnum):
     MANAGER = "manager"
     WEBHOOK = "conversion webhook"
     SNAPSHOT = "snapshot"
+    ENDPOINTS = "guard of the endpoints"
+    """Asks who bears a token, and what he may read of ours."""
     OWNERS = "owner references"
     """Only with the plug-in OwnerReferencesPermissionEnforcement, which cannot be seen."""
 
@@ -122,6 +125,10 @@ _ROWS: Final = (
     _Row(Part.WEBHOOK, SECRET, "create", place=Place.WEBHOOK),
     _Row(Part.WEBHOOK, SECRET, "get patch", place=Place.WEBHOOK, names=(SECRET_NAME,)),
     *(_Row(Part.SNAPSHOT, of, "list") for of in (SANDBOX, CLAIM, POOL, TEMPLATE, POD, EVENT)),
+    *(
+        _Row(Part.ENDPOINTS, of, "create", place=Place.CLUSTER)
+        for of in (TOKEN_REVIEW, ACCESS_REVIEW)
+    ),
     *(_Row(Part.OWNERS, of, "update", "finalizers") for of in (SANDBOX, CLAIM, POOL)),
 )
 
@@ -152,6 +159,8 @@ def parts_of(settings: Settings) -> frozenset[Part]:
         parts.add(Part.WEBHOOK)
     if settings.serving.diagnostics_address not in {"", "0"}:
         parts.add(Part.SNAPSHOT)
+    if settings.serving.metrics_secure or settings.serving.diagnostics_secure:
+        parts.add(Part.ENDPOINTS)
     return frozenset(parts)
 
 

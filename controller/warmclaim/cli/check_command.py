@@ -45,6 +45,12 @@ def check(
     webhook_namespace: Annotated[
         str, typer.Option(metavar="NAME", help="Where the webhook's Service and Secret are.")
     ] = "",
+    metrics_secure: Annotated[
+        bool,
+        typer.Option(
+            "--metrics-secure/--no-metrics-secure", help="Whether it asks who reads its metrics."
+        ),
+    ] = True,
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="Whether it gives snapshots, too.")
     ] = False,
@@ -70,5 +76,7 @@ def check(
         "kubeconfig": kubeconfig,
         "diagnostics-bind-address": ":8082" if snapshot else "",
     }
+    switches = {"enable-webhook": webhook, "metrics-secure": metrics_secure}
     flags = [f"--{name}={value}" for name, value in texts.items() if value]
-    return ask([*flags, f"--enable-webhook={str(webhook).lower()}"], as_json=output is Output.JSON)
+    flags += [f"--{name}={str(value).lower()}" for name, value in switches.items()]
+    return ask(flags, as_json=output is Output.JSON)

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Histogram
 
+from warmclaim.domain.eligibility import Refusal
 from warmclaim.domain.outcome import Outcome
 from warmclaim.seams import Clock
 from warmclaim.telemetry.manager_metrics import ManagerMetrics
@@ -223,6 +224,8 @@ class Metrics:
         """A series that only appears with its first event cannot be alerted on: start at 0."""
         self.outcomes = {outcome: self._outcomes.of(outcome) for outcome in Outcome}
         self.stages = {stage: self._stages.of(stage) for stage in Stage}
+        for refusal in Refusal:
+            self.members_refused.of(refusal)
         self.violations = {name: self._violations.of(name) for name in INVARIANTS}
         self.lane_wait_s = {lane: self._lane_wait_s.of(lane.name.lower()) for lane in Lane}
 
