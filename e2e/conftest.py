@@ -6,8 +6,11 @@ import itertools
 from collections.abc import Generator, Iterator
 
 import pytest
+from e2e.burst.guarded import COMPONENTS, USERS, Guarded, wait_in_force
+from e2e.burst.installed import Installed
 from e2e.cluster import ControlPlane
 from e2e.controlplane.api import ApiError
+from e2e.controlplane.manifests import composed
 from e2e.controlplane.objects import create_namespace
 
 _NUMBERS = itertools.count(1)
@@ -18,6 +21,24 @@ def control_plane() -> Iterator[ControlPlane]:
     """One control plane with 100 nodes and our CRDs, shared by all tests of the run."""
     with ControlPlane() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A cluster where a platform team installed the manager with the tenants' guard and roles."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with ControlPlane(nodes=20, users=USERS) as cluster:
+        everything = str(folder)
+        composed(folder, "overlays/everything", *COMPONENTS)
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", everything)
+        installed = Installed(cluster, everything)
+        wait_in_force(cluster.api, "default")
+        with installed.process(folder / "manager") as process:
+            process.wait_ready()
+            place = Guarded(cluster, process, installed.user, everything)
+            yield place
+            place.close()
+            assert process.stop() == []
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 import yaml
+from e2e.burst.guarded import COMPONENTS
 from e2e.cluster import ControlPlane
 from e2e.controlplane.api import ApiError, Object
 from e2e.controlplane.failures import ControlPlaneError
@@ -22,6 +23,7 @@ OVERLAYS = ("everything", "claims-and-pools", "namespaced")
 CLUSTER_KINDS = {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding",
                  "CustomResourceDefinition"}  # fmt: skip
 NAMES = "app.kubernetes.io/"
+GUARDED = ("--set", "tenantGuard.enabled=true,tenantRoles.enabled=true")
 
 
 def example(overlay: str) -> list[str]:
@@ -135,6 +137,43 @@ def test_beside_another_controller_no_object_has_a_name_of_its() -> None:
     assert not theirs & {key(thing) for thing in mine}
     selector = deployment(mine)["spec"]["selector"]["matchLabels"]
     assert selector == {"app": "agent-sandbox-controller-claims"}
+
+
+@pytest.mark.parametrize("overlay", ["everything", "claims-and-pools"])
+def test_the_tenants_guard_and_roles_are_the_charts(overlay: str, tmp_path: Path) -> None:
+    mine = composed(tmp_path, f"overlays/{overlay}", *COMPONENTS)
+    chart = templated(*example(overlay), *GUARDED, with_crds=overlay == "everything")
+    assert normal(chart) == normal(mine)
+    ours, theirs = (aggregated(things) for things in (mine, chart))
+    assert ours == theirs
+    assert len(ours) == 3
+    (listed,) = (thing["data"] for thing in chart if thing["kind"] == "ConfigMap")
+    account = deployment(chart)["spec"]["template"]["spec"]["serviceAccountName"]
+    assert listed["manager"] == f"system:serviceaccount:agent-sandbox-system:{account}"
+
+
+def aggregated(things: list[Object]) -> dict[str, Object]:
+    """Which of the cluster's roles each role adds to."""
+    found: dict[str, Object] = {}
+    for thing in things:
+        labels: Object = thing["metadata"].get("labels", {})
+        into = {key: word for key, word in labels.items() if "/aggregate-to-" in key}
+        if into:
+            found[thing["metadata"]["name"]] = into
+    return found
+
+
+def test_the_chart_adds_controllers_to_the_list_and_knows_where_the_guard_can_be() -> None:
+    added = "tenantGuard.controllers.restore=system:serviceaccount:backup:restore"
+    (listed,) = (
+        thing for thing in templated(*GUARDED, "--set", added, "--set", "namespace.name=there")
+        if thing["kind"] == "ConfigMap"
+    )  # fmt: skip
+    assert listed["metadata"]["namespace"] == "there"
+    assert listed["data"]["restore"] == "system:serviceaccount:backup:restore"
+    assert listed["data"]["manager"].startswith("system:serviceaccount:there:")
+    with pytest.raises(ControlPlaneError, match=r"needs Kubernetes 1\.30"):
+        templated(*GUARDED, "--kube-version", "1.29.4")
 
 
 @pytest.mark.parametrize("overlay", ["everything", "claims-and-pools"])
@@ -262,6 +301,9 @@ def test_every_value_of_the_go_managers_chart_is_taken(tmp_path: Path) -> None:
         ("metrics.serviceMonitor.interval=5", "at '/metrics/serviceMonitor/interval'"),
         ("metrics.secure=yes", "at '/metrics/secure'"),
         ("metrics.secure=false,metrics.certificateSecret=c", "at '/metrics/certificateSecret'"),
+        ("tenantGuard.enabled=perhaps", "at '/tenantGuard/enabled'"),
+        ("tenantGuard.controllers.x=", "at '/tenantGuard/controllers/x'"),
+        ("tenantGuard.users.x=y", "at '/tenantGuard': additional properties 'users'"),
         ("namespace.name=Not_A_Name", "at '/namespace/name'"),
     ],
 )  # fmt: skip

@@ -6,6 +6,8 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from warmclaim.api.claim import EnvVar
 from warmclaim.domain.claim_volumes import VolumesRejected, merged_volumes
@@ -125,3 +127,61 @@ class TestVolumes:
 def test_volume_claims_of_no_shape_are_rejected_as_nameless(odd: Any) -> None:
     with pytest.raises(VolumesRejected, match="in claim: name at index 0 is empty"):
         merged_volumes([], [odd], "Allowed")
+
+
+NAMES = st.sampled_from(["A", "B", "TOKEN", "", "a=b"])
+VARIABLES = st.lists(st.fixed_dictionaries({"name": NAMES, "value": st.just("own")}), max_size=4)
+ASKED = st.lists(
+    st.builds(EnvVar, NAMES, st.text(max_size=5), st.sampled_from(["", "main", "side", "init"])),
+    max_size=5,
+)
+POLICIES = st.sampled_from(["Disallowed", "Allowed", "Overrides", "", "allowed"])
+
+
+@given(VARIABLES, st.booleans(), ASKED, POLICIES)
+def test_g10_a_claim_changes_variables_alone_and_only_by_leave(
+    own: list[Json], has_sources: bool, asked: list[EnvVar], policy: str
+) -> None:
+    sources: Json = {"envFrom": [{"secretRef": {"name": "s"}}]} if has_sources else {}
+    template = a_spec(env=own, image="i", securityContext={"privileged": False}, **sources)
+    try:
+        spec = with_env(template, asked, policy)
+    except EnvRejected:
+        assert asked
+        return
+    assert not asked or policy in ("Allowed", "Overrides")
+    wanted = [(one.container_name or "main", one.name, one.value) for one in asked]
+    for part in ("initContainers", "containers"):
+        for before, after in zip(template[part], spec[part], strict=True):
+            assert {**after, "env": 0} == {**before, "env": 0}, "nothing else is touched"
+            kept, found = before.get("env", []), after.get("env", [])
+            mine = {(name, value) for place, name, value in wanted if place == before["name"]}
+            added = [one for one in found if one not in kept]
+            assert {(one["name"], one["value"]) for one in added} <= mine
+            if policy == "Allowed":
+                assert found[: len(kept)] == kept, "nothing of the template is replaced"
+                assert not (mine and "envFrom" in before)
+
+
+@given(
+    st.lists(st.sampled_from("abc"), unique=True),
+    st.lists(st.sampled_from("abcd"), max_size=4),
+    POLICIES,
+)
+def test_g10_a_claim_adds_volumes_only_by_leave_and_replaces_none_without(
+    own: list[str], asked: list[str], policy: str
+) -> None:
+    template, wanted = volumes(*own), volumes(*asked, size="9Ti")
+    try:
+        merged = merged_volumes(template, wanted, policy)
+    except VolumesRejected:
+        assert asked
+        return
+    assert not asked or policy in ("Allowed", "Overrides")
+    names = [one["metadata"]["name"] for one in merged]
+    assert len(set(names)) == len(names)
+    assert names[: len(own)] == own
+    assert all(one in (template if name not in asked else wanted)
+               for one, name in zip(merged, names, strict=True))  # fmt: skip
+    if policy != "Overrides":
+        assert merged[: len(own)] == template

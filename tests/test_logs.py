@@ -76,7 +76,7 @@ def test_a_mapping_fills_named_places_and_only_those() -> None:
     assert parsed(record(ValueError("x")))["msg"] == "ValueError: x"
 
 
-def test_texts_of_users_are_escaped_and_cut() -> None:
+def test_g16_texts_of_users_are_escaped_and_cut() -> None:
     evil = 'a\nlevel":"panic\x1b[31m\u202e' + "x" * 5000
     values = parsed(record("bad %s", evil, extra=fields(claim=evil)))
     assert len(values["claim"]) == 256

@@ -243,7 +243,7 @@ def fill_closed(metrics: Metrics) -> None:
         metrics.members_refused.of(refusal).inc()
 
 
-def test_10_000_namespaces_stay_under_the_cap_and_no_claim_is_left_uncounted() -> None:
+def test_g14_10_000_namespaces_stay_under_the_cap_and_no_claim_is_left_uncounted() -> None:
     metrics = Metrics(CollectorRegistry())
     fill_closed(metrics)
     every = ReadyLatencies(0.1, 0.1, 0.1, 0.1)

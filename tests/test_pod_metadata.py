@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmclaim.api.claim import PodMetadata
+from warmclaim.api.claim import Claim, PodMetadata
+from warmclaim.api.names import ANNOTATION_TRACE_CONTEXT
+from warmclaim.api.sandbox import Sandbox
+from warmclaim.api.template import Template
+from warmclaim.domain.blueprint import blueprint_of, cold_sandbox
 from warmclaim.domain.pod_metadata import (
     BYTES_MAX,
     DEFAULT_LABEL_DOMAINS,
@@ -14,6 +20,8 @@ from warmclaim.domain.pod_metadata import (
     why_conflicting,
     why_invalid,
 )
+from warmclaim.domain.sandbox_pod import is_reserved, pod_for
+from warmclaim.testing.builders import a_claim, a_template, as_view
 
 DOMAIN = "sandbox.users.io"
 
@@ -137,3 +145,48 @@ def test_any_text_is_judged_in_one_short_line(some: dict[str, str], others: dict
     text = why(PodMetadata(labels=some, annotations=others))
     assert len(text) < 1500
     assert text.isprintable()
+
+
+_DOMAINS = (
+    *(DOMAIN, f"a.{DOMAIN}", "agents.x-k8s.io", "extensions.agents.x-k8s.io"),
+    *("kubernetes.io", "k8s.io", "opentelemetry.io", "cluster-autoscaler.kubernetes.io"),
+)
+_NAMES = (
+    *("team", "claim-uid", "sandbox-name-hash", "warm-pool-sandbox", "pod-name"),
+    *("propagated-labels", "trace-context", "safe-to-evict"),
+)
+KEYS = st.one_of(
+    st.builds("{}/{}".format, st.sampled_from(_DOMAINS), st.sampled_from(_NAMES)),
+    st.sampled_from(["app", "name", ANNOTATION_TRACE_CONTEXT]),
+    st.text(max_size=20),
+)
+VALUES = st.one_of(st.sampled_from(["x", "", "sandbox-router"]), st.text(max_size=10))
+
+
+@given(st.dictionaries(KEYS, VALUES), st.dictionaries(KEYS, VALUES))
+def test_g9_no_key_that_is_let_through_touches_what_is_reserved(
+    asked: dict[str, str], noted: dict[str, str]
+) -> None:
+    """What reaches the pod of a claim's own sandbox, key by key."""
+    let_labels = {key: value for key, value in asked.items() if not why(PodMetadata({key: value}))}
+    let_notes = {
+        key: value for key, value in noted.items() if not why(PodMetadata(annotations={key: value}))
+    }
+    plain, given_pod = pod_metadata({}, {}), pod_metadata(let_labels, let_notes)
+    for part, extra in (("labels", let_labels), ("annotations", let_notes)):
+        before, after = plain.get(part, {}), given_pod.get(part, {})
+        lists = {key for key in after if key.endswith(("/propagated-labels", "-annotations"))}
+        assert {key: after[key] for key in after if is_reserved(key) and key not in lists} == before
+        free = {key: value for key, value in extra.items() if key != ANNOTATION_TRACE_CONTEXT}
+        assert after == before | free | {key: after[key] for key in lists}
+    assert all(key.partition("/")[0].endswith(DOMAIN) for key in let_labels)
+
+
+def pod_metadata(labels: dict[str, str], annotations: dict[str, str]) -> dict[str, Any]:
+    """The metadata of the pod of a claim that asks for these."""
+    template = as_view(a_template(), Template)
+    extra = {"labels": labels, "annotations": annotations}
+    claim = a_claim(merge={"spec": {"additionalPodMetadata": extra}})
+    body = cold_sandbox(as_view(claim, Claim), blueprint_of(template), template)
+    metadata: dict[str, Any] = pod_for(as_view(body, Sandbox))["metadata"]
+    return metadata

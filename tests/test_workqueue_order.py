@@ -119,7 +119,7 @@ class TestW6Fair:
         queue.add("a/after", 6.0)
         assert drain(queue, 6.0) == ["a/before", "a/delayed", "a/after"]
 
-    def test_a_flood_of_one_namespace_delays_another_by_one_key_per_turn(self) -> None:
+    def test_g13_a_flood_of_one_namespace_delays_another_by_one_key_per_turn(self) -> None:
         queue = queue_of(*(f"flood/{i}" for i in range(500)))
         for name in ("1", "2"):
             queue.add(f"calm/{name}", 0.0)

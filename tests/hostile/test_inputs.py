@@ -29,7 +29,7 @@ def test_there_are_more_than_three_hundred_and_some_of_each_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", kinds())
-def test_inputs_of(kind: str) -> None:
+def test_g12_inputs_of(kind: str) -> None:
     async def main(loop: World) -> list[str]:
         async with HostileWorld(loop) as world:
             return await Judge(world, of_kind(kind), replicas=replicas(kind)).run()

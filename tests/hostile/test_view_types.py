@@ -30,7 +30,7 @@ def test_there_are_hundreds_and_some_for_each_view() -> None:
 
 
 @pytest.mark.parametrize("plural", KINDS)
-def test_a_watch_goes_on_past_all_of_them(plural: str) -> None:
+def test_g11_a_watch_goes_on_past_all_of_them(plural: str) -> None:
     problems: list[str] = []
 
     async def main(loop: World) -> None:
@@ -71,7 +71,7 @@ async def _spiked(world: HostileWorld, ground: Ground, one: WrongType) -> list[s
     return [*problems, f"{one}: the watch is not opened again"]
 
 
-def test_a_list_with_all_of_them_is_read_and_only_they_are_left_out() -> None:
+def test_g11_a_list_with_all_of_them_is_read_and_only_they_are_left_out() -> None:
     async def main(loop: World) -> None:
         world = HostileWorld(loop)
         world.ground(GOOD, replicas=2)

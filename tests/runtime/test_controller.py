@@ -164,7 +164,7 @@ async def test_a_lane_is_idle_since_its_last_key_was_worked() -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_one_poison_key_does_not_stop_the_others() -> None:
+async def test_g12_one_poison_key_does_not_stop_the_others() -> None:
     reconciler = Scripted(RuntimeError("poison"), DONE, DONE)
     async with running(reconciler) as (queue, recorder):
         queue.add("poison")

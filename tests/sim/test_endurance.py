@@ -26,7 +26,7 @@ MIB = 1024 * 1024
 
 
 @pytest.mark.timeout(600)
-def test_memory_is_flat_after_a_day() -> None:
+def test_g14_memory_is_flat_after_a_day() -> None:
     """In a process of its own: what other tests left behind is not its memory."""
     command = [sys.executable, "-m", "warmclaim.testing.endurance", "--days", "1"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
