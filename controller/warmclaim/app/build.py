@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from warmclaim import __version__
 from warmclaim.api.meta import ObjectKey
 from warmclaim.app.caches import Caches, informers_of
+from warmclaim.app.claims_first import ClaimsFirst
 from warmclaim.app.diagnostics import ClaimDiagnostics
 from warmclaim.app.election import LeaseElection
 from warmclaim.app.gauges import sample_controllers, tier_rows
@@ -33,7 +34,6 @@ from warmclaim.controllers.hand_over import HandOver
 from warmclaim.controllers.pool import PoolCaches, PoolReconciler
 from warmclaim.controllers.pool_events import PoolEvents
 from warmclaim.controllers.pool_telemetry import PoolTelemetry
-from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
 from warmclaim.controllers.template import (
@@ -57,7 +57,7 @@ from warmclaim.settings import Settings
 from warmclaim.telemetry.metrics import BuildInfo, Metrics
 from warmclaim.telemetry.observers import PassMetrics, RequestMetrics
 from warmclaim.telemetry.tracing import NO_TRACE, Spans, Trace, no_spans
-from warmqueue import Backoff, Lane, WaitingLine, WarmDirectory, Workqueue
+from warmqueue import Backoff, Lane, WarmDirectory, Workqueue
 
 # Names that dashboards know (the label `controller`).
 CLAIM, POOL, SANDBOX = "sandboxclaim", "sandboxwarmpool", "sandbox"
@@ -65,12 +65,7 @@ TEMPLATE = "sandboxtemplate"
 LEGACY_POLICY = "legacy-networkpolicy"  # ours alone, as the next one
 CLAIM_MARKS = "claim-marks"
 
-QUIET_S = 0.25
-"""Refill's turn comes when no claim was served for that long (or its bound has passed): claims at
-50 a second leave gaps of 20 ms, and what is created in them is still in their way."""
-
-MARKS_WORKERS, MARKS_WAIT_S_MAX = 2, 5.0
-"""What is noted on served claims: that few at once, and so long after Ready if claims come on."""
+MARKS_WORKERS = 2  # nobody waits for what is noted on served claims
 
 RETRY_BASE_S, RETRY_CAP_S = 0.005, 30.0
 
@@ -95,6 +90,9 @@ class App:
         self._trace = trace
         self.metrics = Metrics(registry or CollectorRegistry(), outside.clock)
         self.metrics.set_build_info(BuildInfo(__version__))
+        self._claims_first = ClaimsFirst(
+            outside.clock, refill_requests_max=settings.api.refill_connections_max
+        )
         self.outage = Outage(outside.clock)
         self.outage.on_end(self._hasten)
         self.permissions = Permissions(outside.clock)
@@ -106,10 +104,10 @@ class App:
             timeout_s=settings.api.request_timeout_s,
             outage=self.outage,
             permissions=self.permissions,
+            refill=self._claims_first.window,
         )
         self.caches = Caches(self.client, outside.clock, outside.rng, settings)
         self.warm = WarmDirectory()
-        self._waiting: WaitingLine[ObjectKey] = WaitingLine()
         self._passes = PassMetrics(self.metrics)
         self._controllers: dict[str, Controller[ObjectKey]] = {}
         self._kept: dict[str, Callable[[], int]] = {}
@@ -120,13 +118,12 @@ class App:
         )
         self.manager = Manager(self.election)
         self._before_watching: list[Part] = []
-        self._gate = RefillGate(outside.clock, self.is_serving_claims)
         self._events = EventRecorder(
             self.client,
             clock=outside.clock,
             rng=outside.rng,
             instance=outside.identity,
-            gate=self._gate.turn,
+            gate=self._claims_first.gate.turn,
             on_drop=self.metrics.events_dropped.inc,
         )
         self._kept["event series"] = lambda: self._events.remembered
@@ -217,7 +214,7 @@ class App:
         caches = ClaimCaches(
             self.caches.claims, self.caches.sandboxes, self.caches.pools, self.caches.templates
         )
-        waiting = self._waiting
+        waiting = self._claims_first.waiting
         hand_over = HandOver(self.client, caches.claims, caches.sandboxes, self._trace)
         reporter = self._events.of("sandboxclaim-controller")
         events = MutedEvents() if settings.events_disabled else reporter
@@ -239,6 +236,8 @@ class App:
             CLAIM, caches, reconciler, settings.workers, reconciler.forget_gone, passes
         )
         reconciler.looked = queue.looked
+        reconciler.took = self._claims_first.shortage.took
+        self._claims_first.watch(self._controllers[CLAIM])
         self._diagnostics = ClaimDiagnostics(
             journal, waiting, self._outside.identity, lambda: self.is_leading
         )
@@ -268,13 +267,12 @@ class App:
 
     def _add_claim_marks(self, caches: ClaimCaches, records: ClaimRecords) -> None:
         clock, claims = self._outside.clock, caches.claims
-        gate = RefillGate(clock, self.is_serving_claims, wait_s_max=MARKS_WAIT_S_MAX)
         reconciler = ClaimMarksReconciler(
             self.client,
             claims,
             caches.sandboxes,
             records,
-            gate.turn,
+            self._claims_first.marks_gate.turn,
             clock,
             notes_times=not self.settings.claims.observability_disabled,
         )
@@ -291,7 +289,7 @@ class App:
             caches,
             self._blueprints,
             PoolTelemetry(self._events.of("sandboxwarmpool-controller"), settings),
-            self._gate.turn,
+            self._claims_first.gate.turn,
             self._outside.clock,
             settings,
         )
@@ -312,8 +310,9 @@ class App:
         def enqueue(key: ObjectKey, lane: Lane, after_s: float) -> None:
             self._controllers[SANDBOX].queue.add(key, lane=lane, after_s=after_s)
 
+        turn = self._claims_first.gate.turn
         reconciler = SandboxReconciler(
-            self.client, caches, events, enqueue, self._gate.turn, self._outside.clock, settings
+            self.client, caches, events, enqueue, turn, self._outside.clock, settings
         )
         queue = self._add_controller(
             SANDBOX, caches, reconciler, settings.workers, reconciler.forget_gone
@@ -382,7 +381,7 @@ class App:
         for informer in caches:
             await informer.wait_synced()
         if controller.name != CLAIM:
-            await self._gate.turn()
+            await self._claims_first.gate.turn()
         await controller.run()
 
     def _hasten(self) -> None:
@@ -391,10 +390,4 @@ class App:
 
     def is_serving_claims(self) -> bool:
         """Whether what can wait should, for claims that get their sandboxes now."""
-        claims = self._controllers.get(CLAIM)
-        if claims is None:
-            return False
-        if len(self._waiting):
-            return False  # what they wait for is refill
-        due = claims.queue.core.depth(Lane.ADOPTION)
-        return due > 0 or claims.idle_s(Lane.ADOPTION) < QUIET_S
+        return self._claims_first.is_serving()

@@ -72,6 +72,8 @@ class ClaimReconciler:
         self._settings = settings
         self.looked: Callable[[ObjectKey], None] = lambda _: None
         """What woke the key until now is seen by the look that follows; its queue's, if any."""
+        self.took: Callable[[int, int], None] = lambda *_: None
+        """Told of each pick: of how many that waited, and how many the pool wants."""
         self.records = ClaimRecords(clock)
         self._sight = ClaimSight(
             caches, blueprints, warm, waiting, clock, settings.wait_s_max, label_domains
@@ -194,6 +196,7 @@ class ClaimReconciler:
         with taken:
             sandbox = self._caches.sandboxes.store.get(object_key(taken.entry.key))
             pool = self._sight.pool_of(claim)
+            self.took(depth.waiting, pool.spec.replicas if pool else 0)
             is_same = sandbox is not None and sandbox.metadata.uid == taken.entry.uid
             refusal = self._why_not(sandbox, pool) if sandbox and is_same else None
             if sandbox is None or not is_same or refusal:

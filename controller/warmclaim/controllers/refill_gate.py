@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from warmclaim.seams import Clock
@@ -11,7 +12,9 @@ class RefillGate:
     """`turn` returns once no claim is being served, at the latest after `wait_s_max`.
 
     Measured on two cores, a refill that runs during a burst is the largest load that can be
-    avoided; without the bound a steady load of claims would drain the pool to zero.
+    avoided. But claims that come without end would drain the pool to zero, so the bound counts from
+    when they began to come: from then on refill only yields by being fewer requests at once
+    (`RefillWindow`).
     """
 
     def __init__(
@@ -26,11 +29,22 @@ class RefillGate:
         self._is_busy = is_busy
         self._wait_s_max = wait_s_max
         self._look_every_s = look_every_s
+        self._began_s = math.inf
+        self._looked_s = -math.inf
 
     async def turn(self, since_s: float | None = None) -> None:
-        """Wait for the caller's turn. The bound counts from `since_s`, else from now: what has
-        waited elsewhere must not wait once more."""
-        began_s = self._clock.monotonic() if since_s is None else since_s
-        deadline = began_s + self._wait_s_max
-        while self._is_busy() and self._clock.monotonic() < deadline:
+        """Wait for the caller's turn. With `since_s` the bound counts from then: what nobody needs
+        at all waits for the end of the claims, but not for longer than that."""
+        while self._is_busy():
+            began_s = self._began() if since_s is None else since_s
+            if self._clock.monotonic() >= began_s + self._wait_s_max:
+                return
             await self._clock.sleep(self._look_every_s)
+
+    def _began(self) -> float:
+        """When the claims began to come, as far as anybody looked."""
+        now_s = self._clock.monotonic()
+        if now_s - self._looked_s > self._wait_s_max:
+            self._began_s = now_s
+        self._looked_s = now_s
+        return self._began_s

@@ -102,7 +102,9 @@ class Children:
                     )
                     self._enter(child, made, this)
                 case PatchChild(resource, child, patch):
-                    made = await self._client.merge_patch(resource, key, patch, channel=channel)
+                    made = await self._client.merge_patch(
+                        resource, key, patch, channel=Channel.REFILL
+                    )
                     self._enter(child, made, this)
                 case DeleteChild(resource, child, uid):
                     left = await self._client.delete(resource, key, uid=uid, channel=channel)

@@ -23,6 +23,7 @@ from warmclaim.kube.exchange import Call, Exchange, RequestObserver
 from warmclaim.kube.outage import PROBE_NAME, PROBE_S_MAX, Outage
 from warmclaim.kube.pages import Page, PageReader
 from warmclaim.kube.permissions import Permissions
+from warmclaim.kube.refill_window import RefillWindow
 from warmclaim.seams import ByteStream, Channel, Clock, Request, Response, Transport
 
 T = TypeVar("T", bound=Object)
@@ -44,8 +45,8 @@ class ApiClient:
     `timeout_s` bounds each exchange, the wait for a pause included. After a 429 with Retry-After
     all later requests of that class (reads or writes of that channel) wait until the pause ends;
     one that would have to wait for more than half its time limit gets the `ThrottledError` at once.
-    `outage` hears of each failure; without one given here, nothing probes for its end.
-    `permissions` hears of each that is refused, and of each that works.
+    `outage` hears of each failure (nothing probes for the end of one that is not given here),
+    `permissions` of each refusal and success; `refill` lets the requests of its channel in.
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class ApiClient:
         timeout_s: float = 10.0,
         outage: Outage | None = None,
         permissions: Permissions | None = None,
+        refill: RefillWindow | None = None,
     ) -> None:
         self.outage = outage or Outage(clock)
         self.permissions = permissions or Permissions(clock)
-        self._exchange = Exchange(transport, clock, observer, self.outage, self.permissions)
+        self._exchange = Exchange(transport, clock, observer, self.outage, self.permissions, refill)
         self._timeout_s = timeout_s
 
     async def get(

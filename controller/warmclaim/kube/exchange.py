@@ -22,6 +22,7 @@ from warmclaim.errors import (
 from warmclaim.kube import answers
 from warmclaim.kube.outage import Outage
 from warmclaim.kube.permissions import Permission, Permissions
+from warmclaim.kube.refill_window import RefillWindow
 from warmclaim.seams import ByteStream, Channel, Clock, Request, Response, Transport
 
 Verb: TypeAlias = Literal["get", "list", "watch", "create", "patch", "update", "delete"]
@@ -84,12 +85,14 @@ class Exchange:
         observer: RequestObserver | None,
         outage: Outage,
         permissions: Permissions,
+        refill: RefillWindow | None = None,
     ) -> None:
         self._transport = transport
         self._clock = clock
         self._observer = observer
         self._outage = outage
         self._permissions = permissions
+        self._refill = refill
         self._paused_until: dict[tuple[Channel, bool], float] = {}
         outage.on_end(self._paused_until.clear)  # a starting server throttles everybody
 
@@ -118,6 +121,16 @@ class Exchange:
         return response.status < 500 and response.status != 429
 
     async def _attempt(self, call: Call, send: Callable[[Request], Awaitable[R]]) -> R:
+        window = self._refill
+        if window is None or call.request.channel is not Channel.REFILL:
+            return await self._tried(call, send)
+        await window.enter()
+        try:
+            return await self._tried(call, send)
+        finally:
+            window.leave()
+
+    async def _tried(self, call: Call, send: Callable[[Request], Awaitable[R]]) -> R:
         request = await self._after_pause(call)
         try:
             return await self._exchanged(call, request, send)
@@ -153,8 +166,11 @@ class Exchange:
         retry_s = answers.retry_after_s(headers, self._clock.wall)
         verb = "json_patch" if call.is_422_conflict else call.verb
         error = answers.error_for(answers.status_of(status, body), verb=verb, retry_s=retry_s)
-        if isinstance(error, ThrottledError) and error.retry_after_s:
-            self._pause(call, error.retry_after_s)
+        if isinstance(error, ThrottledError):
+            if self._refill is not None:
+                self._refill.shrink()
+            if error.retry_after_s:
+                self._pause(call, error.retry_after_s)
         if isinstance(error, NotPermittedError):
             permission = Permission(call.verb, call.resource, call.subresource)
             self._permissions.refused(permission, call.namespace)
@@ -191,9 +207,12 @@ class Exchange:
         return request if left_s == request.timeout_s else replace(request, timeout_s=left_s)
 
     def _record(self, call: Call, outcome: str, began: float) -> None:
+        channel, duration_s = call.request.channel, self._clock.monotonic() - began
+        is_answer = outcome.isdigit() and not call.is_read
+        if self._refill is not None and channel is Channel.CLAIMS and is_answer:
+            self._refill.claim_answered(duration_s)
         if self._observer is None:
             return
-        channel, duration_s = call.request.channel, self._clock.monotonic() - began
         self._observer(
             RequestRecord(call.verb, call.resource, call.subresource, channel, outcome, duration_s)
         )

@@ -1,0 +1,50 @@
+"""Claims before everything else: who has to yield to them, and for how long.
+
+From the strongest means to the mildest: a *gate* holds all refill up while a burst begins, another
+one what is only noted; then a *window* leaves refill as many requests at once as the API server can
+bear beside the claims, or as many as it must have, or the pools would be empty.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.controllers.refill_gate import RefillGate
+from warmclaim.controllers.shortage import Shortage
+from warmclaim.kube.refill_window import RefillWindow
+from warmclaim.runtime.controller import Controller
+from warmclaim.seams import Clock
+from warmqueue import Lane, WaitingLine
+
+QUIET_S: Final = 0.25
+"""Refill's turn comes when no claim was served for that long (or its bound has passed): claims at
+50 a second leave gaps of 20 ms, and what is created in them is still in their way."""
+
+MARKS_WAIT_S_MAX: Final = 5.0
+"""What is noted on served claims is written so long after Ready, if claims come on."""
+
+
+class ClaimsFirst:
+    """Of one manager; without a claim controller nobody ever yields."""
+
+    def __init__(self, clock: Clock, *, refill_requests_max: int) -> None:
+        self.waiting: WaitingLine[ObjectKey] = WaitingLine()
+        self.shortage = Shortage(clock)
+        self.window = RefillWindow(
+            clock, self.is_serving, self.shortage.share, at_once_max=refill_requests_max
+        )
+        self.gate = RefillGate(clock, self.is_serving)
+        self.marks_gate = RefillGate(clock, self.is_serving, wait_s_max=MARKS_WAIT_S_MAX)
+        self._claims: Controller[ObjectKey] | None = None
+
+    def watch(self, claims: Controller[ObjectKey]) -> None:
+        """This is the controller that serves claims."""
+        self._claims = claims
+
+    def is_serving(self) -> bool:
+        """Whether what can wait should, for claims that get their sandboxes now."""
+        if self._claims is None or len(self.waiting):
+            return False  # what they wait for is refill
+        due = self._claims.queue.core.depth(Lane.ADOPTION)
+        return due > 0 or self._claims.idle_s(Lane.ADOPTION) < QUIET_S
