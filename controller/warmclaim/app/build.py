@@ -203,6 +203,8 @@ class App:
         self.manager.add("outage probe", partial(self.outage.run, self.caches.is_served))
         self.manager.add_leader("events", self._events.run)
         self.metrics.watch_staleness_s.read_from(self.caches.staleness_rows)
+        window = self._claims_first.window
+        self.metrics.refill_requests_max.read_from(lambda: [((), float(window.size))])
         self.metrics.objects_skipped.read_from(self.caches.skipped_rows)
         if self.settings.controllers - {"template"}:  # all others read them anyway
             sandboxes = self.caches.sandboxes.store

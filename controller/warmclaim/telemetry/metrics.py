@@ -214,6 +214,11 @@ class Metrics:
             "Time since a watch last gave a sign of life.",
             ("resource",),
         )
+        self.refill_requests_max = register.sampled(
+            "warmclaim_refill_requests_max",
+            "How many requests of refill may be under way now.",
+            (),
+        )
         self.lease_margin_s = register.sampled(
             "warmclaim_leader_fence_margin_seconds",
             "Time left until this leader must step down, if it cannot renew.",
