@@ -18,7 +18,6 @@ lock sbom --group sbom
 lock s3server --group s3server
 lock tracing pyproject.toml --extra tracing -c requirements/run.txt
 lock archive pyproject.toml --extra archive -c requirements/run.txt
-lock profiling pyproject.toml --extra profiling -c requirements/run.txt
 lock loadtest pyproject.toml --extra loadtest -c requirements/run.txt
 lock test pyproject.toml --group test -c requirements/run.txt
 lock lint pyproject.toml --group test --group lint -c requirements/run.txt

@@ -24,11 +24,9 @@ AT_ONCE = 20
 WARM_UP = 300
 """Caches of the libraries fill; what grows after that grows for ever."""
 
-BLOCKS_EACH_MAX = 0.5
-"""Blocks of memory that may stay for each request; one that is kept is dozens."""
-
-BLOCKS_A_RULING_MAX = 12
-"""Rulings are kept, up to a bound of their own."""
+BLOCKS_MAX = 3_000
+"""Blocks of memory that may stay, of however many requests: 578 were seen after 2,000, 1,218
+after 10,000. One that were kept is dozens."""
 
 ANSWER_BYTES_MAX = 2_000
 
@@ -91,7 +89,7 @@ async def test_g18_hostile_requests_leave_nothing_behind(caplog: pytest.LogCaptu
         rulings = rig.guard.remembered
         print(f"{number + 1} hostile requests; {grown} blocks more than after {WARM_UP},"
               f" with {rulings} rulings")  # fmt: skip
-        assert grown < BLOCKS_EACH_MAX * COUNT + BLOCKS_A_RULING_MAX * rulings
+        assert grown < BLOCKS_MAX
         assert rulings <= REMEMBERED_MAX
         assert rig.snapshots == 0
     assert not [one for one in caplog.records if one.name.startswith("warmclaim")]

@@ -99,7 +99,9 @@ class BoundedConnection(asyncio.Protocol):
         self._limit.cancel()
 
     def request_ended(self, answer_s_max: float) -> None:
-        """The answer is made; it must be taken within that time."""
+        """The answer is made; it must be taken within that time, if anybody still is there."""
+        if self._transport is None or self._transport.is_closing():
+            return  # a timer would keep all that belongs to the connection until then
         self._limit = asyncio.get_running_loop().call_later(answer_s_max, self._late)
 
     def _of_head(self, data: bytes) -> bytes:
