@@ -28,7 +28,7 @@ def test_refill_lets_a_burst_pass_and_then_comes() -> None:
     virtual(scenario, **BOTH)
 
 
-def test_a_steady_load_holds_refill_up_only_where_it_begins() -> None:
+def test_a_steady_load_does_not_starve_refill() -> None:
     async def scenario(world: AppWorld) -> None:
         stock(world, *(warm(f"w{n}") for n in range(60)), replicas=60)
         await world.run_for(1)
