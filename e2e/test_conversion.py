@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.burst.guarded import COMPONENTS, denied, wait_in_force
 from e2e.burst.process import ControllerProcess, warmclaim_command
 from e2e.burst.rights import grant, grant_lease
 from e2e.cluster import WARMCLAIM, ControlPlane
 from e2e.controlplane.api import ApiError, ApiSession, Object
 from e2e.controlplane.failures import wait_until
+from e2e.controlplane.manifests import composed
 from e2e.controlplane.objects import create_namespace
 from e2e.controlplane.ports import draw_ports
 
-from warmclaim.api.names import LABEL_TEMPLATE_REF, LABEL_WARM_POOL, name_hash
+from warmclaim.api.names import ASSIGNED_SANDBOX, LABEL_TEMPLATE_REF, LABEL_WARM_POOL, name_hash
 from warmclaim.api.schema import WebhookConversion, crds
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -183,6 +185,49 @@ def test_an_invalid_annotation_refuses_the_write_and_nothing_else(old: Old, tmp_
         with pytest.raises(ApiError, match="must be one of Disallowed"):
             old.create("SandboxTemplate", "odd", spec, annotations=policy)
         old.create("SandboxTemplate", "good", spec)
+        assert process.stop() == []
+
+
+@pytest.fixture
+def guarded(old: Old, tmp_path: Path) -> Iterator[None]:
+    """The tenants' guard is in force; who runs the manager here is on its list."""
+    things = composed(tmp_path, "overlays/everything", *COMPONENTS)
+    guard = [one for one in things if one["kind"].startswith(("ValidatingAdm", "ConfigMap"))]
+    (listed,) = (one for one in guard if one["kind"] == "ConfigMap")
+    listed["data"]["manager"] = WARMCLAIM
+    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": guard})
+    old.cluster.kubectl("apply", "-f", "-", stdin=manifest)
+    yield
+    old.cluster.kubectl("delete", "-f", "-", stdin=manifest)
+
+
+@pytest.mark.usefixtures("guarded")
+def test_g2_the_older_version_is_no_way_around_the_guard(old: Old, tmp_path: Path) -> None:
+    old.store_as("v1beta1")
+    with manager(old, tmp_path) as process:
+        process.wait_ready()
+        wait_in_force(old.api, NAMESPACE)
+        spec: Object = {"podTemplate": pod_template()}
+        old.create("SandboxTemplate", "plain", spec)
+        pool = {"replicas": 1, "sandboxTemplateRef": {"name": "plain"}}
+        uid = old.create("SandboxWarmPool", "p", pool)["metadata"]["uid"]
+        old.wait("pool", lambda: _not(ready_members(old) == 1, "not full"))
+        (member,) = old.api.get(old.path("Sandbox"))["items"]
+        path = old.path("Sandbox", member["metadata"]["name"])
+
+        old.create("Sandbox", "own", spec)
+        owner = member["metadata"]["ownerReferences"][0] | {"uid": uid}
+        older = owner | {"apiVersion": f"{EXTENSIONS}/v1alpha1"}
+        for one in (owner, older):
+            denied("owners", old.create, "Sandbox", "forged", spec, ownerReferences=[one])
+        labels = member_labels("p", "plain")
+        denied(LABEL_WARM_POOL, old.create, "Sandbox", "labelled", spec, labels=labels)
+        denied("waits in a pool", old.api.merge, path, {"spec": {"replicas": 0}})
+        note = {"metadata": {"annotations": {ASSIGNED_SANDBOX: "own"}}}
+        old.create("SandboxClaim", "c", {"sandboxTemplateRef": {"name": "plain"}, "warmpool": "p"})
+        denied(ASSIGNED_SANDBOX, old.api.merge, old.path("SandboxClaim", "c"), note)
+        old.wait("claim", lambda: _not(sandbox_of(old, "c"), "not served"))
+        assert sandbox_of(old, "c") == member["metadata"]["name"]
         assert process.stop() == []
 
 
