@@ -186,7 +186,7 @@ class AlwaysWrites(SandboxReconciler):
 
     async def reconcile(self, key: ObjectKey) -> Result:
         result = await super().reconcile(key)
-        sandbox: Sandbox | None = self._caches.sandboxes.store.get(key)
+        sandbox = self._caches.sandboxes.store.get(key)
         if sandbox is not None and sandbox.status is not None:
             await self._write_status(sandbox, sandbox.status, Pass())
         return result
