@@ -35,11 +35,11 @@ from warmclaim.loadtest.objects import (
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
-MARKS = "only a controller may set, change or remove"
-OWNERS = "only a controller may make claims and pools owners"
+MARKS = "agent-sandbox-controllers) may set, change or remove"
+OWNERS = "agent-sandbox-controllers) may make claims and pools owners"
 OUR_GROUP = f"'apiVersion': '{names.EXTENSIONS_GROUP}/"
-SPEC = "only a controller may change the spec of a sandbox that waits in a pool"
-STATUS = "only a controller may write the status of"
+SPEC = "agent-sandbox-controllers) may change the spec of a sandbox that waits in a pool"
+STATUS = "agent-sandbox-controllers) may write the status of"
 
 
 @pytest.fixture

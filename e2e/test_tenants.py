@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from e2e.burst.guarded import EDITOR, MALLORY, OWNER, VIEWER, Guarded, forbidden, wait_in_force
 from e2e.burst.tenant import Tenant, sandbox_body
+from e2e.cluster import ADMIN
 from e2e.controlplane.api import ApiError, Object
 from e2e.controlplane.failures import wait_until
 from e2e.controlplane.manifests import kustomized
 from e2e.test_install import POOL, gone, refused, serve_burst
 
+from warmclaim.api.names import ASSIGNED_SANDBOX
 from warmclaim.loadtest.objects import (
     CLAIMS,
     PODS,
@@ -146,6 +148,43 @@ def test_without_the_list_of_controllers_nobody_writes_what_is_theirs(
     wait_in_force(guarded.api, team.namespace)
     team.claim("after")
     assert team.wait_served("after") != "after"
+
+
+def test_a_manager_that_is_not_listed_says_so_and_goes_on_once_it_is(
+    guarded: Guarded, team: Tenant
+) -> None:
+    """In its log: it may not write a status either."""
+    team.pool(1)
+    team.wait_pool(1)
+    path = f"{OWN}/configmaps/agent-sandbox-controllers"
+    guarded.api.merge(path, {"data": {"manager": ADMIN}})
+    told = "denied request: only controllers (ConfigMap agent-sandbox-system/agent-s"
+
+    def unsaid() -> str | None:
+        lines = guarded.manager.log.read_text().splitlines()
+        found = any(told in line and f"{team.namespace}/claim" in line for line in lines)
+        return None if found else "not in the log"
+
+    try:
+        wait_until("list", lambda: guarded_still(team), timeout_s=20, interval_s=0.1)
+        team.claim("claim")
+        wait_until("log", unsaid, timeout_s=20)
+        assert "status" not in team.get(CLAIMS, "claim")
+        assert guarded.manager.probe().code == 200
+    finally:
+        guarded.api.merge(path, {"data": {"manager": guarded.manager_user}})
+    assert team.wait_served("claim") != "claim"
+
+
+def guarded_still(team: Tenant) -> str | None:
+    """Whether the admin, who was put on the list, is refused as others are."""
+    body = claim_body("probe")
+    body["metadata"]["labels"] = {ASSIGNED_SANDBOX: "x"}
+    try:
+        team.api.request("POST", team.path(CLAIMS), body, query={"dryRun": "All"})
+    except ApiError as error:
+        return str(error)
+    return None
 
 
 def is_list(thing: Object) -> bool:
