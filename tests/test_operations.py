@@ -1,4 +1,4 @@
-"""docs/operations.md tells of every reason that a user may see, and of no flag that is not there."""
+"""docs/operations.md tells of every reason that a user may see and of no flag that is not there."""
 
 from __future__ import annotations
 
