@@ -236,3 +236,22 @@ def test_dependents_of_a_kind_that_is_not_served_are_seen_to_when_it_is(
             assert (garden.names(kind), garden.names(garden.claims)) == (left, [])
 
     run_virtual(scenario)
+
+
+def test_an_owner_of_a_kind_that_is_not_served_goes_when_it_is() -> None:
+    async def scenario(world: World) -> None:
+        garden = _Garden(world)
+        kind = garden.claims
+        async with GarbageCollector(garden.cluster, delay_s=(1.0, 1.0)):
+            garden.create(garden.sandboxes, "mine", garden.owned_by(garden.owner))
+            garden.delete(kind, "owner", "Foreground")
+            await world.clock.sleep(2.5)
+            assert garden.names(garden.sandboxes) == []
+            garden.cluster.kinds.remove(kind.group, kind.plural)
+            await world.clock.sleep(5)
+            assert garden.names(kind) == ["owner"]
+            garden.cluster.kinds.register(kind)
+            await world.clock.sleep(5)
+            assert garden.names(kind) == []
+
+    run_virtual(scenario)

@@ -156,6 +156,8 @@ class GarbageCollector(Actor):
     def _continue_foreground(self, commit: Commit, owner: Json) -> None:
         kind = self.cluster.kinds.named(owner["apiVersion"], owner["kind"])
         if kind is None:
+            again = partial(self._continue_foreground, commit, owner)
+            self.plan(again, after_s=NOT_SERVED_RETRY_S)
             return
         namespace = commit.object["metadata"].get("namespace", "")
         place = _Place(kind.resource, kind.key(namespace, owner["name"]))
