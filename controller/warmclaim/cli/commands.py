@@ -11,6 +11,13 @@ import typer
 
 from warmclaim import __version__
 from warmclaim.cli import OK, PROGRAM, refuse
+from warmclaim.cli.access_options import (
+    ACCESS_HELP,
+    CaFile,
+    SkipVerify,
+    TlsServerName,
+    TokenFile,
+)
 from warmclaim.cli.check_command import EPILOG as CHECK_EPILOG
 from warmclaim.cli.check_command import check
 from warmclaim.cli.history_command import EPILOG as HISTORY_EPILOG
@@ -113,13 +120,17 @@ _EXPLAIN = """\
 Say why an object is as it is, from the API and from the controller's own record.
 """
 
-_EXPLAIN_EPILOG = """\
+_EXPLAIN_EPILOG = f"""\
 The API is asked as kubectl would ask it; nothing is written. The controller's record (which
 sandbox was picked and why, each step with its time) is kept in memory by the manager that leads,
-and told to its own machine or pod alone. To reach it:
+and told to its own machine or pod alone, or to who has a token. To reach it:
 
   [cyan]kubectl -n agent-sandbox-system port-forward deploy/agent-sandbox-controller 8080[/cyan]
   [cyan]warmclaim explain claim my-namespace/my-claim[/cyan]
+
+{ACCESS_HELP}
+  [cyan]warmclaim explain claim my-namespace/my-claim --token-file token
+  --insecure-skip-tls-verify[/cyan]
 
 Without it the rest is still explained.
 
@@ -145,12 +156,22 @@ def claim(
         str,
         typer.Option(metavar="HOST:PORT", help="Where a manager serves its metrics."),
     ] = "127.0.0.1:8080",
+    token_file: TokenFile = "",
+    ca_file: CaFile = "",
+    tls_server_name: TlsServerName = "",
+    insecure_skip_tls_verify: SkipVerify = False,
 ) -> int:
     """Say why a claim is not Ready, or which sandbox it got and why."""
     from warmclaim.cli.explain import explain_claim
+    from warmclaim.cli.manager_access import Access
 
+    access = Access(token_file, ca_file, tls_server_name, insecure_skip_tls_verify)
     return explain_claim(
-        name, kubeconfig=kubeconfig, address=address, as_json=output is Output.JSON
+        name,
+        kubeconfig=kubeconfig,
+        address=address,
+        access=access,
+        as_json=output is Output.JSON,
     )
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
+from yarl import URL
 
 from warmclaim.api.claim import Claim
 from warmclaim.api.event import TOLD_EVENT, ToldEvent
@@ -27,12 +28,13 @@ from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, TEMPLATE
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.app.diagnostics import PATH
 from warmclaim.cli import FAILED, OK
+from warmclaim.cli.manager_access import Access, why_unreachable
 from warmclaim.domain.claim_steps import ClaimSteps, Step
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.domain.explanation import Explanation, Picture, Topic, explain
 from warmclaim.errors import NotFoundError, UsageError, WarmclaimError
 from warmclaim.kube.client import ApiClient
-from warmclaim.kube.config import connection_to, load_connection
+from warmclaim.kube.config import Connection, load_connection
 from warmclaim.kube.pages import Page
 from warmclaim.kube.transport import HttpTransport
 from warmclaim.seams import Clock, Request, SystemClock, Transport
@@ -45,14 +47,17 @@ EVENT_PAGES_MAX: Final = 4
 T = TypeVar("T")
 
 
-def explain_claim(name: str, *, kubeconfig: str, address: str, as_json: bool) -> int:
+def explain_claim(
+    name: str, *, kubeconfig: str, address: str, access: Access, as_json: bool
+) -> int:
     """Explain the claim `NAMESPACE/NAME`; 0 if it is Ready, 1 if not.
 
-    Raises UsageError for a name that is none, a claim that does not exist, and an API server that
-    cannot be asked for it.
+    Raises UsageError for a name that is none, a claim that does not exist, an API server that
+    cannot be asked for it, and a file of `access` that is of no use.
     """
-    key, url = _key(name), _url(address)
-    found = asyncio.run(_explained(key, kubeconfig, url))
+    key = _key(name)
+    manager = access.connection(URL(f"{access.scheme}://{_authority(address)}"))
+    found = asyncio.run(_explained(key, kubeconfig, manager, access))
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
@@ -68,7 +73,7 @@ def _key(name: str) -> ObjectKey:
     return ObjectKey(namespace, claim)
 
 
-def _url(address: str) -> str:
+def _authority(address: str) -> str:
     try:
         where = bind_address(address)
     except ValueError as error:
@@ -76,31 +81,65 @@ def _url(address: str) -> str:
     if where is None or not where.port:
         raise UsageError(f"--address takes HOST:PORT, not {address[:64]!r}")
     host = where.host or "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{where.port}"
+    return f"{f'[{host}]' if ':' in host else host}:{where.port}"
 
 
-async def _explained(key: ObjectKey, kubeconfig: str, manager_url: str) -> Explanation:
+async def _explained(
+    key: ObjectKey, kubeconfig: str, to_manager: Connection, access: Access
+) -> Explanation:
     clock = SystemClock()
     connection = load_connection(kubeconfig or None, environ=os.environ, clock=clock)
     server = HttpTransport(connection)
-    manager = HttpTransport(connection_to(manager_url, credentials=None))
+    transport = HttpTransport(to_manager)
     try:
         client = ApiClient(server, clock=clock)
-        return explain(await Onlooker(client, manager, manager_url, clock).look(key))
+        manager = Manager(transport, to_manager.server_url, access)
+        return explain(await Onlooker(client, manager, clock).look(key))
     finally:
-        await manager.close()
+        await transport.close()
         await server.close()
+
+
+class Manager:
+    """The manager that is asked for its own record of a claim."""
+
+    def __init__(self, transport: Transport, url: str, access: Access) -> None:
+        self._transport = transport
+        self._url = url
+        self._access = access
+
+    async def record(self, key: ObjectKey) -> ClaimSteps | str:
+        """The record; where there is none to be had, why, and what to do about it."""
+        path = f"{PATH}{key.namespace}/{key.name}"
+        try:
+            answer = await self._transport.request(Request("GET", path, timeout_s=MANAGER_S_MAX))
+        except WarmclaimError as error:
+            why = why_unreachable(error, is_secure=self._url.startswith("https:"))
+            return self._gap(f"{why}; {_PORT_FORWARD}")
+        if answer.status != 200:
+            hint = self._access.why_refused(answer.status, path)
+            return self._gap(f"it answered {answer.status}; {hint or _PORT_FORWARD}")
+        try:
+            return msgspec.json.decode(answer.body, type=ClaimSteps)
+        except msgspec.DecodeError:
+            return self._gap(f"what answers there is no such manager; {_PORT_FORWARD}")
+
+    def _gap(self, why: str) -> str:
+        return f"the controller's own record, from {self._url}: {why}"
+
+
+_PORT_FORWARD: Final = (
+    "kubectl -n agent-sandbox-system port-forward deploy/agent-sandbox-controller 8080 makes the"
+    " manager answer at the default --address"
+)
 
 
 class Onlooker:
     """Gathers what can be known of a claim; what it may not read, or cannot, becomes a gap."""
 
-    def __init__(
-        self, client: ApiClient, manager: Transport, manager_url: str, clock: Clock
-    ) -> None:
+    def __init__(self, client: ApiClient, manager: Manager, clock: Clock) -> None:
         self._client = client
         self._manager = manager
-        self._manager_url = manager_url
         self._clock = clock
         self._gaps: list[str] = []
 
@@ -203,25 +242,12 @@ class Onlooker:
         )
 
     async def _record(self, key: ObjectKey) -> ClaimSteps | None:
-        """What the manager says. It is asked over loopback; without it the rest still stands."""
-        request = Request("GET", f"{PATH}{key.namespace}/{key.name}", timeout_s=MANAGER_S_MAX)
-        try:
-            answer = await self._manager.request(request)
-        except WarmclaimError:
-            problem = "no manager answers there"
-        else:
-            try:
-                if answer.status == 200:
-                    return msgspec.json.decode(answer.body, type=ClaimSteps)
-                problem = f"it answered {answer.status}"
-            except msgspec.DecodeError:
-                problem = "what answers there is no such manager"
-        self._gaps.append(
-            f"the controller's own record, from {self._manager_url}: {problem}; kubectl -n"
-            " agent-sandbox-system port-forward deploy/agent-sandbox-controller 8080 makes the"
-            " manager answer at the default --address"
-        )
-        return None
+        """What the manager says; without it the rest still stands."""
+        found = await self._manager.record(key)
+        if isinstance(found, str):
+            self._gaps.append(found)
+            return None
+        return found
 
     async def _tried(self, what: str, read: Callable[[], Awaitable[T]]) -> T | None:
         """The answer; None where there is nothing of the kind, and where it cannot be read."""

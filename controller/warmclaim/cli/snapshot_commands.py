@@ -7,16 +7,26 @@ from typing import Annotated
 
 import typer
 
+from warmclaim.cli.access_options import (
+    ACCESS_HELP,
+    CaFile,
+    SkipVerify,
+    TlsServerName,
+    TokenFile,
+)
 from warmclaim.cli.output import Output
 
-_EPILOG = """\
+_EPILOG = f"""\
 A manager gives snapshots where it was started with [cyan]--diagnostics-bind-address=:8082[/cyan],
-to its own machine or pod alone. To reach it:
+to its own machine or pod alone, unless it has secure ones. To reach it:
 
   [cyan]kubectl -n agent-sandbox-system port-forward deploy/agent-sandbox-controller 8082[/cyan]
   [cyan]warmclaim snapshot -o snapshot.zip[/cyan]
   [cyan]warmclaim snapshot inspect snapshot.zip[/cyan]
   [cyan]warmclaim snapshot load snapshot.zip[/cyan]
+
+{ACCESS_HELP}
+  [cyan]warmclaim snapshot -o snapshot.zip --token-file token --insecure-skip-tls-verify[/cyan]
 
 Values of environment variables, tokens and what else looks like a secret are redacted by the
 manager, before they leave it.
@@ -35,8 +45,16 @@ def fetch(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where it goes.")
     ] = None,
     url: Annotated[
-        str, typer.Option(metavar="URL", help="A manager's diagnostics address.")
-    ] = "http://127.0.0.1:8082",
+        str,
+        typer.Option(
+            metavar="URL",
+            help="A manager's diagnostics address. [dim]default: port 8082 of this machine[/dim]",
+        ),
+    ] = "",
+    token_file: TokenFile = "",
+    ca_file: CaFile = "",
+    tls_server_name: TlsServerName = "",
+    insecure_skip_tls_verify: SkipVerify = False,
     no_redact: Annotated[
         bool, typer.Option("--no-redact", help="With all secrets, as they are.")
     ] = False,
@@ -48,9 +66,13 @@ def fetch(
     """
     if context.invoked_subcommand is not None:
         return None
+    from warmclaim.cli.manager_access import Access
     from warmclaim.cli.snapshot_fetch import fetch_snapshot
 
-    return fetch_snapshot(output, url=url, is_redacted=not no_redact, is_forced=force)
+    access = Access(token_file, ca_file, tls_server_name, insecure_skip_tls_verify)
+    return fetch_snapshot(
+        output, url=url, access=access, is_redacted=not no_redact, is_forced=force
+    )
 
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="A snapshot.")]

@@ -17,10 +17,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from yarl import URL
 
 from warmclaim.cli import OK
+from warmclaim.cli.manager_access import Access, why_unreachable
 from warmclaim.cli.snapshot_file import read_snapshot
 from warmclaim.cli.snapshot_inspect import Summary
 from warmclaim.errors import UsageError
 from warmclaim.kube.answers import plain
+from warmclaim.kube.config import Connection
 from warmclaim.runtime.diagnostics import SNAPSHOT_PATH
 
 CONNECT_S_MAX: Final = 10.0
@@ -28,14 +30,20 @@ SILENCE_S_MAX: Final = 60.0
 PIECE_BYTES: Final = 64 * 1024
 
 
-def fetch_snapshot(path: Path | None, *, url: str, is_redacted: bool, is_forced: bool) -> int:
+DEFAULT_AUTHORITY: Final = "127.0.0.1:8082"
+
+
+def fetch_snapshot(
+    path: Path | None, *, url: str, access: Access, is_redacted: bool, is_forced: bool
+) -> int:
     """Fetch a snapshot into `path`; returns the exit code. Raises UsageError where none is to be
     had, or it cannot be kept; then the file is as it was."""
     if path is None:
         raise UsageError("say where the snapshot goes: -o snapshot.zip")
     _require_place(path, is_forced=is_forced)
+    asked = _Asked(_url(url or f"{access.scheme}://{DEFAULT_AUTHORITY}"), access)
     with _unnamed(path) as (file, unnamed):
-        asyncio.run(_fetched(_url(url), file, is_redacted=is_redacted))
+        asyncio.run(asked.fetch(file, is_redacted=is_redacted))
         file.flush()
         os.fsync(file.fileno())
         summary = Summary.of(read_snapshot(unnamed, name="what came"))
@@ -61,7 +69,7 @@ def _url(text: str) -> URL:
     except ValueError:
         url = URL()
     if url.scheme not in ("http", "https") or not url.host:
-        raise UsageError(f"--url takes http://HOST:PORT, not {text[:64]!r}")
+        raise UsageError(f"--url takes http://HOST:PORT or https://, not {text[:64]!r}")
     return url.with_path(SNAPSHOT_PATH)
 
 
@@ -97,33 +105,63 @@ def _name(unnamed: Path, path: Path, *, is_forced: bool) -> None:
         os.close(folder)
 
 
-async def _fetched(url: URL, file: BinaryIO, *, is_redacted: bool) -> None:
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S_MAX, sock_read=SILENCE_S_MAX)
-    asked = url if is_redacted else url.with_query(redact="false")
-    size = 0
-    try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(asked) as answer:
-            if answer.status != 200 or answer.content_type != "application/zip":
-                raise UsageError(await _refusal(url, answer))
-            with _bar() as bar:
-                task = bar.add_task("snapshot", total=None)
-                async for piece in answer.content.iter_chunked(PIECE_BYTES):
-                    file.write(piece)
-                    size += len(piece)
-                    bar.update(task, completed=size)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        why = plain(str(error) or type(error).__name__)
-        if size:
-            raise UsageError(f"the snapshot broke off after {size} bytes: {why}") from None
-        raise UsageError(
-            f"no manager answers at {url}: {why}; it needs --diagnostics-bind-address,"
+class _Asked:
+    """A manager that is asked for its snapshot. Raises UsageError for what makes no connection."""
+
+    def __init__(self, url: URL, access: Access) -> None:
+        self._url = url
+        self._access = access
+        self._connection: Connection = access.connection(url)
+
+    async def fetch(self, file: BinaryIO, *, is_redacted: bool) -> None:
+        """Write it to `file`. Raises UsageError where it cannot be had as a whole."""
+        size = 0
+        try:
+            async with (
+                self._session() as session,
+                session.get(
+                    self._url if is_redacted else self._url.with_query(redact="false"),
+                    server_hostname=self._connection.tls_server_name,
+                ) as answer,
+            ):
+                if answer.status != 200 or answer.content_type != "application/zip":
+                    raise UsageError(await self._refusal(answer))
+                with _bar() as bar:
+                    task = bar.add_task("snapshot", total=None)
+                    async for piece in answer.content.iter_chunked(PIECE_BYTES):
+                        file.write(piece)
+                        size += len(piece)
+                        bar.update(task, completed=size)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            if size:
+                why = plain(str(error) or type(error).__name__)
+                raise UsageError(f"the snapshot broke off after {size} bytes: {why}") from None
+            raise UsageError(self._silence(error)) from None
+
+    def _session(self) -> aiohttp.ClientSession:
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_S_MAX, sock_read=SILENCE_S_MAX
+        )
+        context = self._connection.ssl_context
+        authorization = self._connection.credentials.authorization()
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=True if context is None else context),
+            headers={"Authorization": authorization} if authorization else None,
+            timeout=timeout,
+        )
+
+    def _silence(self, error: BaseException) -> str:
+        why = why_unreachable(error, is_secure=self._url.scheme == "https")
+        said = plain(str(error) or type(error).__name__)
+        return (
+            f"{self._url}: {why} ({said}); it needs --diagnostics-bind-address,"
             " and kubectl port-forward from elsewhere"
-        ) from None
+        )
 
-
-async def _refusal(url: URL, answer: aiohttp.ClientResponse) -> str:
-    said = plain((await answer.content.read(200)).decode(errors="replace").strip())
-    return f"{url} answers {answer.status}: {said}"
+    async def _refusal(self, answer: aiohttp.ClientResponse) -> str:
+        said = plain((await answer.content.read(200)).decode(errors="replace").strip())
+        hint = self._access.why_refused(answer.status, SNAPSHOT_PATH)
+        return f"{self._url} answers {answer.status}: {said}" + (f"; {hint}" if hint else "")
 
 
 def _bar() -> Progress:
