@@ -114,6 +114,7 @@ def test_a_claim_is_traced_through_queue_pick_reservation_and_publication(seen: 
     assert values(pick)["sandbox"] == values(publish)["sandbox"] != ""
     assert values(pick)["node"].startswith("node-")
     assert values(whole)["sandboxclaim.namespace"] == NAMESPACE
+    assert {span.trace_id.hex() for part in parts for span in part} == {CLIENT_TRACE}
 
 
 def test_the_pass_is_a_child_of_the_clients_span(seen: Seen) -> None:
