@@ -1,12 +1,14 @@
 """Probes mean what they say, the servers bear strangers, a stalled loop ends the process."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from tests.test_debug_endpoint import outward_address
 
 from warmclaim.errors import UsageError
 from warmclaim.runtime.endpoint import CONNECTIONS_MAX
@@ -47,10 +49,12 @@ async def serving(
         await server.close()
 
 
-async def get(port: int | None, path: str, method: str = "GET") -> tuple[int, str]:
+async def get(
+    port: int | None, path: str, method: str = "GET", *, host: str = "127.0.0.1"
+) -> tuple[int, str]:
     async with (
         aiohttp.ClientSession() as session,
-        session.request(method, f"http://127.0.0.1:{port}{path}") as answer,
+        session.request(method, f"http://{host}:{port}{path}") as answer,
     ):
         return answer.status, await answer.text()
 
@@ -93,13 +97,53 @@ async def test_ready_says_what_is_noted_and_stays_ready() -> None:
     probes.add_notes("missing", lambda: state)
     async with serving(probes) as server:
         note = f"[!]missing: create x\n[!]missing: {'y' * 191}\n"
-        assert await get(server.probe_port, "/readyz") == (200, f"{note}ok\n")
         assert await get(server.probe_port, "/readyz?verbose") == (200, f"[+]claims ok\n{note}ok\n")
         assert await get(server.probe_port, "/livez?verbose") == (200, "ok\n")
         state.extend(["z"] * 1000)
-        assert (await get(server.probe_port, "/readyz"))[1].count("\n") == NOTES_MAX + 1
-        state.clear()
+        assert (await get(server.probe_port, "/readyz?verbose"))[1].count("\n") == NOTES_MAX + 2
         assert await get(server.probe_port, "/readyz") == (200, "ok\n")
+
+
+async def test_a_stranger_is_told_no_reason() -> None:
+    host = outward_address()
+    if host is None or host.startswith("127."):
+        pytest.skip("this machine has no other address")
+    probes = Probes()
+    probes.add_live("event loop", lambda: "stalled")
+    probes.add_ready("secrets", lambda: "403 in namespace team-a")
+    probes.add_notes("missing", lambda: ["create x"])
+    anywhere = ServingSettings(metrics_address="0", probe_address="0.0.0.0:0")
+    async with serving(probes, anywhere) as server:
+        for path in ("/healthz", "/livez", "/readyz"):
+            for query in ("", "?verbose", "?verbose=1&exclude=x"):
+                answer = await get(server.probe_port, path + query, host=host)
+                assert answer == (503, "not ok\n")
+
+
+async def test_the_log_says_why_once_and_when_it_is_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    state: dict[str, str | None] = {"lease": "held by x", "webhook": None}
+    probes = Probes()
+    for name in state:
+        probes.add_ready(name, lambda name=name: state[name])  # type: ignore[misc]
+    async with serving(probes) as server:
+        for reason in ("held by x", "held by y"):
+            state["lease"] = reason
+            await get(server.probe_port, "/readyz")
+        state["webhook"] = "no certificate"
+        await get(server.probe_port, "/readyz")
+        state["lease"] = None
+        await get(server.probe_port, "/readyz")
+        state["webhook"] = None
+        for _ in range(2):
+            await get(server.probe_port, "/readyz")
+    assert [record.message for record in caplog.records if "/readyz" in record.message] == [
+        "/readyz answers not ok: lease: held by x",
+        "/readyz answers not ok: lease: held by y; webhook: no certificate",
+        "/readyz answers ok again",
+    ]
 
 
 async def test_ready_follows_its_checks_without_a_restart() -> None:

@@ -1,7 +1,8 @@
 """Our HTTP endpoints: /healthz, /livez and /readyz on one address, /metrics on another, which also
 answers /debug/ paths.
 
-Probes are open. /metrics is, too, and the rest is for the machine (or pod) itself alone, unless a
+Probes are open, and tell strangers nothing but how it is: why, they tell the machine (or pod)
+itself alone, and the log. /metrics is open, too, and the rest is for the machine itself, unless a
 guard asks everybody for a token. A connection costs little (`endpoint`): one request each, 5 s to
 send it, bodies are never read.
 """
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from warmclaim.errors import UsageError
 from warmclaim.runtime.endpoint import CurrentTls, Endpoint, Handler
-from warmclaim.runtime.guard import Admit, anyone, loopback_only, misshapen
+from warmclaim.runtime.guard import Admit, anyone, is_local, loopback_only, misshapen
 from warmclaim.settings import ServingSettings, bind_address
 
 READY_PATH = "/readyz"
@@ -43,7 +44,7 @@ class Probes:
 
     Live checks ask whether a restart would help; ready checks whether this process does its work
     (caches synced, API server in reach). A check that raises has failed. Notes are what is wrong
-    although the process does its work: /readyz says them, and its code stays.
+    although the process does its work: /readyz?verbose says them, and its code stays.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,7 @@ class Probes:
         self._ready[name] = check
 
     def add_notes(self, name: str, notes: Notes) -> None:
-        """Have /readyz say what `notes` finds."""
+        """Have /readyz?verbose say what `notes` finds."""
         self._notes[name] = notes
 
     def noted(self) -> list[str]:
@@ -166,6 +167,7 @@ def _answer(status: int, body: bytes, content_type: str = "text/plain") -> web.R
 
 def _probe_handler(probes: Probes) -> Handler:
     checks = {"/healthz": probes.live, "/livez": probes.live, READY_PATH: probes.ready}
+    failing: dict[str, frozenset[str]] = {}
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         ask = checks.get(request.path)
@@ -173,21 +175,37 @@ def _probe_handler(probes: Probes) -> Handler:
             return _answer(404, b"not found\n")
         if request.method not in {"GET", "HEAD"}:
             return _answer(405, b"method not allowed\n")
+        reasons = ask()
+        failing[request.path] = _told(request.path, reasons, failing.get(request.path, frozenset()))
+        if "verbose" not in request.query or not is_local(request):
+            return _verdict(reasons, [])
         notes = probes.noted() if request.path == READY_PATH else []
-        return _verdict(ask(), notes, is_verbose="verbose" in request.query)
+        return _verdict(reasons, [*_lines(reasons), *(f"[!]{note}" for note in notes)])
 
     return handle
 
 
-def _verdict(
-    reasons: Mapping[str, str | None], notes: Sequence[str], *, is_verbose: bool
-) -> web.Response:
-    is_well = all(reason is None for reason in reasons.values())
-    lines = [
+def _told(path: str, reasons: Mapping[str, str | None], before: frozenset[str]) -> frozenset[str]:
+    """The checks that fail now; the log says why, whenever they are others than `before`."""
+    bad = {name: reason for name, reason in reasons.items() if reason is not None}
+    now = frozenset(bad)
+    if now - before:
+        said = "; ".join(f"{name}: {reason}" for name, reason in bad.items())
+        _log.warning("%s answers not ok: %s", path, said)
+    elif before and not now:
+        _log.info("%s answers ok again", path)
+    return now
+
+
+def _lines(reasons: Mapping[str, str | None]) -> list[str]:
+    return [
         f"[+]{name} ok" if reason is None else f"[-]{name}: {reason}"
         for name, reason in reasons.items()
     ]
-    said = [*(lines if is_verbose else []), *(f"[!]{note}" for note in notes)]
+
+
+def _verdict(reasons: Mapping[str, str | None], said: Sequence[str]) -> web.Response:
+    is_well = all(reason is None for reason in reasons.values())
     body = "\n".join([*said, "ok" if is_well else "not ok", ""])
     return _answer(200 if is_well else 503, body.encode())
 
