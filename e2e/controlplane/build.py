@@ -1,4 +1,4 @@
-"""Build etcd, the Kubernetes binaries, KWOK and Helm from their Go modules, once per version.
+"""Build etcd, the kube binaries, KWOK, Helm and promtool from their Go modules, once per version.
 
     python3 e2e/controlplane/build.py
 
@@ -50,8 +50,10 @@ TOOLS = (
 
 HELM = (Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm"),)
 
+PROMTOOL = (Tool("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool"),)
+
 _KUBERNETES = ("kubernetes", "k8s.io/kubernetes/cmd/kubectl")
-SETS = (TOOLS, HELM)
+SETS = (TOOLS, HELM, PROMTOOL)
 """Each with a key and a folder of its own: a newer Helm does not build the control plane again."""
 
 
