@@ -189,7 +189,7 @@ async def test_a_manager_without_tls_is_said_and_gets_no_token(
 
 
 def test_who_says_nothing_is_told_of(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
-    monkeypatch.setattr("warmclaim.cli.snapshot_fetch.SILENCE_S_MAX", 0.1)
+    monkeypatch.setattr("warmclaim.cli.snapshot_fetch.HEAD_S_MAX", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         assert main(["snapshot", "-o", str(tmp_path / "s.zip"), "--url", url]) == USAGE

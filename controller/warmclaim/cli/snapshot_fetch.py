@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import mkstemp
 from typing import BinaryIO, Final
 
-import aiohttp
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from yarl import URL
@@ -20,14 +20,23 @@ from warmclaim.cli import OK
 from warmclaim.cli.manager_access import Access, why_unreachable
 from warmclaim.cli.snapshot_file import read_snapshot
 from warmclaim.cli.snapshot_inspect import Summary
-from warmclaim.errors import UsageError
+from warmclaim.errors import (
+    NotSentError,
+    StreamError,
+    UnknownOutcomeError,
+    UsageError,
+    WarmclaimError,
+)
 from warmclaim.kube.answers import plain
 from warmclaim.kube.config import Connection
+from warmclaim.kube.transport import HttpTransport
 from warmclaim.runtime.diagnostics import SNAPSHOT_PATH
+from warmclaim.seams import ByteStream, Request
 
-CONNECT_S_MAX: Final = 10.0
+HEAD_S_MAX: Final = 20.0
+"""To connect, and until the answer begins: two reviews of the API server may come before."""
+
 SILENCE_S_MAX: Final = 60.0
-PIECE_BYTES: Final = 64 * 1024
 
 
 DEFAULT_AUTHORITY: Final = "127.0.0.1:8082"
@@ -115,53 +124,55 @@ class _Asked:
 
     async def fetch(self, file: BinaryIO, *, is_redacted: bool) -> None:
         """Write it to `file`. Raises UsageError where it cannot be had as a whole."""
-        size = 0
+        query = () if is_redacted else (("redact", "false"),)
+        request = Request("GET", SNAPSHOT_PATH, query, timeout_s=HEAD_S_MAX)
+        transport = HttpTransport(self._connection)
         try:
-            async with (
-                self._session() as session,
-                session.get(
-                    self._url if is_redacted else self._url.with_query(redact="false"),
-                    server_hostname=self._connection.tls_server_name,
-                ) as answer,
-            ):
-                if answer.status != 200 or answer.content_type != "application/zip":
-                    raise UsageError(await self._refusal(answer))
-                with _bar() as bar:
-                    task = bar.add_task("snapshot", total=None)
-                    async for piece in answer.content.iter_chunked(PIECE_BYTES):
-                        file.write(piece)
-                        size += len(piece)
-                        bar.update(task, completed=size)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            if size:
-                why = plain(str(error) or type(error).__name__)
-                raise UsageError(f"the snapshot broke off after {size} bytes: {why}") from None
+            answer = await transport.stream(request)
+            try:
+                await self._taken(answer, file)
+            finally:
+                await answer.close()
+        except (NotSentError, UnknownOutcomeError) as error:
             raise UsageError(self._silence(error)) from None
+        finally:
+            await transport.close()
 
-    def _session(self) -> aiohttp.ClientSession:
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_S_MAX, sock_read=SILENCE_S_MAX
-        )
-        context = self._connection.ssl_context
-        authorization = self._connection.credentials.authorization()
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=True if context is None else context),
-            headers={"Authorization": authorization} if authorization else None,
-            timeout=timeout,
-        )
+    async def _taken(self, answer: ByteStream, file: BinaryIO) -> None:
+        if (answer.status, answer.headers.get("content-type")) != (200, "application/zip"):
+            raise UsageError(await self._refusal(answer))
+        with _bar() as bar:
+            await _saved(answer, file, partial(bar.update, bar.add_task("snapshot", total=None)))
 
-    def _silence(self, error: BaseException) -> str:
+    def _silence(self, error: WarmclaimError) -> str:
         why = why_unreachable(error, is_secure=self._url.scheme == "https")
-        said = plain(str(error) or type(error).__name__)
         return (
-            f"{self._url}: {why} ({said}); it needs --diagnostics-bind-address,"
+            f"{self._url}: {why} ({plain(str(error))}); it needs --diagnostics-bind-address,"
             " and kubectl port-forward from elsewhere"
         )
 
-    async def _refusal(self, answer: aiohttp.ClientResponse) -> str:
-        said = plain((await answer.content.read(200)).decode(errors="replace").strip())
+    async def _refusal(self, answer: ByteStream) -> str:
+        said = plain((await answer.read()).decode(errors="replace").strip())
         hint = self._access.why_refused(answer.status, SNAPSHOT_PATH)
         return f"{self._url} answers {answer.status}: {said}" + (f"; {hint}" if hint else "")
+
+
+async def _saved(answer: ByteStream, file: BinaryIO, tell: Callable[..., None]) -> None:
+    """Write the answer to `file`, and `tell` how much came. Raises UsageError where it breaks off,
+    also by saying nothing for `SILENCE_S_MAX`."""
+    size = 0
+    try:
+        while True:
+            async with asyncio.timeout(SILENCE_S_MAX):
+                piece = await answer.read()
+            if not piece:
+                return
+            file.write(piece)
+            size += len(piece)
+            tell(completed=size)
+    except (StreamError, TimeoutError) as error:
+        why = plain(str(error) or type(error).__name__)
+        raise UsageError(f"the snapshot broke off after {size} bytes: {why}") from None
 
 
 def _bar() -> Progress:

@@ -40,6 +40,7 @@ _SOCKET_OPTIONS: Final = {
     "TCP_KEEPCNT": _KEEPALIVE_PROBES,
     "TCP_USER_TIMEOUT": 1000 * (_KEEPALIVE_IDLE_S + _KEEPALIVE_PROBES * _KEEPALIVE_INTERVAL_S),
 }
+_FAREWELL_S_MAX: Final = 1.0
 # The deadline of an exchange is set around it: aiohttp's own are rounded up to whole seconds, and a
 # lease renewal cannot give one away.
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
@@ -147,8 +148,12 @@ class Wire:
         return Answer(acquired, head, content)
 
     async def close(self) -> None:
-        """Close all connections; requests under way fail."""
+        """Close all connections; requests under way fail. Those that end their TLS in due form, as
+        a server that closes after each answer has them do, get `_FAREWELL_S_MAX` for it."""
+        ends = [end for protocol in self._used if (end := protocol.closed) is not None]
         await self._connector.close()
+        if ends:
+            await asyncio.wait(ends, timeout=_FAREWELL_S_MAX)
 
     async def _exchanged(
         self, protocol: ResponseHandler, sent: bytes
