@@ -270,6 +270,12 @@ def test_samples_fit_their_schema(sample: dict[str, Any]) -> None:
     assert list(misfits(schema, sample)) == []
 
 
+def test_readers_of_our_endpoints_get_paths_and_no_objects() -> None:
+    paths = {path for rule in roles()["readers"] for path in rule["nonResourceURLs"]}
+    assert paths == {"/metrics", "/debug/*", "/get-snapshot"}
+    assert all(rule.keys() == {"nonResourceURLs", "verbs"} for rule in roles()["readers"])
+
+
 def roles() -> dict[str, list[dict[str, Any]]]:
     """The rules of each role, by its file's folder. That they are those needed is in test_needs."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -281,8 +287,10 @@ def roles() -> dict[str, list[dict[str, Any]]]:
 
 def test_roles_grant_no_wildcard_no_secret_but_one_and_no_update_but_of_the_lease() -> None:
     by_folder = roles()
+    assert [rule["verbs"] for rule in by_folder.pop("readers")] == [["get"], ["get"]]
     updating = ("owner-enforcement", "manager")
-    assert set(by_folder) == {"claims", "pools", "sandboxes", "templates", "webhook", *updating}
+    others = ("claims", "pools", "sandboxes", "templates", "webhook", "endpoints")
+    assert set(by_folder) == {*others, *updating}
     for folder, rules in by_folder.items():
         for rule in rules:
             assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
