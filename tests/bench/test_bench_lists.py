@@ -13,23 +13,20 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
 
 import pytest
 from tests.bench.figures import Figures
 from tests.bench.lists.memory import available_bytes
+from tests.bench.programs import ROOT, Process, program
 
 from warmclaim.api.resources import SANDBOX
 
 pytestmark = pytest.mark.bench
 
-ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = int(os.environ.get("BENCH_LIST_OBJECTS") or 1_000)
 SMOKE_OBJECTS = 20
 ITEM_BYTES = 100_000
@@ -47,40 +44,6 @@ class Listed:
     bytes_per_s: float
     first_byte_s: float
     others_wait_s: float
-
-
-class ListServer:
-    """The server's process."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self.url = self._line()
-
-    def ask(self, word: str) -> int:
-        assert self._process.stdin is not None
-        print(word, file=self._process.stdin, flush=True)
-        return int(self._line())
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-
-@contextmanager
-def a_server(objects: int, way: str) -> Generator[ListServer]:
-    words = ("-m", "tests.bench.lists.server", str(objects), str(ITEM_BYTES), way)
-    with subprocess.Popen(
-        [sys.executable, *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield ListServer(process)
-        finally:
-            process.terminate()
 
 
 def connected(url: str, path: str) -> socket.socket:
@@ -114,9 +77,9 @@ def longest_wait_s(url: str, until: threading.Event) -> float:
     return longest
 
 
-def listed(server: ListServer, readers: int) -> Listed:
+def listed(server: Process, readers: int) -> Listed:
     is_over = threading.Event()
-    before = server.ask("begin")
+    before = int(server.ask("begin"))
     with ThreadPoolExecutor(readers + 1) as pool:
         others = pool.submit(longest_wait_s, server.url, is_over)
         began = perf_counter()
@@ -126,7 +89,7 @@ def listed(server: ListServer, readers: int) -> Listed:
         others_s = others.result()
     total = sum(size for _, size in found)
     first_s = median(first for first, _ in found)
-    return Listed(server.ask("peak") - before, total / took_s, first_s, others_s)
+    return Listed(int(server.ask("peak")) - before, total / took_s, first_s, others_s)
 
 
 def row(readers: int, way: str, it: Listed, ratio: str) -> str:
@@ -159,14 +122,14 @@ def test_bench_list_written(request: pytest.FixtureRequest, figures: Figures) ->
     print("|--------:|----------|---------------------:|--------------:|---------------:|"
           "----------------:|---------------------------:|")  # fmt: skip
     for readers in READERS:
-        with a_server(objects, "streamed") as server:
+        with program("lists.server", str(objects), str(ITEM_BYTES), "streamed") as server:
             streamed = listed(server, readers)
         add(figures, readers, "streamed", streamed)
         need = objects * ITEM_BYTES * (WHOLE_COPIES * readers + 2)
         if need > available_bytes() / 2:
             print(row(readers, "streamed", streamed, "whole needs more memory than there is"))
             continue
-        with a_server(objects, "whole") as server:
+        with program("lists.server", str(objects), str(ITEM_BYTES), "whole") as server:
             whole = listed(server, readers)
         add(figures, readers, "whole", whole)
         memory = streamed.peak_bytes / max(1, whole.peak_bytes)
@@ -181,7 +144,7 @@ def test_bench_list_read(request: pytest.FixtureRequest, figures: Figures) -> No
     print("| way        | kept, MiB | peak beyond it, MiB | MiB/s | memory beside whole |")
     print("|------------|----------:|--------------------:|------:|--------------------:|")
     beyond: dict[str, float] = {}
-    with a_server(objects, "streamed") as server:
+    with program("lists.server", str(objects), str(ITEM_BYTES), "streamed") as server:
         for way in ("whole", "pages", "watch-list"):
             done = subprocess.run(
                 [sys.executable, "-m", "tests.bench.lists.reader", server.url, way],
