@@ -212,6 +212,26 @@ def limits(thing: Object) -> str:
     return json.dumps([spec.get("limited"), spec.get("matchingPrecedence"), rules], sort_keys=True)
 
 
+@pytest.mark.parametrize("overlay", ["everything", "claims-and-pools"])
+def test_the_seal_gives_the_same_by_component_and_by_value(overlay: str, tmp_path: Path) -> None:
+    mine = composed(tmp_path, f"overlays/{overlay}", "components/seal")
+    secret = "agent-sandbox-system/agent-sandbox-seal"
+    value = f"controller.sandboxWarmPoolSealSecret={secret}"
+    chart = templated(*example(overlay), "--set", value)
+    for things in (mine, chart):
+        assert parse_settings(arguments(things), dropin=True).settings.pools.seal_secret == secret
+    assert seal_rights(mine) == seal_rights(chart)
+
+
+def seal_rights(things: list[Object]) -> tuple[str, list[Object], str]:
+    """Where the seal's Role is, its rules, and to whom it is given."""
+    ours = [thing for thing in things if "-seal" in thing["metadata"]["name"]]
+    role, binding = sorted(ours, key=lambda thing: str(thing["kind"]))
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    (subject,) = binding["subjects"]
+    return role["metadata"]["namespace"], role["rules"], subject["name"]
+
+
 def test_every_value_of_the_go_managers_chart_is_taken(tmp_path: Path) -> None:
     """Those that make flags make flags that the manager knows."""
     values: dict[str, Any] = {
@@ -305,6 +325,8 @@ def test_every_value_of_the_go_managers_chart_is_taken(tmp_path: Path) -> None:
         ("tenantGuard.controllers.x=", "at '/tenantGuard/controllers/x'"),
         ("tenantGuard.users.x=y", "at '/tenantGuard': additional properties 'users'"),
         ("namespace.name=Not_A_Name", "at '/namespace/name'"),
+        ("controller.sandboxWarmPoolSealSecret=seal",
+         "at '/controller/sandboxWarmPoolSealSecret'"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_refused_with_the_path_of_its_field(value: str, said: str) -> None:

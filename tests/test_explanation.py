@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from warmclaim.api import names
@@ -165,6 +166,13 @@ class TestNotReady:
         assert texts(found, Topic.POOL) == [
             "pool wants 3; its members: 1 never to be handed out (label mismatch), 1 not ready,"
             " 2 ready, 1 without an address yet."
+        ]
+
+    def test_a_member_that_the_manager_refuses_for_want_of_a_seal_is_told(self) -> None:
+        members = [as_view(a_sandbox(name), Sandbox) for name in ("w1", "w2")]
+        told = msgspec.structs.replace(record(), unsealed=("w2",))
+        assert texts(picture(members=members, record=told), Topic.POOL) == [
+            "pool wants 3; its members: 1 never to be handed out (unsealed), 1 ready."
         ]
 
     @pytest.mark.parametrize(

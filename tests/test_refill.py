@@ -96,6 +96,11 @@ def test_surplus_members_leave_not_ready_first_then_the_newest() -> None:
     assert surplus_of([old, new, slow, leaving], 2) == [slow, new]
 
 
+def test_doubtful_members_leave_before_all_others() -> None:
+    old, forged, slow = a_member(1), a_member(2), a_member(5, ready=False)
+    assert surplus_of([old, forged, slow], 2, {forged.key}) == [forged, slow]
+
+
 def test_members_already_leaving_are_not_made_up_for_by_others() -> None:
     members = [a_member(1), a_member(2), a_member(3, deleting=True)]
     assert decide_refill(facts(2, members)) == Settled()

@@ -2,6 +2,7 @@
 
 WarmclaimError
 ├── UsageError              the user's: a flag, a file; said in one line, exit 2
+├── SealKeyError            the seal's keys cannot be used; those read before go on being used
 ├── CertificateError        a serving certificate that must not be used; the one before stays
 ├── ConversionError         an object cannot become another version of its kind: told to its writer
 ├── ApiError                the API server answered, and the answer was no
@@ -16,6 +17,7 @@ WarmclaimError
 │   │   ├── NotPermittedError          a permission is missing; said once for all requests
 │   │   └── NamespaceTerminatingError  whatever it was for will be deleted; forget it
 │   └── PermanentError      400, 413, 422, too large: the same request never succeeds
+│       └── StoredOtherwiseError       it was made, but not as it was sent: admission changed it
 ├── NotSentError            no byte of the request left: surely not applied
 ├── UnknownOutcomeError     applied or not: read back, never guess
 ├── StreamError             a watch broke or made no sense: resume from the last version
@@ -33,6 +35,10 @@ class WarmclaimError(Exception):
 
 class UsageError(WarmclaimError):
     """Bad input by the user; the message is one line that says what to do. Exit code 2."""
+
+
+class SealKeyError(WarmclaimError):
+    """The Secret of the seal holds no keys that may be used; the message says why, never a key."""
 
 
 class CertificateError(WarmclaimError):
@@ -102,6 +108,10 @@ class NamespaceTerminatingError(ForbiddenError):
 
 class PermanentError(ApiError):
     """The request itself is refused; sending it again gives the same answer."""
+
+
+class StoredOtherwiseError(PermanentError):
+    """An object was made and is not what was sent: the next one will not be, either."""
 
 
 class NotSentError(WarmclaimError):

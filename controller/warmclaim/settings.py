@@ -109,6 +109,8 @@ class PoolSettings:
     readiness_grace_s: float = 300.0
     unschedulable_recheck_s: float = 60.0
     marks_safe_to_evict: bool = True
+    seal_secret: str = ""
+    """NAMESPACE/NAME of the Secret with the keys of the seal; "" seals nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +324,7 @@ def _check_words(s: Settings) -> None:
         if word not in choices:
             raise _fail(flag, f"must be one of {', '.join(choices)}, not {word!r}")
     _check_serving(s.serving)
+    _check_seal(s.pools.seal_secret)
     for flag, address in (
         ("metrics-bind-address", s.serving.metrics_address),
         ("health-probe-bind-address", s.serving.probe_address),
@@ -366,6 +369,13 @@ def _check_serving(s: ServingSettings) -> None:
     ):
         if is_wanted and not is_on:
             raise _fail(flag, "needs --diagnostics-bind-address")
+
+
+def _check_seal(secret: str) -> None:
+    namespace, _, name = secret.partition("/")
+    if secret and not (_NAMESPACE.fullmatch(namespace) and _DOMAIN.fullmatch(name)):
+        problem = f"must name a Secret as NAMESPACE/NAME, not {secret!r}"
+        raise _fail("sandbox-warm-pool-seal-secret", problem)
 
 
 def _check_scope(s: Settings) -> None:

@@ -12,11 +12,13 @@ import pytest
 import yaml
 from tests.controllers.app_world import AppWorld, virtual
 
-from warmclaim.app.needs import Need, Part, Place, needed_by, needs, table
+from warmclaim.api.meta import ObjectKey
+from warmclaim.app.needs import Need, Part, Place, needed_by, needs, seal_secret_of, table
 from warmclaim.kube.permissions import Permission
 from warmclaim.settings import (
     CONTROLLERS,
     LeaseSettings,
+    PoolSettings,
     ServingSettings,
     Settings,
     WebhookSettings,
@@ -34,6 +36,7 @@ FOLDERS = {
     Part.WEBHOOK: "rbac/webhook",
     Part.SNAPSHOT: "components/snapshot",
     Part.ENDPOINTS: "rbac/endpoints",
+    Part.SEAL: "components/seal",
     Part.OWNERS: "rbac/owner-enforcement",
 }
 Granted = tuple[str, Permission, str]
@@ -169,6 +172,14 @@ def test_who_asks_for_tokens_may_have_them_reviewed(serving: ServingSettings) ->
         (Place.CLUSTER, "create tokenreviews.authentication.k8s.io"),
         (Place.CLUSTER, "create subjectaccessreviews.authorization.k8s.io"),
     }
+
+
+def test_the_seal_needs_one_secret_by_the_name_that_the_flag_gives() -> None:
+    sealed = Settings(pools=PoolSettings(seal_secret="keys/mine"))
+    (need,) = [need for need in needs(sealed) if need.part is Part.SEAL]
+    assert need == Need(Part.SEAL, Place.SEAL, Permission("get", "secrets"), "", "mine")
+    assert seal_secret_of(sealed) == ObjectKey("keys", "mine")
+    assert seal_secret_of(Settings()) is None
 
 
 def test_each_set_of_controllers_has_the_name_of_its_own_lease() -> None:

@@ -12,7 +12,6 @@ from warmclaim.api.lease import LEASE
 from warmclaim.api.resources import CLAIM, NETWORK_POLICY, POOL, SANDBOX, TEMPLATE
 from warmclaim.api.timestamps import rfc3339
 from warmclaim.app.election import LeaseElection
-from warmclaim.app.permission_events import REASON
 from warmclaim.domain.network_policy import policy_name
 from warmclaim.kube.lease import lease_name
 from warmclaim.kube.permissions import PLACES_MAX
@@ -82,7 +81,7 @@ def a_namespace(name: str, *, is_terminating: bool = False) -> Json:
 
 def events(world: AppWorld) -> list[Json]:
     found = (commit.object for commit in world.server.cluster.store.scan("events.events.k8s.io"))
-    return [event for event in found if event["reason"] == REASON]
+    return [event for event in found if event["reason"] == "PermissionMissing"]
 
 
 def unready(world: AppWorld) -> dict[str, str]:

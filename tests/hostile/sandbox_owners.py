@@ -25,7 +25,7 @@ from warmclaim.api.names import LABEL_TEMPLATE_REF, LABEL_WARM_POOL, name_hash
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX
 from warmclaim.testing.json_values import Json
 
-SEAL = "nothing seals a member yet: with the pool's own uid it is one, and counts as one"
+SEAL = "without the seal it is a member by the pool's own uid, and counts as one (with it: seals)"
 READY: Json = {
     "conditions": [
         {
@@ -72,7 +72,7 @@ def _forged(owners: Owners, labels: Mapping[str, str] = LABELS, *, past: bool = 
 
 
 _CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "c-uid"}
-_GENUINE: dict[str, Owners] = {
+GENUINE: dict[str, Owners] = {
     "right uid": _one(),
     "right uid, not blocking": _one(blockOwnerDeletion=...),
     "right uid, future version": _one(apiVersion="extensions.agents.x-k8s.io/v7"),
@@ -178,7 +178,7 @@ def forged_owners() -> list[Input]:
     ]
     genuine = [
         Input(kind, name, IGNORED, _forged(form), probe=probe, later=SEAL)
-        for name, form in _GENUINE.items()
+        for name, form in GENUINE.items()
     ]
     return [Input(kind, id_, effect, build, probe=probe) for id_, effect, build in rows] + genuine
 

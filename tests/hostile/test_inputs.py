@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tests.hostile import leases
+from tests.hostile import leases, seals
 from tests.hostile.catalogue import inputs, kinds, of_kind, replicas
 from tests.hostile.judge import Judge
 from tests.hostile.world import HostileWorld
@@ -17,10 +17,10 @@ LATER_MAX = 40
 
 
 def test_there_are_more_than_three_hundred_and_some_of_each_kind() -> None:
-    crafted = [*inputs(), *leases.inputs()]
+    crafted = [*inputs(), *leases.inputs(), *seals.inputs()]
     assert len(crafted) >= 320
     by_kind = Counter(one.kind for one in crafted)
-    assert len(by_kind) == 25
+    assert len(by_kind) == 26
     assert min(by_kind.values()) >= 4
     assert max(Counter(str(one) for one in crafted).values()) == 1
     assert sum(one.id.startswith("right uid") for one in crafted) >= 6

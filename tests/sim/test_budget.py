@@ -10,7 +10,7 @@ from tests.sim.wired import NAMESPACE, OPTIONS, Wired, item
 from warmclaim.api.event import EVENT
 from warmclaim.api.lease import LEASE
 from warmclaim.api.resources import POD, SANDBOX
-from warmclaim.app.build import RETRY_BASE_S
+from warmclaim.app.crew import RETRY_BASE_S
 from warmclaim.kube.outage import PROBE_NAME
 from warmclaim.testing.sim.budget import SPARE, Budget
 from warmclaim.testing.sim.wire import Audience

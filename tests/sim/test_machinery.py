@@ -16,11 +16,12 @@ from warmclaim.testing.resources import LEASE, NAMESPACE
 from warmclaim.testing.sim.case import Action
 from warmclaim.testing.sim.dice import Dice
 from warmclaim.testing.sim.faults import FaultPlan
-from warmclaim.testing.sim.hands import OBJECT_BYTES_MAX, Hands, SimCluster
+from warmclaim.testing.sim.hands import OBJECT_BYTES_MAX, Hands
 from warmclaim.testing.sim.machinery import Machinery
 from warmclaim.testing.sim.objects import part
 from warmclaim.testing.sim.options import drawn_options
 from warmclaim.testing.sim.servers import Servers
+from warmclaim.testing.sim.sim_cluster import SimCluster
 from warmclaim.testing.sim.trace import Attribution, Trace
 from warmclaim.testing.sim.transport import Line
 from warmclaim.testing.virtual_loop import SeededRng, World, run_virtual

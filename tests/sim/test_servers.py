@@ -9,9 +9,9 @@ import msgspec
 from warmclaim.testing.builders import a_claim, as_sent
 from warmclaim.testing.cluster import Target
 from warmclaim.testing.crds import schemaless_crds
-from warmclaim.testing.sim.hands import SimCluster
 from warmclaim.testing.sim.options import drawn_options
 from warmclaim.testing.sim.servers import FREEZE_S_MAX, Servers
+from warmclaim.testing.sim.sim_cluster import SimCluster
 from warmclaim.testing.virtual_loop import SeededRng, World, run_virtual
 
 CLAIM = ("extensions.agents.x-k8s.io/v1beta1", "SandboxClaim")

@@ -74,6 +74,7 @@ a3317529.agent-sandbox.x-k8s.io-{{ join "-" $controllers }}
   "sandboxWarmPoolMaxBatchSize" "sandbox-warm-pool-max-batch-size"
   "sandboxWarmPoolReadinessGracePeriod" "sandbox-warm-pool-readiness-grace-period"
   "sandboxWarmPoolUnschedulableRecheckInterval" "sandbox-warm-pool-unschedulable-recheck-interval"
+  "sandboxWarmPoolSealSecret" "sandbox-warm-pool-seal-secret"
   "enableWarmPoolEviction" "enable-warm-pool-eviction" -}}
 {{- range $key, $flag := $flags }}
 {{- if hasKey $.Values.controller $key }}

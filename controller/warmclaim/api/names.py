@@ -37,6 +37,9 @@ ANNOTATION_CLAIM_METADATA = "extensions.agents.x-k8s.io/claim-pod-metadata"
 # Ours: the last batch of create ordinals that was reserved on a pool (domain.reservation).
 ANNOTATION_RESERVATION = "extensions.agents.x-k8s.io/create-reservation"
 
+# Ours: on a pool's member, the proof that its pool's controller made it (domain.seal).
+ANNOTATION_SEAL = "extensions.agents.x-k8s.io/warm-seal"
+
 WARM, COLD = "warm", "cold"
 RESERVED_PREFIXES = (_PREFIX, "extensions." + _PREFIX)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any
 
@@ -11,16 +11,26 @@ from prometheus_client import CollectorRegistry
 
 from warmclaim import __version__
 from warmclaim.api.meta import ObjectKey
-from warmclaim.app.caches import Caches, informers_of
+from warmclaim.app.caches import Caches
 from warmclaim.app.claims_first import ClaimsFirst
+from warmclaim.app.crew import (
+    CLAIM,
+    CLAIM_MARKS,
+    LEGACY_POLICY,
+    POOL,
+    SANDBOX,
+    TEMPLATE,
+    Crew,
+)
 from warmclaim.app.diagnostics import ClaimDiagnostics
 from warmclaim.app.election import LeaseElection
 from warmclaim.app.gauges import sample_controllers, tier_rows
 from warmclaim.app.muted_events import MutedEvents
+from warmclaim.app.needs import seal_secret_of
+from warmclaim.app.operator_events import OperatorEvents
 from warmclaim.app.outside import Outside
-from warmclaim.app.permission_events import PermissionEvents
+from warmclaim.app.seal_keeper import SealKeeper
 from warmclaim.app.snapshot import Snapshots, SnapshotSources
-from warmclaim.app.subjects import finder
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler
 from warmclaim.controllers.claim_events import ClaimEvents
@@ -36,6 +46,7 @@ from warmclaim.controllers.pool_events import PoolEvents
 from warmclaim.controllers.pool_telemetry import PoolTelemetry
 from warmclaim.controllers.sandbox import SandboxReconciler
 from warmclaim.controllers.sandbox_wakeups import SandboxCaches, SandboxWakeups
+from warmclaim.controllers.seals import Seals
 from warmclaim.controllers.template import (
     LegacyPolicyReconciler,
     TemplateCaches,
@@ -49,28 +60,14 @@ from warmclaim.kube.event_recorder import EventRecorder
 from warmclaim.kube.informer import Informer
 from warmclaim.kube.outage import Outage
 from warmclaim.kube.permissions import Permissions
-from warmclaim.runtime.async_workqueue import AsyncWorkqueue
-from warmclaim.runtime.controller import Controller, PassObserver
 from warmclaim.runtime.manager import Manager, NoElection, Part
-from warmclaim.runtime.reconciler import Reconciler
 from warmclaim.settings import Settings
 from warmclaim.telemetry.metrics import BuildInfo, Metrics
 from warmclaim.telemetry.observers import PassMetrics, RequestMetrics
 from warmclaim.telemetry.tracing import NO_TRACE, Spans, Trace, no_spans
-from warmqueue import Backoff, Lane, WarmDirectory, Workqueue
-
-# Names that dashboards know (the label `controller`).
-CLAIM, POOL, SANDBOX = "sandboxclaim", "sandboxwarmpool", "sandbox"
-TEMPLATE = "sandboxtemplate"
-LEGACY_POLICY = "legacy-networkpolicy"  # ours alone, as the next one
-CLAIM_MARKS = "claim-marks"
+from warmqueue import Lane, WarmDirectory
 
 MARKS_WORKERS = 2  # nobody waits for what is noted on served claims
-
-RETRY_BASE_S, RETRY_CAP_S = 0.005, 30.0
-
-CLAIMS_AHEAD_S = 0.1
-"""After an outage the claims that failed in it come first; the other kinds so much later."""
 
 
 class App:
@@ -86,7 +83,6 @@ class App:
     ) -> None:
         self.settings = settings
         self._outside = outside
-        self._spans = spans
         self._trace = trace
         self.metrics = Metrics(registry or CollectorRegistry(), outside.clock)
         self.metrics.set_build_info(BuildInfo(__version__))
@@ -94,9 +90,7 @@ class App:
             outside.clock, refill_requests_max=settings.api.refill_connections_max
         )
         self.outage = Outage(outside.clock)
-        self.outage.on_end(self._hasten)
         self.permissions = Permissions(outside.clock)
-        self.permissions.on_granted(self._hasten)
         self.client = ApiClient(
             outside.transport,
             clock=outside.clock,
@@ -109,7 +103,6 @@ class App:
         self.caches = Caches(self.client, outside.clock, outside.rng, settings)
         self.warm = WarmDirectory()
         self._passes = PassMetrics(self.metrics)
-        self._controllers: dict[str, Controller[ObjectKey]] = {}
         self._kept: dict[str, Callable[[], int]] = {}
         self.election = (
             LeaseElection(self.client, outside, settings, self.metrics)
@@ -118,6 +111,18 @@ class App:
         )
         self.manager = Manager(self.election)
         self._before_watching: list[Part] = []
+        self._crew = Crew(
+            self.manager,
+            self.caches,
+            self.outage,
+            self._passes,
+            spans,
+            self._claims_first.gate.turn,
+            outside.clock,
+            self._kept,
+        )
+        self.outage.on_end(self._crew.hasten)
+        self.permissions.on_granted(self._crew.hasten)
         self._events = EventRecorder(
             self.client,
             clock=outside.clock,
@@ -129,7 +134,12 @@ class App:
         self._kept["event series"] = lambda: self._events.remembered
         self._diagnostics: ClaimDiagnostics | None = None
         self._journal: ClaimJournal | None = None
-        self.permissions.on_missing(PermissionEvents(self._events, settings, outside).say)
+        told = OperatorEvents(self._events, settings, outside)
+        self.permissions.on_missing(told.permission_missing)
+        self._seals: Seals | None = None
+        self.seal_keeper: SealKeeper | None = None
+        if (secret := seal_secret_of(settings)) is not None:
+            self._add_seal(secret, told.seal_unusable)
         self._build()
 
     def before_watching(self, part: Part) -> None:
@@ -156,7 +166,7 @@ class App:
             self.settings,
             self._outside,
             self.caches.informers,
-            self._controllers,
+            self._crew.controllers,
             self.warm,
             self._journal,
             lambda: self.is_leading,
@@ -209,7 +219,14 @@ class App:
         if self.settings.controllers - {"template"}:  # all others read them anyway
             sandboxes = self.caches.sandboxes.store
             self.metrics.sandboxes.count_from(lambda: map(gauge_labels, sandboxes.values()))
-        sample_controllers(self.metrics.manager, self._controllers)
+        sample_controllers(self.metrics.manager, self._crew.controllers)
+
+    def _add_seal(self, secret: ObjectKey, on_problem: Callable[[str], None]) -> None:
+        self._seals = seals = Seals(self._outside.clock)
+        keeper = SealKeeper(self.client, self._outside.clock, secret, seals, on_problem)
+        self.manager.add("seal", keeper.run)
+        self.before_watching(keeper.wait_first)
+        self.seal_keeper = keeper
 
     def _add_claims(self) -> None:
         settings, clock = self.settings.claims, self._outside.clock
@@ -232,25 +249,33 @@ class App:
             clock,
             settings,
             self._outside.label_domains,
+            self._seals,
         )
         passes = JournalledPasses(self._passes, journal)
-        queue = self._add_controller(
+        queue = self._crew.add(
             CLAIM, caches, reconciler, settings.workers, reconciler.forget_gone, passes
         )
         reconciler.looked = queue.looked
         reconciler.took = self._claims_first.shortage.took
-        self._claims_first.watch(self._controllers[CLAIM])
-        self._diagnostics = ClaimDiagnostics(
-            journal, waiting, self._outside.identity, lambda: self.is_leading
-        )
+        self._claims_first.watch(self._crew.controllers[CLAIM])
         self._kept["claim journal"] = lambda: len(journal)
         wiring = ClaimEvents(caches, queue, self.warm, waiting, reconciler.records)
-        WarmIndex(
+        index = WarmIndex(
             caches,
             self.warm,
             on_candidate=wiring.candidate_arrived,
             on_refused=telemetry.refused_member,
+            seals=self._seals,
         )
+        self._diagnostics = ClaimDiagnostics(
+            caches.claims.store,
+            journal,
+            waiting,
+            index.unsealed_of,
+            self._outside.identity,
+            lambda: self.is_leading,
+        )
+        self._kept["unsealed members"] = lambda: len(index)
         if (history := self._outside.history) is not None:
             ClaimHistory(
                 caches.claims,
@@ -278,7 +303,7 @@ class App:
             clock,
             notes_times=not self.settings.claims.observability_disabled,
         )
-        queue = self._add_controller(
+        queue = self._crew.add(
             CLAIM_MARKS, caches, reconciler, MARKS_WORKERS, lambda key: key not in claims.store
         )
         wake_for_marks(claims, queue)
@@ -294,11 +319,14 @@ class App:
             self._claims_first.gate.turn,
             self._outside.clock,
             settings,
+            self._seals,
         )
         gone = reconciler.forget_gone
-        queue = self._add_controller(POOL, caches, reconciler, settings.workers, gone)
+        queue = self._crew.add(POOL, caches, reconciler, settings.workers, gone)
         memories = reconciler.memories
-        PoolEvents(caches, queue, memories.sandbox_changed)
+        wiring = PoolEvents(caches, queue, memories.sandbox_changed)
+        if self._seals is not None:
+            self._seals.on_change(wiring.wake_all)
         self._kept["pool memories"] = lambda: len(memories)
         self._kept["pool members"] = lambda: memories.members
         self._kept["pools caught up"] = lambda: reconciler.caught_up
@@ -310,13 +338,13 @@ class App:
         events = self._events.of("sandbox-controller")
 
         def enqueue(key: ObjectKey, lane: Lane, after_s: float) -> None:
-            self._controllers[SANDBOX].queue.add(key, lane=lane, after_s=after_s)
+            self._crew.controllers[SANDBOX].queue.add(key, lane=lane, after_s=after_s)
 
         turn = self._claims_first.gate.turn
         reconciler = SandboxReconciler(
             self.client, caches, events, enqueue, turn, self._outside.clock, settings
         )
-        queue = self._add_controller(
+        queue = self._crew.add(
             SANDBOX, caches, reconciler, settings.workers, reconciler.forget_gone
         )
         reconciler.looked = queue.looked
@@ -329,10 +357,10 @@ class App:
         events = self._events.of("sandboxtemplate-controller")
         reconciler = TemplateReconciler(self.client, caches, events)
         templates, policies = caches.templates.store, caches.policies.store
-        queue = self._add_controller(
+        queue = self._crew.add(
             TEMPLATE, caches, reconciler, workers, lambda key: key not in templates
         )
-        legacy = self._add_controller(
+        legacy = self._crew.add(
             LEGACY_POLICY,
             caches,
             LegacyPolicyReconciler(self.client, caches.policies),
@@ -340,55 +368,6 @@ class App:
             lambda key: key not in policies,
         )
         TemplateEvents(caches, queue, legacy)
-
-    def _add_controller(
-        self,
-        name: str,
-        caches: ClaimCaches | PoolCaches | SandboxCaches | TemplateCaches,
-        reconciler: Reconciler[ObjectKey],
-        workers: int,
-        forget_gone: Callable[[ObjectKey], bool],
-        observer: PassObserver | None = None,
-    ) -> AsyncWorkqueue[ObjectKey]:
-        clock = self._outside.clock
-        core: Workqueue[ObjectKey] = Workqueue(
-            namespace_of=lambda key: key.namespace,
-            backoff=Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S),
-        )
-        queue = AsyncWorkqueue(core, clock, forget_gone=forget_gone)
-        controller = Controller(
-            name,
-            reconciler,
-            queue,
-            workers=workers,
-            clock=clock,
-            observer=observer or self._passes,
-            span=self._spans(name, finder(self.caches, name)),
-            has_recovered_since=self.outage.has_ended_since,
-        )
-        self._controllers[name] = controller
-        self._passes.add_controller(name, workers=workers)
-        part = partial(self._run_controller, controller, informers_of(caches))
-        self.manager.add_leader(name, part)
-        self._kept[f"{name} keys"] = lambda: len(core)
-        self._kept[f"{name} back-offs"] = lambda: core.statistics().failing
-        return queue
-
-    async def _run_controller(
-        self, controller: Controller[ObjectKey], caches: Sequence[Informer[Any]]
-    ) -> None:
-        """Run it for a term, from when the caches that it reads are full: a kind that cannot be
-        read holds up nobody else. When the term begins, every object there is waits for its first
-        pass: the claims that wait for a sandbox come before all others."""
-        for informer in caches:
-            await informer.wait_synced()
-        if controller.name != CLAIM:
-            await self._claims_first.gate.turn()
-        await controller.run()
-
-    def _hasten(self) -> None:
-        for name, controller in self._controllers.items():
-            controller.hasten(0.0 if name == CLAIM else CLAIMS_AHEAD_S)
 
     def is_serving_claims(self) -> bool:
         """Whether what can wait should, for claims that get their sandboxes now."""

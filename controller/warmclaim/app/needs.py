@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from warmclaim.api.event import EVENT
 from warmclaim.api.lease import LEASE
+from warmclaim.api.meta import ObjectKey
 from warmclaim.api.resources import (
     CLAIM,
     CUSTOM_RESOURCE,
@@ -45,6 +46,7 @@ class Part(StrEnum):
     SNAPSHOT = "snapshot"
     ENDPOINTS = "guard of the endpoints"
     """Asks who bears a token, and what he may read of ours."""
+    SEAL = "seal"
     OWNERS = "owner references"
     """Only with the plug-in OwnerReferencesPermissionEnforcement, which cannot be seen."""
 
@@ -58,6 +60,8 @@ class Place(StrEnum):
     """Where the Lease is."""
     WEBHOOK = "webhook"
     """Where the webhook's certificate is."""
+    SEAL = "seal"
+    """Where the keys of the seal are."""
     CLUSTER = "cluster"
     """Of an object that belongs to no namespace."""
 
@@ -133,10 +137,17 @@ _ROWS: Final = (
 )
 
 
-def table(controllers: frozenset[str] = CONTROLLERS) -> Iterator[Need]:
+SEAL_SECRET: Final = "agent-sandbox-seal"
+"""The name that `config` gives to the Secret with the keys of the seal."""
+
+
+def table(
+    controllers: frozenset[str] = CONTROLLERS, seal_secret: str = SEAL_SECRET
+) -> Iterator[Need]:
     """Every need there is. `controllers` decide on the Lease's name alone."""
+    seal = _Row(Part.SEAL, SECRET, "get", "", Place.SEAL, (seal_secret,))
     lease = _Row(Part.MANAGER, LEASE, "get update watch", "", Place.OWN, (lease_name(controllers),))
-    for row in (*_ROWS, lease):
+    for row in (*_ROWS, seal, lease):
         for verb in row.verbs.split():
             permission = Permission(verb, str(row.resource), row.subresource)
             for name in row.names:
@@ -146,7 +157,9 @@ def table(controllers: frozenset[str] = CONTROLLERS) -> Iterator[Need]:
 def needs(settings: Settings) -> list[Need]:
     """Those of a manager with these settings. Several parts may need the same."""
     parts = parts_of(settings)
-    found = [need for need in table(settings.controllers) if need.part in parts]
+    seal = seal_secret_of(settings)
+    rows = table(settings.controllers, seal.name if seal else SEAL_SECRET)
+    found = [need for need in rows if need.part in parts]
     if settings.lease.enabled:
         return found
     return [need for need in found if not need.permission.resource.startswith("leases.")]
@@ -161,7 +174,15 @@ def parts_of(settings: Settings) -> frozenset[Part]:
         parts.add(Part.SNAPSHOT)
     if settings.serving.metrics_secure or settings.serving.diagnostics_secure:
         parts.add(Part.ENDPOINTS)
+    if settings.pools.seal_secret:
+        parts.add(Part.SEAL)
     return frozenset(parts)
+
+
+def seal_secret_of(settings: Settings) -> ObjectKey | None:
+    """The Secret with the keys of the seal; None where nothing is sealed."""
+    namespace, slash, name = settings.pools.seal_secret.partition("/")
+    return ObjectKey(namespace, name) if slash else None
 
 
 def needed_by(permission: Permission, among: Iterable[Need]) -> list[Part]:

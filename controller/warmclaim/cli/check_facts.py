@@ -19,7 +19,7 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import EXTENSIONS_GROUP, SANDBOX_GROUP
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX, SECRET, TEMPLATE
 from warmclaim.api.review import OWN_ACCESS_REVIEW
-from warmclaim.app.needs import Need, Place, needs
+from warmclaim.app.needs import Need, Place, needs, seal_secret_of
 from warmclaim.domain.preflight import (
     Facts,
     KindFacts,
@@ -204,10 +204,12 @@ class Scout:
 
     def _place(self, place: Place) -> str:
         """The namespace; "" is the cluster as a whole."""
+        seal = seal_secret_of(self._settings)
         return {
             Place.OBJECTS: self._watched,
             Place.OWN: self._namespace,
             Place.WEBHOOK: self._settings.webhook.namespace,
+            Place.SEAL: seal.namespace if seal else "",
             Place.CLUSTER: "",
         }[place]
 

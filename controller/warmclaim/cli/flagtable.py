@@ -223,6 +223,14 @@ FLAGS: tuple[Flag, ...] = (
         "Let the cluster autoscaler evict pods that no claim has taken.",
     ),
     Flag(
+        "sandbox-warm-pool-seal-secret",
+        Kind.TEXT,
+        _POOLS,
+        "pools.seal_secret",
+        "NAMESPACE/NAME of a Secret with keys by which members of pools are sealed; then a claim "
+        "gets no warm sandbox that was forged or edited. Empty: nothing is sealed.",
+    ),
+    Flag(
         "sandbox-concurrent-workers",
         Kind.INT,
         _SANDBOXES,

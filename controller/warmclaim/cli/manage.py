@@ -124,6 +124,9 @@ def _probes(app: App, heartbeat: Heartbeat, webhook: WebhookKeeper | None) -> Pr
         probes.add_ready("lease", lambda: elector.problem)
     if webhook is not None:
         probes.add_ready("webhook", webhook.problem)
+    if app.seal_keeper is not None:
+        probes.add_ready("seal", app.seal_keeper.problem)
+        probes.add_notes("seal", app.seal_keeper.notes)
     return probes
 
 

@@ -18,6 +18,7 @@ from warmclaim.controllers.claim_sight import ClaimCaches, ClaimSight, asked_poo
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
 from warmclaim.controllers.hand_over import HandOver
 from warmclaim.controllers.keys import object_key
+from warmclaim.controllers.seals import Seals
 from warmclaim.domain import adoption, patches
 from warmclaim.domain.adoption import ClaimDecision, Read, decide_claim
 from warmclaim.domain.blueprint import cold_sandbox
@@ -61,7 +62,9 @@ class ClaimReconciler:
         clock: Clock,
         settings: ClaimSettings,
         label_domains: frozenset[str] = DEFAULT_LABEL_DOMAINS,
+        seals: Seals | None = None,
     ) -> None:
+        self._seals = seals
         self._caches = caches
         self._blueprints = blueprints
         self._hand_over = hand_over
@@ -208,8 +211,13 @@ class ClaimReconciler:
             record.pending = taken
             self._telemetry.picked(claim, sandbox)
             keeps = self._sight.keeps_eviction_mark(pool)
+            # What was verified is what must be given: an edit may come between.
             outcome = await self._hand_over.reserve(
-                claim, sandbox, taken, keeps_eviction_mark=keeps
+                claim,
+                sandbox,
+                taken,
+                keeps_eviction_mark=keeps,
+                tests_spec=self._seals is not None,
             )
         record.pending = None
         if outcome is Outcome.ADOPTED:
@@ -222,6 +230,8 @@ class ClaimReconciler:
             return refusal
         if is_malformed(sandbox):
             return Ineligible.MALFORMED
+        if self._seals is not None and pool is not None and self._seals.refuses(sandbox, pool):
+            return Ineligible.UNSEALED
         blueprint = self._blueprints.of(pool) if pool and pool.spec.recreates else None
         if blueprint is not None and is_stale(sandbox, blueprint):
             # The pool replaces it; its going or its change, or that of what is wanted, tells the

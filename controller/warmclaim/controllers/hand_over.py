@@ -72,7 +72,13 @@ class HandOver:
         return sandbox
 
     async def reserve(
-        self, claim: Claim, sandbox: Sandbox, taken: Taken, *, keeps_eviction_mark: bool = False
+        self,
+        claim: Claim,
+        sandbox: Sandbox,
+        taken: Taken,
+        *,
+        keeps_eviction_mark: bool = False,
+        tests_spec: bool = False,
     ) -> Outcome:
         """Change the sandbox's owner to the claim, and end the entry's flight.
 
@@ -84,6 +90,7 @@ class HandOver:
             claim,
             keeps_eviction_mark=keeps_eviction_mark,
             trace_context=self._trace.context(),
+            tests_spec=tests_spec,
         )
         try:
             # From here on the answer may be lost, also by cancellation: only reading back ends it.

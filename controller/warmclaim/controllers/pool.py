@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -28,6 +29,7 @@ from warmclaim.controllers.pool_members import (
     versioned,
 )
 from warmclaim.controllers.pool_telemetry import LeftAlone, PoolTelemetry
+from warmclaim.controllers.seals import Seals
 from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.orphans import why_left_alone
 from warmclaim.domain.refill import (
@@ -67,6 +69,9 @@ LEFT_ALONE_S = 1.0
 """A member that changed before its delete tells so by its own event. A server that answers 409 for
 another reason, a storage conflict or a webhook, brings none: then it is looked at again."""
 
+KEYS_LOOK_S = 1.0
+"""A pool that waits for the keys of the seal looks that often whether they were read."""
+
 _STEPS_MAX = 64
 
 
@@ -94,7 +99,9 @@ class PoolReconciler:
         turn: Callable[[], Awaitable[None]],
         clock: Clock,
         settings: PoolSettings,
+        seals: Seals | None = None,
     ) -> None:
+        self._seals = seals
         self._client = client
         self._caches = caches
         self._blueprints = blueprints
@@ -103,7 +110,7 @@ class PoolReconciler:
         self._clock = clock
         self._settings = settings
         self._growth = PoolGrowth(
-            client, caches.pools, caches.sandboxes, telemetry, clock, settings
+            client, caches.pools, caches.sandboxes, telemetry, clock, settings, seals
         )
         self.memories = PoolMemories(caches.sandboxes.store, clock, settings)
 
@@ -125,7 +132,7 @@ class PoolReconciler:
             raise
         written = await self._write_status(key)
         await self._mark_members(key)
-        return _soonest(paused, written, self._tell(key))
+        return _soonest(paused, written, self._tell(key), self._look_at_keys(key))
 
     async def _resize(self, key: ObjectKey) -> Result:
         has_turn = False
@@ -144,7 +151,9 @@ class PoolReconciler:
                 case DeleteMembers(members):
                     return await self._delete_all(members)  # their going wakes the pool
                 case Shrink(count):
-                    return await self._delete_all(surplus_of(memory.ledger.members, count))
+                    ledger = memory.ledger
+                    surplus = surplus_of(ledger.members, count, ledger.doubtful)
+                    return await self._delete_all(surplus)
                 case CreateMembers() if memory.is_sure and not has_turn:
                     await self._turn()
                     has_turn = True  # and look again: the world went on meanwhile
@@ -163,6 +172,15 @@ class PoolReconciler:
         if is_gone:
             self.memories.forget(key)
         return is_gone
+
+    def _look_at_keys(self, key: ObjectKey) -> Result:
+        """Have the keys of the seal read where members bear none that is known; they are replaced
+        when these were read after that. When to look again."""
+        pool = self._caches.pools.store.get(key)
+        if pool is None or self._seals is None or not self.memories.of(pool).ledger.doubtful:
+            return DONE
+        self._seals.wanted.set()
+        return again(KEYS_LOOK_S, Lane.REFILL)
 
     def _tell(self, key: ObjectKey) -> Result:
         """Tell what holds the pool up; when to look at it again."""
@@ -185,7 +203,11 @@ class PoolReconciler:
         sandboxes, ledger = self._caches.sandboxes.store, memory.ledger
         now_s, pace = self._clock.monotonic(), memory.pace
         ledger.judge_by(blueprint, lambda: sandboxes.by_index(BY_OWNER_UID, pool.metadata.uid))
-        unfit = (ledger.stale if pool.spec.recreates else []) or ledger.progress(now_s).stuck
+        unfit = (
+            self._unsealed(pool, memory, now_s)
+            or (ledger.stale if pool.spec.recreates else [])
+            or ledger.progress(now_s).stuck
+        )
         pace.see(ledger.counts.active, pool.spec.replicas, now_s)
         if memory.refused not in (None, blueprint):
             memory.refused = None
@@ -198,10 +220,30 @@ class PoolReconciler:
             has_template=blueprint is not None,
             batch_max=self._settings.batch_items_max,
             unfit=unfit,
-            pause_s=pace.pause_s(now_s),
+            pause_s=max(pace.pause_s(now_s), self._keyless_s),
             orphan=self._fit_orphan(pool, memory, blueprint),
             is_open=open_orphan(pool, memory, sandboxes) is not None,
         )
+
+    @property
+    def _keyless_s(self) -> float:
+        """For how long nothing may be made for want of a key to seal it with."""
+        return KEYS_LOOK_S if self._seals is not None and self._seals.keys is None else 0.0
+
+    def _unsealed(self, pool: Pool, memory: PoolMemory, now_s: float) -> list[Member]:
+        """Members that are to be replaced since nobody with the key made them as they stand."""
+        if self._seals is None:
+            return []
+        sandboxes, ledger = self._caches.sandboxes.store, memory.ledger
+        members = partial(sandboxes.by_index, BY_OWNER_UID, pool.metadata.uid)
+        ledger.judge_seals(self._seals.keys, members, now_s)
+        return ledger.unsealed(self._seals.read_s)
+
+    def _why_left_alone(self, orphan: Sandbox, pool: Pool, blueprint: Blueprint) -> str | None:
+        why, seals = why_left_alone(orphan, pool, blueprint), self._seals
+        if why is None and seals is not None and seals.keys and seals.refuses(orphan, pool):
+            return "it has no seal of this pool"
+        return why
 
     def _fit_orphan(self, pool: Pool, memory: PoolMemory, blueprint: Blueprint | None) -> str:
         """The first that the pool may take in, as a reservation names it; "" if there is none."""
@@ -209,7 +251,7 @@ class PoolReconciler:
             return ""
         for orphan in orphans_of(pool, self._caches.sandboxes.store):
             is_new = versioned(orphan) != memory.left_out
-            if is_new and why_left_alone(orphan, pool, blueprint) is None:
+            if is_new and self._why_left_alone(orphan, pool, blueprint) is None:
                 return versioned(orphan)
         return ""
 
@@ -218,7 +260,7 @@ class PoolReconciler:
         is_full = memory.ledger.counts.living >= pool.spec.replicas
         found: list[LeftAlone] = []
         for orphan in orphans_of(pool, self._caches.sandboxes.store):
-            why = why_left_alone(orphan, pool, blueprint)
+            why = self._why_left_alone(orphan, pool, blueprint)
             if why is None and versioned(orphan) == memory.left_out:
                 why = "the server refused the change"
             if why is None and is_full:

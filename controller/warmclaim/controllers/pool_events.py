@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.pool import Pool
@@ -35,6 +35,12 @@ class PoolEvents:
         caches.pools.subscribe(self._pool_changed)
         caches.sandboxes.subscribe(self._sandbox_changed)
         caches.templates.subscribe(self._template_changed)
+
+    def wake_all(self) -> Iterator[None]:
+        """Each pool looks at its members again. O(pools)."""
+        for pool in list(self._caches.pools.store.values()):
+            self._queue.add(pool.metadata.key, lane=Lane.REFILL)
+            yield
 
     def _pool_changed(self, change: Change[Pool]) -> None:
         old, new = change.old, change.new

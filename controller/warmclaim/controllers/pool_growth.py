@@ -21,6 +21,7 @@ from warmclaim.controllers.pool_members import (
     versioned,
 )
 from warmclaim.controllers.pool_telemetry import PoolTelemetry
+from warmclaim.controllers.seals import Seals
 from warmclaim.domain.blueprint import Blueprint, member_sandbox
 from warmclaim.domain.patches import adoption_patch, create_reservation_patch
 from warmclaim.domain.refill import CreateMembers, ReserveCreates, TakeIn
@@ -33,6 +34,7 @@ from warmclaim.errors import (
     NotFoundError,
     NotPermittedError,
     PermanentError,
+    StoredOtherwiseError,
     ThrottledError,
     TransientError,
     UnknownOutcomeError,
@@ -68,7 +70,9 @@ class PoolGrowth:
         telemetry: PoolTelemetry,
         clock: Clock,
         settings: PoolSettings,
+        seals: Seals | None = None,
     ) -> None:
+        self._seals = seals
         self._client = client
         self._pools = pools
         self._sandboxes = sandboxes
@@ -257,11 +261,14 @@ class PoolGrowth:
     async def _create(
         self, pool: Pool, memory: PoolMemory, blueprint: Blueprint, ordinal: int
     ) -> bool:
-        """Whether this made it; else it has been made, or its name is taken."""
+        """Whether this made it; else it has been made, or its name is taken. With the seal on it
+        bears one from the start: a later write would seal what somebody changed in between."""
         namespace, pool_name = pool.metadata.key
         name = member_name(pool_name, pool.metadata.uid, ordinal)
         is_evictable = self._settings.marks_safe_to_evict
         body = member_sandbox(pool, blueprint, name, is_evictable=is_evictable)
+        if self._seals is not None:
+            self._seals.put_on(body, pool)
         is_made = True
         try:
             created = await self._client.create(
@@ -272,6 +279,8 @@ class PoolGrowth:
             await self._see_taken(pool, ObjectKey(namespace, name))
         else:
             self._sandboxes.observe(created)
+            if self._seals is not None:
+                self._seals.check_made(created, pool)
         if memory.reservation is not None and ordinal in memory.reservation.ordinals:
             memory.seen.add(ordinal)
         return is_made
@@ -300,7 +309,7 @@ def _is_unused(answer: bool | BaseException) -> bool:
     """Whether a create surely made nothing."""
     if not isinstance(answer, BaseException):
         return not answer
-    may_have = isinstance(answer, UnknownOutcomeError | TransientError)
+    may_have = isinstance(answer, UnknownOutcomeError | TransientError | StoredOtherwiseError)
     return not may_have or isinstance(answer, ThrottledError)
 
 

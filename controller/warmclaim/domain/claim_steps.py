@@ -21,10 +21,12 @@ class Step(msgspec.Struct, frozen=True):
 
 class ClaimSteps(msgspec.Struct, frozen=True):
     """All that one process knows of one claim. `uid` is "" and `steps` is empty where it knows
-    nothing. `ahead`: claims before it in the line of its pool, None while it does not wait."""
+    nothing. `ahead`: claims before it in the line of its pool, None while it does not wait.
+    `unsealed`: members of its pool that it refuses for want of a seal, the first few."""
 
     identity: str
     is_leading: bool
     uid: str = ""
     steps: tuple[Step, ...] = ()
     ahead: int | None = None
+    unsealed: tuple[str, ...] = ()

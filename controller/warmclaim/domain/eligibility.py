@@ -26,6 +26,7 @@ class Refusal(StrEnum):
     STALE = "stale"
     MALFORMED = "malformed"
     MANY_CONTROLLERS = "many_controllers"
+    UNSEALED = "unsealed"
 
 
 def pool_owner(sandbox: Sandbox) -> OwnerReference | None:

@@ -6,7 +6,7 @@ Nothing here is asked for; whoever gathers the facts says what could not be had 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -22,7 +22,7 @@ from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.timestamps import seconds_of
 from warmclaim.domain.claim_steps import ClaimSteps, Step
-from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
+from warmclaim.domain.eligibility import Refusal, claim_owner, why_not_adoptable
 from warmclaim.domain.sandbox_marks import launch_type_of
 
 PICK_RULE: Final = (
@@ -217,7 +217,8 @@ def _pool(picture: Picture) -> list[Finding]:
     found = [] if picture.has_template else [
         Finding(Topic.POOL, f"There is no template {template!r}, so {name} cannot be refilled.")
     ]  # fmt: skip
-    states = Counter(_state(sandbox, picture.pool) for sandbox in picture.members)
+    unsealed = picture.record.unsealed if picture.record else ()
+    states = Counter(_state(sandbox, picture.pool, unsealed) for sandbox in picture.members)
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
     text = f"{name} wants {picture.pool.spec.replicas}; its members: {told}."
     is_short = picture.has_template and not states["ready"]
@@ -225,9 +226,13 @@ def _pool(picture: Picture) -> list[Finding]:
     return [*found, Finding(Topic.POOL, text, hint)]
 
 
-def _state(sandbox: Sandbox, pool: Pool) -> str:
-    """How far a member is from being handed out, in words."""
-    if refusal := why_not_adoptable(sandbox, pool):
+def _state(sandbox: Sandbox, pool: Pool, unsealed: Collection[str]) -> str:
+    """How far a member is from being handed out, in words. Only the manager knows which bear a
+    seal."""
+    refusal = why_not_adoptable(sandbox, pool)
+    if refusal is None and sandbox.metadata.name in unsealed:
+        refusal = Refusal.UNSEALED
+    if refusal is not None:
         return f"never to be handed out ({refusal.replace('_', ' ')})"
     if not sandbox.has_address:
         return "without an address yet"

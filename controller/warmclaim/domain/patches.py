@@ -38,12 +38,14 @@ def reservation_patch(
     *,
     keeps_eviction_mark: bool = False,
     trace_context: str | None = None,
+    tests_spec: bool = False,
 ) -> list[Operation]:
     """`sandbox` changes owner from its pool to `claim`, if it is still what the view shows.
 
     Its pod template loses the pool's marks and gets the claim's additional metadata.
     `keeps_eviction_mark`: the template itself says that its pods may be evicted. `trace_context`:
-    what the sandbox is to carry where the claim carries none.
+    what the sandbox is to carry where the claim carries none. `tests_spec`: its spec must be the
+    one that the view shows, too, by the generation that the server counts.
     Raises ValueError if the view has no controlling owner (such a sandbox is no candidate).
     """
     meta = sandbox.metadata
@@ -64,6 +66,7 @@ def reservation_patch(
         _test("/metadata/uid", meta.uid),
         _test(owner_path, meta.owner_references[index].uid),
         _test("/metadata/deletionTimestamp", None),
+        *([_test("/metadata/generation", meta.generation)] if tests_spec else ()),
         {
             "op": "replace",
             "path": "/metadata/ownerReferences",

@@ -6,7 +6,7 @@ is looked at as quickly as an empty one. Only another blueprint has every member
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, ValuesView
+from collections.abc import Callable, Iterable, KeysView, ValuesView
 from dataclasses import dataclass
 
 from warmclaim.api.meta import ObjectKey
@@ -16,6 +16,7 @@ from warmclaim.domain.blueprint import Blueprint
 from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.readiness import Progress, hindrance_of
 from warmclaim.domain.refill import Counts, Hindrance, Member
+from warmclaim.domain.seal import SealKeys, is_sealed
 from warmclaim.domain.staleness import is_stale
 
 
@@ -49,6 +50,8 @@ class PoolLedger:
         self._blueprint: Blueprint | None = None
         self._stale: dict[ObjectKey, None] = {}
         self._unmarked: dict[ObjectKey, None] = {}
+        self._keys: SealKeys | None = None
+        self._unsealed_since_s: dict[ObjectKey, float] = {}
         # Not ready, by where they stand with their grace. One grace for all: the first to begin
         # is the first to end, and the order of entry is the order of ends.
         self._since_s: dict[ObjectKey, float] = {}
@@ -78,6 +81,16 @@ class PoolLedger:
         """Without the label that says they were launched warm. O(them)."""
         return [self._members[key] for key in self._unmarked]
 
+    def unsealed(self, sure_s: float) -> list[Member]:
+        """Those that no key sealed which was known at `sure_s`, after they were seen. O(them)."""
+        since_s = self._unsealed_since_s
+        return [self._members[key] for key in since_s if since_s[key] < sure_s]
+
+    @property
+    def doubtful(self) -> KeysView[ObjectKey]:
+        """Those that no key has sealed which is known by now."""
+        return self._unsealed_since_s.keys()
+
     def see(self, key: ObjectKey, sandbox: Sandbox | None, now_s: float) -> None:
         """The name stands for this sandbox now, or for none. O(1)."""
         old = self._members.get(key)
@@ -94,6 +107,9 @@ class PoolLedger:
         self._members[key] = new
         self._count(new, 1)
         _mark(self._stale, key, self._is_stale(sandbox))
+        if old is None or old.uid != new.uid:
+            self._unsealed_since_s.pop(key, None)
+        self._note_seal(key, sandbox, now_s)
         is_marked = sandbox.metadata.labels.get(LABEL_LAUNCH_TYPE) == WARM
         _mark(self._unmarked, key, not (is_marked or new.is_deleting))
         self._time(key, old, new, now_s)
@@ -118,6 +134,20 @@ class PoolLedger:
             self._stop_waiting(key)
             self._put_overdue(key, self._members[key])
 
+    def judge_seals(
+        self, keys: SealKeys | None, sandboxes: Callable[[], Iterable[Sandbox]], now_s: float
+    ) -> None:
+        """From now on members are unsealed that none of these keys has sealed; with None, none is.
+
+        `sandboxes` as in `judge_by`. O(1) for the same keys, else O(members).
+        """
+        if keys == self._keys:
+            return
+        self._keys = keys
+        for sandbox in sandboxes():
+            if sandbox.metadata.key in self._members:
+                self._note_seal(sandbox.metadata.key, sandbox, now_s)
+
     def progress(self, now_s: float) -> Progress:
         """Who is stuck, how many are held. O(the stuck, and whose grace has ended since)."""
         while (key := next(iter(self._since_s), None)) is not None:
@@ -140,6 +170,7 @@ class PoolLedger:
         self._count(old, -1)
         self._stale.pop(key, None)
         self._unmarked.pop(key, None)
+        self._unsealed_since_s.pop(key, None)
         self._stop_waiting(key)
 
     def _count(self, member: Member, step: int) -> None:
@@ -150,6 +181,14 @@ class PoolLedger:
         blueprint = self._blueprint
         is_staying = blueprint is not None and not sandbox.metadata.is_deleting
         return blueprint is not None and is_staying and is_stale(sandbox, blueprint)
+
+    def _note_seal(self, key: ObjectKey, sandbox: Sandbox, now_s: float) -> None:
+        keys = self._keys
+        is_staying = keys is not None and not sandbox.metadata.is_deleting
+        if keys is not None and is_staying and not is_sealed(keys, sandbox, self._pool.uid):
+            self._unsealed_since_s.setdefault(key, now_s)
+        else:
+            self._unsealed_since_s.pop(key, None)
 
     def _time(self, key: ObjectKey, old: Member | None, new: Member, now_s: float) -> None:
         if new.is_ready or new.is_deleting:

@@ -6,7 +6,7 @@ being deleted included) plus those that may still come never exceed the pool's t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
@@ -133,12 +133,15 @@ def decide_refill(facts: PoolFacts) -> RefillDecision:
     return Shrink(surplus) if surplus > 0 else Settled()
 
 
-def surplus_of(members: Iterable[Member], count: int) -> list[Member]:
-    """The members that leave when a pool shrinks: those not ready first, then the newest, since
-    the oldest ready ones are the best to hand out. O(members log members)."""
+def surplus_of(
+    members: Iterable[Member], count: int, doubtful: Container[ObjectKey] = ()
+) -> list[Member]:
+    """The members that leave when a pool shrinks: the doubtful first, which no claim can be given;
+    then those not ready, then the newest, since the oldest ready ones are the best to hand out.
+    O(members log members)."""
     active = [member for member in members if not member.is_deleting]
     newest_first = sorted(active, key=lambda member: (member.created, member.key), reverse=True)
-    return sorted(newest_first, key=lambda member: member.is_ready)[:count]
+    return sorted(newest_first, key=lambda one: (one.key not in doubtful, one.is_ready))[:count]
 
 
 def _grow(facts: PoolFacts, missing: int) -> RefillDecision:

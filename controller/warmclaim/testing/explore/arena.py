@@ -13,8 +13,8 @@ from warmclaim.testing.api import FakeApiServer
 from warmclaim.testing.crds import agent_sandbox_crds
 from warmclaim.testing.json_values import Json
 from warmclaim.testing.resources import Kind, kind_from_crd
-from warmclaim.testing.sim.hands import SimCluster
 from warmclaim.testing.sim.judge import Judge
+from warmclaim.testing.sim.sim_cluster import SimCluster
 from warmclaim.testing.sim.trace import Attribution
 from warmclaim.testing.store import Commit, ObjectStore
 from warmclaim.testing.virtual_loop import SeededRng

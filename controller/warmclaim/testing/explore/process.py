@@ -27,7 +27,7 @@ from warmclaim.api.resources import (
     VOLUME_CLAIM,
     Resource,
 )
-from warmclaim.app.build import RETRY_BASE_S, RETRY_CAP_S
+from warmclaim.app.crew import RETRY_BASE_S, RETRY_CAP_S
 from warmclaim.app.muted_events import MutedEvents
 from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim import ClaimReconciler

@@ -32,6 +32,7 @@ _KINDS: Final[Mapping[str, tuple[Resource[object], ...]]] = {
     "claim journal": (CLAIM,),
     "waiting claims": (CLAIM,),
     "warm sandboxes": (SANDBOX,),
+    "unsealed members": (SANDBOX,),
     "pool memories": (POOL,),
     "pool members": (SANDBOX,),
     "pools caught up": (POOL,),

@@ -20,7 +20,7 @@ from typing import Final
 
 from warmclaim.api.event import EVENT
 from warmclaim.api.lease import LEASE
-from warmclaim.app.build import RETRY_BASE_S, RETRY_CAP_S
+from warmclaim.app.crew import RETRY_BASE_S, RETRY_CAP_S
 from warmclaim.kube.outage import PROBE_NAME
 from warmclaim.testing.sim.case import Options
 from warmclaim.testing.sim.wire import Exchange, Report

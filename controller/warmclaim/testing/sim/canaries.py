@@ -23,8 +23,8 @@ from warmclaim.telemetry.exposition import exposition
 from warmclaim.telemetry.logs import JsonFormatter
 from warmclaim.testing.cluster import Target
 from warmclaim.testing.json_values import Json
-from warmclaim.testing.sim.hands import SimCluster
 from warmclaim.testing.sim.objects import part, parts
+from warmclaim.testing.sim.sim_cluster import SimCluster
 from warmclaim.testing.sim.trace import Attribution, is_manager
 from warmclaim.testing.sim.wire import Exchange, Report
 from warmclaim.testing.store import Commit

@@ -20,7 +20,7 @@ class Uses(msgspec.Struct, frozen=True):
     `own_share`: claims that ask for variables or volumes, and so for a sandbox of their own, which
     the templates grant or not (`grants_own`). `recreate_share`: pools that replace stale members.
     `has_policies`: the template controller runs. `is_inherited`: the Go controller of this API
-    was here before.
+    was here before. `is_sealed`: members of pools bear a seal (`sealing`).
     """
 
     brief_share: float = 0.0
@@ -30,6 +30,7 @@ class Uses(msgspec.Struct, frozen=True):
     recreate_share: float = 0.0
     has_policies: bool = False
     is_inherited: bool = False
+    is_sealed: bool = False
 
 
 class Options(msgspec.Struct, frozen=True):

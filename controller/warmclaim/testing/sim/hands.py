@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from warmclaim.api.names import name_hash
 from warmclaim.api.resources import CLAIM, POD, POOL, SANDBOX, TEMPLATE, Resource
 from warmclaim.seams import Rng
 from warmclaim.testing import builders
@@ -34,10 +33,10 @@ from warmclaim.testing.sim.objects import (
     published_by,
     ready_of,
 )
+from warmclaim.testing.sim.sealing import Sealing
 from warmclaim.testing.sim.tenants import Tenants
 from warmclaim.testing.sim.trace import WORLD, Attribution
 from warmclaim.testing.sim.workload import namespace_name, pool_target, pools_of
-from warmclaim.testing.store import Commit
 
 REPLICAS_MAX: Final = 30
 OBJECT_BYTES_MAX: Final = 24 * 1024
@@ -48,30 +47,6 @@ _HELD: Final = "tenant.example/held"
 _ROOM_BYTES: Final = 120
 _CHURN_MAX: Final = 25
 _RUSH: Final = 5
-
-
-class SimCluster(Cluster):
-    """Gives uids by what an object is called and how many of that name came before.
-
-    So an object keeps its uid, and a member its name, in a run from which something was left out.
-    """
-
-    def __init__(self, **arguments: Any) -> None:
-        self._uids_given: dict[str, int] = {}
-        self._uid_for = ""
-        super().__init__(**arguments)
-
-    def create(self, target: Target, body: Json, *, dry_run: bool = False) -> Commit:
-        """As every cluster does."""
-        name = body.get("metadata", {}).get("name", target.name) if target.name == "" else ""
-        self._uid_for = f"{target.kind.resource}/{target.namespace}/{name or target.name}"
-        return super().create(target, body, dry_run=dry_run)
-
-    def new_uid(self) -> str:
-        """A uid that says nothing and follows from the name."""
-        number = self._uids_given[self._uid_for] = self._uids_given.get(self._uid_for, 0) + 1
-        text = f"{self._uid_for}#{number}"
-        return f"{name_hash(text)}-{name_hash(text[::-1])[:4]}-4000-8000-{number:012d}"
 
 
 class Hands:
@@ -88,6 +63,7 @@ class Hands:
         self._later = later
         self._tenants = Tenants(self._grip, options, self._later_as)
         self._admins = Admins(self._grip, options)
+        self._sealing = Sealing(self._grip)
         self._is_founded = False
         self._acts: dict[str, Act] = {
             "claim.delete": self._delete_claim,
@@ -113,6 +89,7 @@ class Hands:
             **self._tenants.acts,
             **self._admins.acts,
             **Enemies(self._grip).acts,
+            **self._sealing.acts,
         }
 
     @property
@@ -167,6 +144,8 @@ class Hands:
     # ------------------------------------------------------------------ admin
 
     def _found(self) -> None:
+        if self._options.uses.is_sealed:
+            self._sealing.found()
         for number in range(self._options.namespaces):
             name = namespace_name(number)
             if self._grip.get_kind(NAMESPACE, "", name) is None:

@@ -23,6 +23,7 @@ from warmclaim.testing.sim.history import Histories, History
 from warmclaim.testing.sim.mind import Mind
 from warmclaim.testing.sim.notes import Notes
 from warmclaim.testing.sim.policies import Policies
+from warmclaim.testing.sim.sealing import SealJudge
 from warmclaim.testing.sim.tenure import Tenure
 from warmclaim.testing.sim.trace import Attribution
 from warmclaim.testing.sim.watch_validators import WatchValidators
@@ -63,6 +64,8 @@ class Observers:
         store.observers.append(self._histories.on_commit)
         store.observers += [barrier.on_commit, borders.on_commit, self._watches.on_commit]
         store.observers += [notes.on_commit, children.on_commit, policies.on_commit]
+        if options.uses.is_sealed:
+            store.observers.append(SealJudge(attribution, report).on_commit)
         self._wire = Wire(audience)
         self._flights = Flights(report)
         self._bounds = Bounds(store, report)

@@ -10,6 +10,7 @@ from typing import Final
 from warmclaim.testing.sim.case import Options, Uses
 from warmclaim.testing.sim.dice import Dice
 from warmclaim.testing.sim.faults import REQUEST_FAULTS
+from warmclaim.testing.sim.sealing import ACTS as SEALED_ACTS
 
 RATE_MIN, RATE_MAX = 0.002, 0.08
 _CRASH_SHARE: Final = 0.1  # a crash costs a whole start
@@ -87,6 +88,9 @@ RARE_SHARE: Final = 0.15
 _RARE: Final = frozenset(("claim.churn", "namespace.renew", "crd.lose"))
 """What empties or floods a namespace: where it happens, much else does not."""
 
+SEALED_FROM: Final = 10_000_000
+"""Seeds from here on are of runs with the seal on; what the others draw has nothing of it."""
+
 CLOCK_RATE_MAX: Final = 1.45
 _LEASES: Final = ((15.0, 10.0, 2.0), (60.0, 40.0, 10.0), (60.0, 40.0, 10.0), (6.0, 4.0, 1.0))
 
@@ -121,16 +125,17 @@ def drawn_options(seed: int) -> Options:
             name: round(dice.between(f"often {name}", 0.5, most), 3)
             for name, most in ACTS.items()
             if dice.chance(f"act {name}", RARE_SHARE if name in _RARE else 0.5)
-        },
+        }
+        | (SEALED_ACTS if seed >= SEALED_FROM else {}),
         servers=dice.pick("servers", (1, 1, 2, 3)),
         server_lag_s=round(dice.log_between("server lag", 0.01, 3.0), 4),
         bookmarks=not dice.chance("no bookmarks", 0.15),
         clock_rates=_clock_rates(dice),
-        uses=_uses(dice),
+        uses=_uses(dice, is_sealed=seed >= SEALED_FROM),
     )
 
 
-def _uses(dice: Dice) -> Uses:
+def _uses(dice: Dice, *, is_sealed: bool) -> Uses:
     """Each on in a share of the seeds, so that simple worlds stay simple."""
 
     def share(name: str, most: float) -> float:
@@ -145,6 +150,7 @@ def _uses(dice: Dice) -> Uses:
         recreate_share=share("recreate", 1.0),
         has_policies=dice.chance("policies", 0.4),
         is_inherited=dice.chance("inherited", 0.2),
+        is_sealed=is_sealed,
     )
 
 

@@ -19,6 +19,7 @@ from warmclaim.settings import (
 from warmclaim.testing.sim.case import Options
 from warmclaim.testing.sim.clocks import FastClock
 from warmclaim.testing.sim.observers import Observers
+from warmclaim.testing.sim.sealing import SECRET_FLAG
 from warmclaim.testing.sim.transport import FaultyTransport, Line
 
 LEASE_NAMESPACE = "default"
@@ -40,7 +41,11 @@ def settings_of(options: Options) -> Settings:
             retry_period_s=retry_s,
         ),
         claims=ClaimSettings(workers=options.claim_workers, wait_s_max=options.claim_wait_s),
-        pools=PoolSettings(workers=options.pool_workers, batch_items_max=options.batch_items_max),
+        pools=PoolSettings(
+            workers=options.pool_workers,
+            batch_items_max=options.batch_items_max,
+            seal_secret=SECRET_FLAG if options.uses.is_sealed else "",
+        ),
         sandboxes=SandboxSettings(workers=options.sandbox_workers),
     )
 

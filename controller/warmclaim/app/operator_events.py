@@ -1,4 +1,4 @@
-"""Tells of permissions that the manager lacks where its operator looks: in its own namespace."""
+"""Tells of what the manager lacks where its operator looks: in its own namespace."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from warmclaim.kube.permissions import Missing
 from warmclaim.settings import Settings
 
 REPORTER = "agent-sandbox-controller"
-REASON = "PermissionMissing"
 
 
-class PermissionEvents:
+class OperatorEvents:
     """Warnings about the Lease by which these controllers are led, whether it exists or not.
 
     Not about the object that a request was for: its owner can do nothing about it, and there may be
@@ -29,11 +28,15 @@ class PermissionEvents:
         )
         self._needs = needs(settings)
 
-    def say(self, missing: Missing) -> None:
+    def permission_missing(self, missing: Missing) -> None:
         """Have one event told, some time."""
         parts = " and the ".join(needed_by(missing.permission, self._needs))
         for_whom = f", which the {parts} must" if parts else ""
         note = (
             f"The manager may not {missing}{for_whom}. The rest goes on; grant it to its account."
         )
-        self._events.record(self._lease, "Warning", REASON, "Authorizing", note)
+        self._events.record(self._lease, "Warning", "PermissionMissing", "Authorizing", note)
+
+    def seal_unusable(self, problem: str) -> None:
+        """The same, about the Secret with the keys of the seal."""
+        self._events.record(self._lease, "Warning", "SealKeyUnusable", "Reading", problem)
