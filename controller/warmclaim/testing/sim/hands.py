@@ -63,7 +63,7 @@ class Hands:
         self._later = later
         self._tenants = Tenants(self._grip, options, self._later_as)
         self._admins = Admins(self._grip, options)
-        self._sealing = Sealing(self._grip)
+        self._sealing = Sealing(self._grip, self._later_as)
         self._is_founded = False
         self._acts: dict[str, Act] = {
             "claim.delete": self._delete_claim,

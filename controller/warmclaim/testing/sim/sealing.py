@@ -7,8 +7,8 @@ was made with; who holds the key to what is not looked at.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 from warmclaim.api.names import ANNOTATION_SEAL
 from warmclaim.api.resources import CLAIM, POOL, SANDBOX, SECRET
@@ -32,23 +32,29 @@ ACTS: Final = {
     "hostile.owner": 4.0,
     "hostile.edit": 6.0,
     "hostile.copy": 6.0,
+    "hostile.race": 6.0,
 }
 """As `options.ACTS`, for these runs alone."""
 
-_KEY_BYTES: Final = 32
+LaterAs: TypeAlias = Callable[[float, str, Callable[[], None]], None]
+"""A timer: after so many seconds, as whom, what."""
+
+_RACE_S_MAX: Final = 0.02
 
 
 class Sealing:
     """Whoever keeps the keys, and whoever wants a sandbox of his own given to others."""
 
-    def __init__(self, grip: Grip) -> None:
+    def __init__(self, grip: Grip, later_as: LaterAs) -> None:
         self._grip = grip
+        self._later_as = later_as
         self._number = 0
         self.acts: Final[Mapping[str, Act]] = {
             "seal.rotate": self._rotate,
             "seal.spoil": self._spoil,
             "hostile.edit": self._edit,
             "hostile.copy": self._copy,
+            "hostile.race": self._race,
         }
 
     def found(self) -> None:
@@ -90,12 +96,26 @@ class Sealing:
         """Somebody has a genuine member run what he likes; half of the time he puts it back."""
         if (found := self._some_member(x)) is None:
             return
-        pod = part(found, "spec", "podTemplate", "spec")
-        evil = {"containers": [{**pod["containers"][0], "image": "registry.example/evil:1"}]}
-        self._grip.patch_found(SANDBOX, found, {"spec": {"podTemplate": {"spec": evil}}})
+        self._spoil_spec(found)
         if x * 7 % 1 < 0.5:
+            pod = part(found, "spec", "podTemplate", "spec")
             before = {"containers": pod["containers"]}
             self._grip.patch_found(SANDBOX, found, {"spec": {"podTemplate": {"spec": before}}})
+
+    def _spoil_spec(self, found: Json) -> None:
+        (container, *_) = part(found, "spec", "podTemplate", "spec", "containers")
+        evil = {"containers": [{**container, "image": "registry.example/evil:1"}]}
+        self._grip.patch_found(SANDBOX, found, {"spec": {"podTemplate": {"spec": evil}}})
+
+    def _race(self, namespace: str, name: str, x: float) -> None:
+        """A claim comes, and every member is edited while one is on its way to it."""
+        claim = builders.a_claim(f"race-{int(x * 1e6)}", pool=name, namespace=namespace)
+        self._grip.create(CLAIM, namespace, builders.as_sent(claim))
+        self._later_as(x * _RACE_S_MAX, "hostile", self._edit_all)
+
+    def _edit_all(self) -> None:
+        for found in self._members():
+            self._spoil_spec(found)
 
     def _copy(self, _namespace: str, _name: str, x: float) -> None:
         """A sandbox of another name is a genuine member in all else, seal and owner included."""
@@ -108,14 +128,17 @@ class Sealing:
         self._grip.create(SANDBOX, metadata["namespace"], sent)
 
     def _some_member(self, x: float) -> Json | None:
-        """One of a pool's that bears a seal."""
+        members = self._members()
+        return members[int(x * len(members))] if members else None
+
+    def _members(self) -> list[Json]:
+        """Pools' own that bear a seal."""
         owned = [
             found
             for found in self._grip.all(SANDBOX)
             if (owner := controller_of(found)) and owner.kind == POOL.kind
         ]
-        sealed = [one for one in owned if ANNOTATION_SEAL in str(part(one, "metadata"))]
-        return sealed[int(x * len(sealed))] if sealed else None
+        return [one for one in owned if ANNOTATION_SEAL in str(part(one, "metadata"))]
 
 
 class SealJudge:
