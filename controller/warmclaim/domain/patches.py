@@ -62,11 +62,12 @@ def reservation_patch(
     dropped = [label for label in _POOL_LABELS if label in meta.labels]
     if not created_by and names.LABEL_CREATED_BY in meta.labels:
         dropped.append(names.LABEL_CREATED_BY)
+    spec_test = [_test("/metadata/generation", meta.generation)] if tests_spec else []
     return [
+        *spec_test,
         _test("/metadata/uid", meta.uid),
         _test(owner_path, meta.owner_references[index].uid),
         _test("/metadata/deletionTimestamp", None),
-        *([_test("/metadata/generation", meta.generation)] if tests_spec else ()),
         {
             "op": "replace",
             "path": "/metadata/ownerReferences",
