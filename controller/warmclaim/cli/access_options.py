@@ -30,9 +30,9 @@ SkipVerify: TypeAlias = Annotated[
 ]
 
 ACCESS_HELP: Final = """\
-A manager with secure endpoints, as the manifests start it, wants a token of an account with the
-role agent-sandbox-diagnostics-reader. kubectl port-forward proves the way to it; a certificate that
-it made for itself proves nothing:
+A manager with --metrics-secure, as the manifests start it, or --diagnostics-secure wants a token of
+an account with the role agent-sandbox-diagnostics-reader. kubectl port-forward proves the way to
+it; a certificate that it made for itself proves nothing:
 
   [cyan]kubectl -n my-namespace create token my-account > token[/cyan]
 """
