@@ -228,3 +228,29 @@ def test_keys_are_rotated_without_a_restart_and_without_a_replacement(tenant: Te
     assert sum(now.get(name) == text for name, text in before.items()) == SIZE - 1
     tenant.claim("after")
     assert tenant.wait_served("after") in now
+
+
+def test_without_the_right_to_read_its_key_it_is_not_ready_and_claims_start_cold(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    api = control_plane.api
+    grant_account(api, namespace, ACCOUNT)
+    put_keys(api, namespace, FIRST)
+    with manager(control_plane, namespace, tmp_path) as controller:
+        tenant = Tenant(api, namespace, controller)
+        tenant.pool(2)
+        tenant.claim("early")
+        assert tenant.wait_served("early") == "early"
+
+        def unready() -> str | None:
+            probe = controller.probe()
+            said = f"[-]seal: Secret {namespace}/{NAME} cannot be read: 403 Forbidden"
+            return None if probe.code == 503 and said in probe.text else probe.text
+
+        wait_until("not ready", unready, timeout_s=20, log=controller.log)
+        assert members(tenant) == {}
+        may_read_the_secret(api, namespace)
+        controller.wait_ready(60)
+        tenant.wait_pool(2)
+        assert all(map(seal, members(tenant).values()))
+        assert controller.stop() == []

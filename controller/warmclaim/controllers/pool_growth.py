@@ -21,7 +21,7 @@ from warmclaim.controllers.pool_members import (
     versioned,
 )
 from warmclaim.controllers.pool_telemetry import PoolTelemetry
-from warmclaim.controllers.seals import Seals
+from warmclaim.controllers.seals import Seals, check_made
 from warmclaim.domain.blueprint import Blueprint, member_sandbox
 from warmclaim.domain.patches import adoption_patch, create_reservation_patch
 from warmclaim.domain.refill import CreateMembers, ReserveCreates, TakeIn
@@ -267,8 +267,7 @@ class PoolGrowth:
         name = member_name(pool_name, pool.metadata.uid, ordinal)
         is_evictable = self._settings.marks_safe_to_evict
         body = member_sandbox(pool, blueprint, name, is_evictable=is_evictable)
-        if self._seals is not None:
-            self._seals.put_on(body, pool)
+        keys = self._seals.put_on(body, pool) if self._seals is not None else None
         is_made = True
         try:
             created = await self._client.create(
@@ -279,8 +278,8 @@ class PoolGrowth:
             await self._see_taken(pool, ObjectKey(namespace, name))
         else:
             self._sandboxes.observe(created)
-            if self._seals is not None:
-                self._seals.check_made(created, pool)
+            if keys is not None:
+                check_made(created, pool, keys)
         if memory.reservation is not None and ordinal in memory.reservation.ordinals:
             memory.seen.add(ordinal)
         return is_made

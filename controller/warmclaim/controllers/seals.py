@@ -64,20 +64,23 @@ class Seals:
             self.wanted.set()
         return is_refused
 
-    def put_on(self, body: dict[str, Any], pool: Pool) -> None:
-        """Seal what is about to be created for `pool`. Raises SealKeyError without keys."""
+    def put_on(self, body: dict[str, Any], pool: Pool) -> SealKeys:
+        """Seal what is about to be created for `pool`; returns the keys that it was sealed with.
+        Raises SealKeyError without keys."""
         if self.keys is None:
             raise SealKeyError("there is no key to seal a sandbox with")
         sandbox = msgspec.json.decode(msgspec.json.encode(body), type=Sandbox)
         seal = seal_of(self.keys.current, sandbox, pool.metadata.uid)
         body["metadata"]["annotations"][ANNOTATION_SEAL] = seal
+        return self.keys
 
-    def check_made(self, made: Sandbox, pool: Pool) -> None:
-        """Raises StoredOtherwiseError where what was made does not fit the seal that was put on it:
-        each further one would be made in vain."""
-        if self.refuses(made, pool):
-            text = (
-                f"{made.metadata.key} is not as it was sent, so its seal is broken: have no"
-                " admission webhook or policy change sandboxes, or switch the seal off"
-            )
-            raise StoredOtherwiseError(201, "StoredOtherwise", text)
+
+def check_made(made: Sandbox, pool: Pool, keys: SealKeys) -> None:
+    """Raises StoredOtherwiseError where what was made does not fit the seal that was put on it with
+    these keys: each further one would be made in vain."""
+    if not is_sealed(keys, made, pool.metadata.uid):
+        text = (
+            f"{made.metadata.key} is not as it was sent, so its seal is broken: have no"
+            " admission webhook or policy change sandboxes, or switch the seal off"
+        )
+        raise StoredOtherwiseError(201, "StoredOtherwise", text)
