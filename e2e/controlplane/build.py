@@ -224,7 +224,7 @@ def build() -> None:
     go = _find_go()
     with _only_one(root):
         missing = _missing()
-        print(f"controlplane: building {len(missing)} tools, 2 to 14 minutes on 2 cores")
+        print(f"controlplane: building {len(missing)} tools, 2 to 18 minutes on 2 cores")
         begun = time.monotonic()
         for place, (tool, folder) in enumerate(missing, start=1):
             started = time.monotonic()
