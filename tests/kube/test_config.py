@@ -6,6 +6,7 @@ import base64
 import ssl
 import stat
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tests.kube.fakes import FakeClock
 
 from warmclaim.errors import UsageError
 from warmclaim.kube.config import Connection, load_connection
+from warmclaim.runtime.serving_tls import context_of
+from warmclaim.webhook.certificates import Issued, issue
 
 # A self-signed certificate, to have one that parses; its key was not kept.
 CA = """\
@@ -122,6 +125,46 @@ async def test_token_file_is_read_again_each_minute_and_after_a_refusal(tmp_path
     assert credentials.authorization() == "Bearer second", "that one was not refused"
     await credentials.refresh("Bearer second")
     assert credentials.authorization() == "Bearer third"
+
+
+def is_trusted(context: ssl.SSLContext, served: Issued) -> bool:
+    """Whether a handshake with that server comes off; in memory, as there is nobody else."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(to_client, to_server, server_hostname="api.test")
+    server = context_of(served.pair, ssl.TLSVersion.TLSv1_2).wrap_bio(
+        to_server, to_client, server_side=True
+    )
+    for side in (client, server, client):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError:
+            return False
+    return client.version() is not None
+
+
+async def test_a_renewed_ca_is_trusted_within_a_minute_and_rubbish_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    older, newer = (issue(("api.test",), now_s=time.time()) for _ in range(2))
+    clock, pod = FakeClock(), a_pod(tmp_path)
+    (pod / "ca.crt").write_bytes(older.authority)
+    connection = load_connection(None, environ=POD, clock=clock, service_account=pod)
+    context = connection.ssl_context
+    assert context is not None
+    assert (is_trusted(context, older), is_trusted(context, newer)) == (True, False)
+
+    def after_a_minute(content: bytes) -> tuple[bool, bool]:
+        (pod / "ca.crt").write_bytes(content)
+        clock.now += 60
+        assert connection.credentials.authorization() == "Bearer first"
+        return is_trusted(context, older), is_trusted(context, newer)
+
+    assert after_a_minute(b"rubbish") == (True, False)
+    assert "the CAs of before are kept" in caplog.text
+    assert after_a_minute(older.authority + newer.authority) == (True, True)
+    assert after_a_minute(newer.authority) == (True, True), "nothing is taken back"
 
 
 async def test_token_file_that_vanishes_leaves_the_old_token(tmp_path: Path) -> None:

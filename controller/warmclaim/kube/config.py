@@ -10,6 +10,7 @@ pod never.
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from warmclaim.kube.credentials import (
     TokenFileCredentials,
 )
 from warmclaim.seams import Clock
+
+log = logging.getLogger(__name__)
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEFAULT_KUBECONFIG: Final = "~/.kube/config"
@@ -78,9 +81,36 @@ def _from_service_account(environ: Mapping[str, str], folder: Path, clock: Clock
     if not port.isdecimal():
         raise UsageError(f"KUBERNETES_SERVICE_PORT must be a number, it is {port[:64]!r}")
     host = f"[{host}]" if ":" in host else host
-    context = trusting(folder / "ca.crt")
-    credentials = TokenFileCredentials(folder / "token", clock)
+    authorities = _Authorities(folder / "ca.crt")
+    context = authorities.context
+    credentials = TokenFileCredentials(folder / "token", clock, on_read=authorities.look_again)
     return Connection(f"https://{host}:{port}", context, credentials)
+
+
+class _Authorities:
+    """The CA file of a pod, which the cluster changes when its CA is renewed.
+
+    What the file has newly is trusted from the next connection on. What was trusted before stays
+    so until the process ends: OpenSSL takes no CA back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.context = trusting(path)
+        self._read = path.read_bytes()
+
+    def look_again(self) -> None:
+        """Trust what is new. Blocks for a read of 2 kB; a file that is no good is said."""
+        try:
+            found = self._path.read_bytes()
+            if found == self._read:
+                return
+            self.context.load_verify_locations(self._path)
+        except (OSError, ssl.SSLError) as error:
+            log.warning("the CAs of before are kept, %s cannot be read: %s", self._path, error)
+        else:
+            self._read = found
+            log.info("the CA file has changed, and is trusted from now on")
 
 
 def _from_kubeconfig(paths: str, origin: str, clock: Clock) -> Connection:

@@ -47,12 +47,16 @@ class Anonymous:
 class TokenFileCredentials:
     """The token in a file that somebody else keeps fresh, read again every minute.
 
-    Reads block; the file is some 1 kB on a memory file system.
+    Reads block; the file is some 1 kB on a memory file system. `on_read` is called after each but
+    the first, for what else lies there.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, *, on_read: Callable[[], None] = lambda: None
+    ) -> None:
         self._path = path
         self._clock = clock
+        self._on_read = on_read
         self._header = _bearer(path)
         self._read_at = clock.monotonic()
 
@@ -71,6 +75,7 @@ class TokenFileCredentials:
             self._header = _bearer(self._path)
         except UsageError as error:
             log.warning("the old token is kept: %s", error)
+        self._on_read()
 
 
 class ReloadedCredentials:
