@@ -20,6 +20,7 @@ from warmclaim import __version__
 from warmclaim.errors import NotSentError, PermanentError, StreamError, UnknownOutcomeError
 from warmclaim.kube import answers
 from warmclaim.kube.config import Connection
+from warmclaim.kube.turns import Turns
 from warmclaim.kube.wire import Answer, Attempt, LostError, Wire
 from warmclaim.seams import ByteStream, Channel, Request, Response
 
@@ -27,7 +28,8 @@ from warmclaim.seams import ByteStream, Channel, Request, Response
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
     """Limits. A channel's connections are its own, so no channel waits for another; requests
-    beyond them wait, within their own time limit. 0 connections: no limit. `body_bytes_max` is of
+    beyond them wait, within their own time limit, and the namespaces take turns. 0 connections: no
+    limit. `body_bytes_max` is of
     what is held: a list, taken piece by piece, may be longer."""
 
     claim_connections_max: int = 16
@@ -69,6 +71,7 @@ class HttpTransport:
         self._settings = settings or TransportSettings()
         self._user_agent = user_agent
         self._wires: dict[Channel, Wire] = {}
+        self._turns: dict[Channel, Turns] = {}
         self._is_closed = False
 
     async def request(self, request: Request) -> Response:
@@ -79,7 +82,10 @@ class HttpTransport:
         """
         attempt = Attempt()
         try:
-            async with asyncio.timeout(request.timeout_s):
+            async with (
+                asyncio.timeout(request.timeout_s),
+                self._turns_of(request.channel).place(request.path),
+            ):
                 answer = await self._authorized(request, attempt)
                 try:
                     body = await self._body(request, answer)
@@ -147,6 +153,12 @@ class HttpTransport:
                     raise PermanentError(answer.status, answers.ANSWER_TOO_LARGE, why)
                 raise UnknownOutcomeError(why)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _turns_of(self, channel: Channel) -> Turns:
+        turns = self._turns.get(channel)
+        if turns is None:
+            turns = self._turns[channel] = Turns(self._settings.connections_max(channel))
+        return turns
 
     def _wire(self, channel: Channel) -> Wire:
         """Made at first use, since it wants a running loop."""
