@@ -133,7 +133,7 @@ _ROWS: Final = (
         _Row(Part.ENDPOINTS, of, "create", place=Place.CLUSTER)
         for of in (TOKEN_REVIEW, ACCESS_REVIEW)
     ),
-    *(_Row(Part.OWNERS, of, "update", "finalizers") for of in (SANDBOX, CLAIM, POOL)),
+    *(_Row(Part.OWNERS, of, "update", "finalizers") for of in (SANDBOX, CLAIM, POOL, TEMPLATE)),
 )
 
 
