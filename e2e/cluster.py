@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Self
 
 from e2e.controlplane import build, health
-from e2e.controlplane.api import ApiSession, Object
+from e2e.controlplane.api import ApiSession
 from e2e.controlplane.audit import audit_policy
 from e2e.controlplane.commands import (
     API_SERVER,
@@ -69,7 +69,7 @@ class ControlPlane:
     `warmclaim` (the controller's; may do only what RBAC objects grant it). `crds` are applied
     before the controllers start: the garbage collector learns kinds that come later only within
     30 s. `keeps_history` leaves every version of every object in etcd, `keep` the work directory
-    behind.
+    behind. `admission_plugins` are switched on beside those that are on by default.
 
     Every method raises ControlPlaneError, with the tail of a log, when a component fails.
     """
@@ -81,9 +81,11 @@ class ControlPlane:
         crds: Sequence[Path] = (_CRDS,),
         users: Mapping[str, Sequence[str]] | None = None,
         keeps_history: bool = False,
+        admission_plugins: Sequence[str] = (),
         keep: bool = False,
     ) -> None:
         self._nodes = nodes
+        self._admission_plugins = tuple(admission_plugins)
         self._keeps_history = keeps_history
         self._crds = [path for path in crds if path.exists()]
         self._users = dict(users or {})
@@ -166,6 +168,7 @@ class ControlPlane:
                 ports=free_ports(),
                 credentials=Credentials(work_dir, self._users),
                 keeps_history=self._keeps_history,
+                admission_plugins=self._admission_plugins,
             )
             for step in (self._start_server, self._start_definitions, self._start_controllers):
                 step()
@@ -330,7 +333,8 @@ class ControlPlane:
     def _start_definitions(self) -> None:
         """CRDs, storage class and nodes: what the controllers should find when they start."""
         for thing in documents([_KWOK_CONFIG / "storage-class.yaml"]):
-            self.api.apply(_path_of_class(thing), thing)
+            path = f"/apis/storage.k8s.io/v1/storageclasses/{thing['metadata']['name']}"
+            self.api.apply(path, thing)
         self.apply_crds(self._crds)
 
     def _start_controllers(self) -> None:
@@ -355,10 +359,6 @@ class ControlPlane:
         if self._processes is None:
             raise ControlPlaneError("the control plane is not started")
         return self._processes
-
-
-def _path_of_class(thing: Object) -> str:
-    return f"/apis/storage.k8s.io/v1/storageclasses/{thing['metadata']['name']}"
 
 
 def _up(nodes: int, *, keep: bool) -> None:

@@ -12,8 +12,10 @@ from e2e.cluster import ControlPlane
 from e2e.controlplane.api import ApiError
 from e2e.controlplane.manifests import composed
 from e2e.controlplane.objects import create_namespace
+from e2e.figures import RunFigures, where
 
 _NUMBERS = itertools.count(1)
+_FIGURES = pytest.StashKey[RunFigures]()
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +41,28 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
             yield place
             place.close()
             assert process.stop() == []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run's figures outlive its fixtures: they are told last."""
+    config.stash[_FIGURES] = RunFigures()
+
+
+@pytest.fixture(scope="session")
+def run_figures(request: pytest.FixtureRequest) -> RunFigures:
+    """Takes what tests measure."""
+    return request.config.stash[_FIGURES]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """What was measured, beside its budgets, whether all tests passed or not."""
+    found = config.stash[_FIGURES]
+    if text := found.text():
+        terminalreporter.write_line("")
+        terminalreporter.write(text)
+        terminalreporter.write_line(f"  -> {where(found.write())}")
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from e2e.bench.__main__ import NOT_MEASURED, cells, main
+from e2e.bench.__main__ import main
 from e2e.bench.budgets import Measured, Row, figures, judged
 from e2e.bench.jobs import AT_50, AT_300, NEEDED, QUIETLY, REST, SUSTAINED, Done, jobs_for
+from e2e.bench.table import NOT_MEASURED, cells
 from e2e.bench.timeline import ClaimLine, SandboxLine, Timeline, cold_without_need, read
 from e2e.burst.claim_requests import ClaimPath
 from tests.bench.figures import findings

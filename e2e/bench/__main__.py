@@ -17,13 +17,11 @@ from pathlib import Path
 import msgspec
 from e2e.bench.budgets import Measured, Row, figures, judged
 from e2e.bench.jobs import LEASE_NAMESPACE, NEEDED, Done, Job, carry_out, jobs_for
+from e2e.bench.table import table_of
 from e2e.burst.rights import grant, grant_lease
 from e2e.cluster import WARMCLAIM, ControlPlane, ControlPlaneError
 from rich.console import Console
-from rich.table import Table
 from tests.bench.figures import OUT, ROOT, Findings, commit, findings, newest
-
-NOT_MEASURED = "not measured"
 
 
 class Verdict(Findings, frozen=True, kw_only=True):
@@ -93,28 +91,13 @@ def _carried_out(jobs: Sequence[Job], folder: Path) -> dict[str, Done]:
 
 
 def _print(rows: Sequence[Row], found: Findings, commands: dict[str, str]) -> None:
-    table = Table(box=None, pad_edge=False, title="Performance budgets", title_justify="left")
-    for head in ("", "what", "budget", "figure", "of it", "met", "how"):
-        table.add_column(head, justify="right" if head in ("budget", "figure", "of it") else "left")
-    for row in rows:
-        table.add_row(*cells(row))
     console = Console(width=None if sys.stdout.isatty() else 180)
-    console.print(table, highlight=False)
+    console.print(table_of(rows, "Performance budgets"), highlight=False)
     print(f"machine:   {found.machine}")
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     print(f"commit:    {found.commit}; {versions}")
     for name, command in commands.items():
         print(f"{name + ':':11}{command}")
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    """A row of the table."""
-    bound = f"{row.bound:g} {row.unit}".strip()
-    if row.figure is None:
-        return (row.budget, row.what, bound, "", "", NOT_MEASURED, row.note)
-    share = "" if row.share is None else f"{row.share:.2f}"
-    met = "met" if row.is_met else "NOT MET"
-    return (row.budget, row.what, bound, f"{row.figure:,.2f}", share, met, row.note)
 
 
 def _written(folder: Path, found: Findings, rows: list[Row], commands: dict[str, str]) -> Path:

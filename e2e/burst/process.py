@@ -132,6 +132,10 @@ class ControllerProcess:
         code = self._processes.exit_code(NAME)
         return [] if code == os.EX_OK else [f"ended with code {code} after SIGTERM"]
 
+    def kill(self) -> None:
+        """SIGKILL; it is gone on return."""
+        self._processes.signal(NAME, signal.SIGKILL)
+
     def tail(self, lines: int = 25) -> str:
         """The last lines of its log."""
         return log_tail(self.log, lines)

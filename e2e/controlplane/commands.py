@@ -60,6 +60,8 @@ class Layout:
     credentials: Credentials
     keeps_history: bool = False
     """Whether etcd keeps every version of every object; else five minutes of them."""
+    admission_plugins: tuple[str, ...] = ()
+    """Of the API servers, beside those that are on by default."""
 
     @property
     def cert_dir(self) -> Path:
@@ -158,6 +160,7 @@ class Layout:
             f"--service-account-signing-key-file={credentials.service_account_key}",
             # It taints each new node until a node lifecycle controller, absent here, clears it.
             "--disable-admission-plugins=TaintNodesByCondition",
+            *(f"--enable-admission-plugins={name}" for name in self.admission_plugins),
             # As in the burst tests of the API's own project; priority and fairness stays on.
             "--max-requests-inflight=2000",
             "--max-mutating-requests-inflight=1000",
