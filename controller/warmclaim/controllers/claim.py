@@ -75,7 +75,7 @@ class ClaimReconciler:
         self._settings = settings
         self.looked: Callable[[ObjectKey], None] = lambda _: None
         """What woke the key until now is seen by the look that follows; its queue's, if any."""
-        self.took: Callable[[int, int], None] = lambda *_: None
+        self.took: Callable[[int, int], None] = lambda _waiting, _replicas: None
         """Told of each pick: of how many that waited, and how many the pool wants."""
         self.records = ClaimRecords(clock)
         self._sight = ClaimSight(
