@@ -130,8 +130,7 @@ async def staged(
             Watch(watching, path(namespace, SANDBOXES), ledger.sandbox_event),
         )
         stage = Stage(namespace, image, client, controller, ledger, watches)
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-        await client.send("POST", "/api/v1/namespaces", body)
+        await _create(client, namespace)
         try:
             await _account(client, namespace)
             await client.send("POST", path(namespace, TEMPLATES), template_body(image))
@@ -140,6 +139,20 @@ async def staged(
         finally:
             await client.send("DELETE", f"/api/v1/namespaces/{namespace}")
             await _ended(client, namespace, gone_s_max)
+
+
+async def _create(client: Wire, namespace: str) -> None:
+    """Create the namespace. Who is stopped before the answer comes waits for it: what was made must
+    be taken away again."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    creation = asyncio.create_task(client.send("POST", "/api/v1/namespaces", body))
+    try:
+        await asyncio.shield(creation)
+    except asyncio.CancelledError:
+        with contextlib.suppress(RefusedError):
+            await creation
+            await client.send("DELETE", f"/api/v1/namespaces/{namespace}")
+        raise
 
 
 async def _ended(client: Wire, namespace: str, timeout_s: float) -> None:
