@@ -232,51 +232,54 @@ def seal_rights(things: list[Object]) -> tuple[str, list[Object], str]:
     return role["metadata"]["namespace"], role["rules"], subject["name"]
 
 
+GO_VALUES: dict[str, Any] = {
+    "namespace": {"create": False, "name": "elsewhere"},
+    "image": {"repository": "example/manager", "tag": "v1", "pullPolicy": "Always"},
+    "replicaCount": 3,
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"team": "x"},
+    "controller": {
+        "leaderElect": True,
+        "clusterDomain": "cluster.example",
+        "leaderElectionNamespace": "leases",
+        "extensions": True,
+        "enableTracing": True,
+        "enablePprof": True,
+        "enablePprofDebug": True,
+        "pprofBlockProfileRate": 1000000,
+        "pprofMutexProfileFraction": 10,
+        "kubeApiQps": -1.0,
+        "kubeApiBurst": 10,
+        "sandboxConcurrentWorkers": 101,
+        "sandboxClaimConcurrentWorkers": 51,
+        "sandboxWarmPoolConcurrentWorkers": 2,
+        "sandboxTemplateConcurrentWorkers": 3,
+        "sandboxWarmPoolMaxBatchSize": 301,
+        "sandboxWarmPoolReadinessGracePeriod": "6m",
+        "sandboxWarmPoolUnschedulableRecheckInterval": "2m",
+        "enableWarmPoolEviction": False,
+        "extraArgs": ["--zap-log-level=debug"],
+    },
+    "resources": {"limits": {"memory": "2Gi"}},
+    "nodeSelector": {"disk": "ssd"},
+    "tolerations": [{"key": "k", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "podSecurityContext": {"runAsUser": 1000},
+    "containerSecurityContext": None,
+    "webhookServiceName": "hook",
+    "service": {"name": "figures"},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "additionalLabels": {"release": "x"}},
+        "prometheusRule": {"enabled": True, "rules": [{"name": "g", "rules": []}]},
+    },
+}
+"""Each value of the Go manager's chart, other than its default."""
+
+
 def test_every_value_of_the_go_managers_chart_is_taken(tmp_path: Path) -> None:
     """Those that make flags make flags that the manager knows."""
-    values: dict[str, Any] = {
-        "namespace": {"create": False, "name": "elsewhere"},
-        "image": {"repository": "example/manager", "tag": "v1", "pullPolicy": "Always"},
-        "replicaCount": 3,
-        "podAnnotations": {"a": "b"},
-        "podLabels": {"team": "x"},
-        "controller": {
-            "leaderElect": True,
-            "clusterDomain": "cluster.example",
-            "leaderElectionNamespace": "leases",
-            "extensions": True,
-            "enableTracing": True,
-            "enablePprof": True,
-            "enablePprofDebug": True,
-            "pprofBlockProfileRate": 1000000,
-            "pprofMutexProfileFraction": 10,
-            "kubeApiQps": -1.0,
-            "kubeApiBurst": 10,
-            "sandboxConcurrentWorkers": 101,
-            "sandboxClaimConcurrentWorkers": 51,
-            "sandboxWarmPoolConcurrentWorkers": 2,
-            "sandboxTemplateConcurrentWorkers": 3,
-            "sandboxWarmPoolMaxBatchSize": 301,
-            "sandboxWarmPoolReadinessGracePeriod": "6m",
-            "sandboxWarmPoolUnschedulableRecheckInterval": "2m",
-            "enableWarmPoolEviction": False,
-            "extraArgs": ["--zap-log-level=debug"],
-        },
-        "resources": {"limits": {"memory": "2Gi"}},
-        "nodeSelector": {"disk": "ssd"},
-        "tolerations": [{"key": "k", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}},
-        "podSecurityContext": {"runAsUser": 1000},
-        "containerSecurityContext": None,
-        "webhookServiceName": "hook",
-        "service": {"name": "figures"},
-        "metrics": {
-            "serviceMonitor": {"enabled": True, "additionalLabels": {"release": "x"}},
-            "prometheusRule": {"enabled": True, "rules": [{"name": "g", "rules": []}]},
-        },
-    }
     file = tmp_path / "values.yaml"
-    file.write_text(yaml.safe_dump(values))
+    file.write_text(yaml.safe_dump(GO_VALUES))
     things = templated("-f", str(file))
     settings = parse_settings(arguments(things), dropin=True).settings
     pools = settings.pools

@@ -123,15 +123,7 @@ class App:
         )
         self.outage.on_end(self._crew.hasten)
         self.permissions.on_granted(self._crew.hasten)
-        self._events = EventRecorder(
-            self.client,
-            clock=outside.clock,
-            rng=outside.rng,
-            instance=outside.identity,
-            gate=self._claims_first.gate.turn,
-            on_drop=self.metrics.events_dropped.inc,
-        )
-        self._kept["event series"] = lambda: self._events.remembered
+        self._events = self._recorder()
         self._diagnostics: ClaimDiagnostics | None = None
         self._journal: ClaimJournal | None = None
         told = OperatorEvents(self._events, settings, outside)
@@ -221,6 +213,18 @@ class App:
             self.metrics.sandboxes.count_from(lambda: map(gauge_labels, sandboxes.values()))
         sample_controllers(self.metrics.manager, self._crew.controllers)
 
+    def _recorder(self) -> EventRecorder:
+        recorder = EventRecorder(
+            self.client,
+            clock=self._outside.clock,
+            rng=self._outside.rng,
+            instance=self._outside.identity,
+            gate=self._claims_first.gate.turn,
+            on_drop=self.metrics.events_dropped.inc,
+        )
+        self._kept["event series"] = lambda: recorder.remembered
+        return recorder
+
     def _add_seal(self, secret: ObjectKey, on_problem: Callable[[str], None]) -> None:
         self._seals = seals = Seals(self._outside.clock)
         keeper = SealKeeper(self.client, self._outside.clock, secret, seals, on_problem)
@@ -276,21 +280,25 @@ class App:
             lambda: self.is_leading,
         )
         self._kept["unsealed members"] = lambda: len(index)
-        if (history := self._outside.history) is not None:
-            ClaimHistory(
-                caches.claims,
-                caches.sandboxes,
-                reconciler.records,
-                history,
-                lambda: self.is_leading,
-                clock,
-                __version__,
-            )
+        self._add_claim_history(caches, reconciler.records)
         self.metrics.pool_sandboxes.read_from(partial(tier_rows, self.warm))
         self._add_claim_marks(caches, reconciler.records)
         self._kept["claim records"] = lambda: len(reconciler.records)
         self._kept["waiting claims"] = lambda: len(waiting)
         self._kept["warm sandboxes"] = lambda: len(self.warm)
+
+    def _add_claim_history(self, caches: ClaimCaches, records: ClaimRecords) -> None:
+        if (history := self._outside.history) is None:
+            return
+        ClaimHistory(
+            caches.claims,
+            caches.sandboxes,
+            records,
+            history,
+            lambda: self.is_leading,
+            self._outside.clock,
+            __version__,
+        )
 
     def _add_claim_marks(self, caches: ClaimCaches, records: ClaimRecords) -> None:
         clock, claims = self._outside.clock, caches.claims

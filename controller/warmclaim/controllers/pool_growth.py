@@ -48,7 +48,8 @@ SURE_S_MAX = 2.0
 """A create cannot test the pool, so it is not sent on an older word that the batch is still this
 process's own. The watch may be silent for longer, and another leader may have taken it over, made
 the same members, given them away and seen them deleted. A read for each pool that goes on with a
-batch after that long; none where all is made at once."""
+batch after that long; none where all is made at once. Waiting for a place in the refill window may
+add a second."""
 
 CAUGHT_UP_S_MAX = 10.0
 """A list catches up with all pools of its namespace that are taken over in this time. Not with what

@@ -26,7 +26,7 @@ from warmclaim.kube.credentials import (
 )
 from warmclaim.seams import Clock
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEFAULT_KUBECONFIG: Final = "~/.kube/config"
@@ -107,10 +107,10 @@ class _Authorities:
                 return
             self.context.load_verify_locations(self._path)
         except (OSError, ssl.SSLError) as error:
-            log.warning("the CAs of before are kept, %s cannot be read: %s", self._path, error)
+            _log.warning("the CAs of before are kept, %s cannot be read: %s", self._path, error)
         else:
             self._read = found
-            log.info("the CA file has changed, and is trusted from now on")
+            _log.info("the CA file has changed, and is trusted from now on")
 
 
 def _from_kubeconfig(paths: str, origin: str, clock: Clock) -> Connection:

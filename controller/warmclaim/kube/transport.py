@@ -29,8 +29,7 @@ from warmclaim.seams import ByteStream, Channel, Request, Response
 class TransportSettings:
     """Limits. A channel's connections are its own, so no channel waits for another; requests
     beyond them wait, within their own time limit, and the namespaces take turns. 0 connections: no
-    limit. `body_bytes_max` is of
-    what is held: a list, taken piece by piece, may be longer."""
+    limit. `body_bytes_max` is of what is held: a list, taken piece by piece, may be longer."""
 
     claim_connections_max: int = 16
     refill_connections_max: int = 8
