@@ -20,6 +20,7 @@ Object = dict[str, Any]
 
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _TIMEOUT_S = 30.0
 
 
@@ -46,7 +47,6 @@ class ApiSession:
         self._tls = ssl.create_default_context(cafile=str(ca_file))
         self._headers = {
             "Authorization": f"Bearer {token}",
-            "Accept": "application/json",
             "User-Agent": user_agent,
         }
         self._lock = threading.Lock()
@@ -55,6 +55,15 @@ class ApiSession:
     def get(self, path: str, **query: str) -> Object:
         """GET. Raises as `request` does."""
         return self.request("GET", path, query=query)
+
+    def discovered(self) -> set[str]:
+        """Served kinds of all named groups, as `group/version/plural`. Raises as `request` does."""
+        return {
+            f"{group['metadata']['name']}/{version['version']}/{kind['resource']}"
+            for group in self.request("GET", "/apis", accept=_DISCOVERY)["items"]
+            for version in group["versions"]
+            for kind in version.get("resources", [])
+        }
 
     def create(self, path: str, body: Object) -> Object:
         """POST to a collection. Raises as `request` does."""
@@ -81,6 +90,7 @@ class ApiSession:
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Object:
         """Send one request and return the decoded answer ({"text": ...} when it is not JSON).
 
@@ -93,7 +103,8 @@ class ApiSession:
         target = f"{path}?{urlencode(query)}" if query else path
         payload = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         with self._lock:
-            code, answer = self._exchange(method, target, payload, content_type)
+            headers = {"Accept": accept, "Content-Type": content_type}
+            code, answer = self._exchange(method, target, payload, headers)
         decoded = _decode(answer)
         if code >= 400:
             raise ApiError(method, path, code, decoded)
@@ -115,13 +126,11 @@ class ApiSession:
             self._drop()
 
     def _exchange(
-        self, method: str, target: str, payload: bytes | None, content_type: str
+        self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
         connection = self._connect()
         try:
-            connection.request(
-                method, target, payload, self._headers | {"Content-Type": content_type}
-            )
+            connection.request(method, target, payload, {**self._headers, **headers})
             response = connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException):

@@ -27,33 +27,40 @@ def documents(paths: Iterable[Path]) -> Iterator[Object]:
 
 
 def apply_crds(api: ApiSession, definitions: Iterable[Object], log: Path | None = None) -> None:
-    """Apply CRDs and wait until every served version answers a LIST.
+    """Apply CRDs and wait until every served version answers a LIST and is discovered.
 
     Being Established is not enough: the first requests still get 404, then 429 "storage is
-    (re)initializing". Documents of other kinds are passed over.
+    (re)initializing". Nor is a LIST: discovery follows a little later, and a garbage collector
+    that starts in between does not know the kind for 30 s, until it looks again. Documents of
+    other kinds are passed over.
 
     Raises:
         ApiError: a definition was refused.
-        ControlPlaneError: a version does not answer within 15 s.
+        ControlPlaneError: a version does not answer, or is not discovered, within 15 s.
     """
-    collections: list[str] = []
+    kinds: set[str] = set()
     for crd in definitions:
         if crd.get("kind") != "CustomResourceDefinition":
             continue
         api.apply(f"{_CRDS}/{crd['metadata']['name']}", crd)
         spec: dict[str, Any] = crd["spec"]
-        collections += [
-            f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}"
+        kinds |= {
+            f"{spec['group']}/{version['name']}/{spec['names']['plural']}"
             for version in spec["versions"]
             if version["served"]
-        ]
-    for collection in collections:
+        }
+    for kind in sorted(kinds):
 
-        def not_listed(path: str = f"{collection}?limit=1") -> str | None:
+        def not_listed(path: str = f"/apis/{kind}?limit=1") -> str | None:
             code = api.status(path)
             return None if code == 200 else f"LIST answers {code}"
 
-        wait_until(f"CRD {collection}", not_listed, timeout_s=_CRD_TIMEOUT_S, log=log)
+        wait_until(f"CRD {kind}", not_listed, timeout_s=_CRD_TIMEOUT_S, log=log)
+
+    def undiscovered() -> str | None:
+        return ", ".join(sorted(kinds - api.discovered())) or None
+
+    wait_until("discovery", undiscovered, timeout_s=_CRD_TIMEOUT_S, log=log)
 
 
 def node(number: int) -> Object:
