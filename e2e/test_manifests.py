@@ -1,4 +1,4 @@
-"""What is installed: overlays and chart give the same, pods are restricted, values are checked."""
+"""What is installed: overlays and chart give the same, and pods are restricted."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import yaml
 from e2e.burst.guarded import COMPONENTS
 from e2e.cluster import ControlPlane
 from e2e.controlplane.api import ApiError, Object
 from e2e.controlplane.failures import ControlPlaneError
-from e2e.controlplane.manifests import CHART, composed, helm, kustomized, templated
+from e2e.controlplane.manifests import (
+    CHART,
+    arguments,
+    composed,
+    deployment,
+    kustomized,
+    templated,
+)
 
 from warmclaim.cli.goflags import parse_settings
 
@@ -33,16 +39,6 @@ def example(overlay: str) -> list[str]:
 def key(thing: Object) -> tuple[str, str, str]:
     metadata = thing["metadata"]
     return thing["kind"], metadata.get("namespace", ""), metadata["name"]
-
-
-def deployment(things: list[Object]) -> Object:
-    (found,) = [thing for thing in things if thing["kind"] == "Deployment"]
-    return found
-
-
-def arguments(things: list[Object]) -> list[str]:
-    found: list[str] = deployment(things)["spec"]["template"]["spec"]["containers"][0]["args"]
-    return found
 
 
 def plain(value: Any, app: str) -> Any:
@@ -86,16 +82,6 @@ def test_the_chart_gives_the_objects_of_the_overlay(overlay: str) -> None:
 def test_metrics_are_secure_where_a_cluster_role_may_be_had(overlay: str) -> None:
     settings = parse_settings(arguments(kustomized(f"overlays/{overlay}")), dropin=True).settings
     assert settings.serving.metrics_secure == (overlay != "namespaced")
-
-
-def test_the_certificate_of_metrics_can_be_given(tmp_path: Path) -> None:
-    mine = composed(tmp_path, "overlays/claims-and-pools", "components/metrics-certificate")
-    value = "metrics.certificateSecret=agent-sandbox-metrics-certs"
-    chart = templated(*example("claims-and-pools"), "--set", value)
-    assert normal(chart) == normal(mine)
-    ours, theirs = (parse_settings(arguments(one), dropin=True) for one in (mine, chart))
-    assert ours.settings == theirs.settings
-    assert ours.settings.serving.metrics_cert_dir == "/etc/metrics-certs"
 
 
 def test_what_is_namespaced_can_be_made_secure_by_who_may(tmp_path: Path) -> None:
@@ -176,14 +162,45 @@ def test_the_chart_adds_controllers_to_the_list_and_knows_where_the_guard_can_be
         templated(*GUARDED, "--kube-version", "1.29.4")
 
 
+ADDED = {
+    "snapshot": "snapshot.enabled=true",
+    "claim-history": "claimHistory.enabled=true",
+    "metrics-certificate": "metrics.certificateSecret=agent-sandbox-metrics-certs",
+}
+"""Components, and the value of the chart that stands for each."""
+
+
+@pytest.mark.parametrize("component", ADDED)
 @pytest.mark.parametrize("overlay", ["everything", "claims-and-pools"])
-def test_snapshots_can_be_added_to_what_runs_in_the_cluster(overlay: str, tmp_path: Path) -> None:
-    things = composed(tmp_path, f"overlays/{overlay}", "components/snapshot")
-    settings = parse_settings(arguments(things), dropin=True).settings
-    assert settings.serving.diagnostics_address == ":8082"
-    bindings = {thing["roleRef"]["name"]: thing for thing in things if "roleRef" in thing}
-    (binding,) = (one for name, one in bindings.items() if "-snapshot" in name)
-    assert binding["subjects"][0]["name"].startswith("agent-sandbox-controller")
+def test_a_component_and_its_value_give_the_same(
+    overlay: str, component: str, tmp_path: Path
+) -> None:
+    mine = composed(tmp_path, f"overlays/{overlay}", f"components/{component}")
+    chart = templated(*example(overlay), "--set", ADDED[component])
+    assert added(mine, component) == added(chart, component)
+    ours, theirs = (parse_settings(arguments(one), dropin=True) for one in (mine, chart))
+    assert ours.settings == theirs.settings
+    bare = parse_settings(arguments(templated(*example(overlay))), dropin=True)
+    assert theirs.settings != bare.settings
+
+
+def added(things: list[Object], component: str) -> dict[str, Any]:
+    """All but definitions, by kind and name. A component's own objects have their names without
+    the overlay's suffix, which the chart puts to all."""
+    own = f"agent-sandbox-controller-{component}"
+    found = {key: one for key, one in normal(things).items() if "Definition" not in key[0]}
+    text = json.dumps({"/".join(key): one for key, one in found.items()}, sort_keys=True)
+    again: dict[str, Any] = json.loads(text.replace(f"{own}-claims", own))
+    return again
+
+
+def test_snapshots_of_one_namespace_need_a_role_there_alone() -> None:
+    things = templated(*example("namespaced"), "--set", ADDED["snapshot"])
+    roles = [thing for thing in things if "-snapshot" in thing["metadata"]["name"]]
+    assert {(one["kind"], one["metadata"]["namespace"]) for one in roles} == {
+        ("Role", "sandboxes"),
+        ("RoleBinding", "sandboxes"),
+    }
 
 
 @pytest.mark.parametrize("overlay", ["everything", "claims-and-pools"])
@@ -230,116 +247,6 @@ def seal_rights(things: list[Object]) -> tuple[str, list[Object], str]:
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     (subject,) = binding["subjects"]
     return role["metadata"]["namespace"], role["rules"], subject["name"]
-
-
-GO_VALUES: dict[str, Any] = {
-    "namespace": {"create": False, "name": "elsewhere"},
-    "image": {"repository": "example/manager", "tag": "v1", "pullPolicy": "Always"},
-    "replicaCount": 3,
-    "podAnnotations": {"a": "b"},
-    "podLabels": {"team": "x"},
-    "controller": {
-        "leaderElect": True,
-        "clusterDomain": "cluster.example",
-        "leaderElectionNamespace": "leases",
-        "extensions": True,
-        "enableTracing": True,
-        "enablePprof": True,
-        "enablePprofDebug": True,
-        "pprofBlockProfileRate": 1000000,
-        "pprofMutexProfileFraction": 10,
-        "kubeApiQps": -1.0,
-        "kubeApiBurst": 10,
-        "sandboxConcurrentWorkers": 101,
-        "sandboxClaimConcurrentWorkers": 51,
-        "sandboxWarmPoolConcurrentWorkers": 2,
-        "sandboxTemplateConcurrentWorkers": 3,
-        "sandboxWarmPoolMaxBatchSize": 301,
-        "sandboxWarmPoolReadinessGracePeriod": "6m",
-        "sandboxWarmPoolUnschedulableRecheckInterval": "2m",
-        "enableWarmPoolEviction": False,
-        "extraArgs": ["--zap-log-level=debug"],
-    },
-    "resources": {"limits": {"memory": "2Gi"}},
-    "nodeSelector": {"disk": "ssd"},
-    "tolerations": [{"key": "k", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {}},
-    "podSecurityContext": {"runAsUser": 1000},
-    "containerSecurityContext": None,
-    "webhookServiceName": "hook",
-    "service": {"name": "figures"},
-    "metrics": {
-        "serviceMonitor": {"enabled": True, "additionalLabels": {"release": "x"}},
-        "prometheusRule": {"enabled": True, "rules": [{"name": "g", "rules": []}]},
-    },
-}
-"""Each value of the Go manager's chart, other than its default."""
-
-
-def test_every_value_of_the_go_managers_chart_is_taken(tmp_path: Path) -> None:
-    """Those that make flags make flags that the manager knows."""
-    file = tmp_path / "values.yaml"
-    file.write_text(yaml.safe_dump(GO_VALUES))
-    things = templated("-f", str(file))
-    settings = parse_settings(arguments(things), dropin=True).settings
-    pools = settings.pools
-    assert (settings.sandboxes.workers, settings.claims.workers, pools.workers) == (101, 51, 2)
-    assert (settings.pools.batch_items_max, settings.pools.readiness_grace_s) == (301, 360)
-    assert (settings.templates.workers, settings.pools.unschedulable_recheck_s) == (3, 120)
-    assert not settings.pools.marks_safe_to_evict
-    assert settings.serving.traces
-    assert settings.logs.level == "debug"
-    assert (settings.lease.namespace, settings.webhook.namespace) == ("leases", "elsewhere")
-    assert (settings.sandboxes.cluster_domain, settings.webhook.service_name) == (
-        "cluster.example",
-        "hook",
-    )
-    spec = deployment(things)["spec"]
-    pod = spec["template"]["spec"]
-    assert spec["replicas"] == 3
-    assert pod["containers"][0]["image"] == "example/manager:v1"
-    assert (pod["securityContext"]["runAsUser"], pod["nodeSelector"]) == (1000, {"disk": "ssd"})
-    assert spec["template"]["metadata"]["labels"]["team"] == "x"
-    assert {(t["kind"], t["metadata"]["name"]) for t in things} >= {
-        ("Service", "figures"),
-        ("Service", "hook"),
-        ("ServiceMonitor", "agent-sandbox-controller"),
-        ("PrometheusRule", "agent-sandbox-controller"),
-    }
-    assert {t["metadata"]["namespace"] for t in things if t["kind"] == "Role"} == {
-        "leases",
-        "elsewhere",
-    }
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        ("replicaCount=many", "at '/replicaCount'"),
-        ("controller.kubeApiBurst=0", "at '/controller/kubeApiBurst'"),
-        ("controller.controllers={claims}", "at '/controller/controllers/0'"),
-        ("controller.sandboxWarmPoolReadinessGracePeriod=soon",
-         "at '/controller/sandboxWarmPoolReadinessGracePeriod'"),
-        ("controller.workers=3", "at '/controller': additional properties 'workers'"),
-        ("metrics.serviceMonitor.interval=5", "at '/metrics/serviceMonitor/interval'"),
-        ("metrics.secure=yes", "at '/metrics/secure'"),
-        ("metrics.secure=false,metrics.certificateSecret=c", "at '/metrics/certificateSecret'"),
-        ("tenantGuard.enabled=perhaps", "at '/tenantGuard/enabled'"),
-        ("tenantGuard.controllers.x=", "at '/tenantGuard/controllers/x'"),
-        ("tenantGuard.users.x=y", "at '/tenantGuard': additional properties 'users'"),
-        ("namespace.name=Not_A_Name", "at '/namespace/name'"),
-        ("controller.sandboxWarmPoolSealSecret=seal",
-         "at '/controller/sandboxWarmPoolSealSecret'"),
-    ],
-)  # fmt: skip
-def test_a_bad_value_is_refused_with_the_path_of_its_field(value: str, said: str) -> None:
-    with pytest.raises(ControlPlaneError) as refused:
-        templated("--set", value)
-    assert said in str(refused.value)
-
-
-def test_the_chart_is_sound() -> None:
-    assert "0 chart(s) failed" in helm("lint", str(CHART))
 
 
 SOURCES = [*(f"overlays/{one}" for one in OVERLAYS), "with-v1alpha1", *OVERLAYS]

@@ -40,15 +40,27 @@ def composed(scratch: Path, base: str, *components: str) -> list[Object]:
     return kustomized(str(scratch))
 
 
-def templated(*arguments: str, with_crds: bool = False) -> list[Object]:
+def templated(*words: str, with_crds: bool = False) -> list[Object]:
     """The chart's objects. Raises ControlPlaneError with what helm said."""
     crds = ["--include-crds"] if with_crds else []
-    return list(_objects(helm("template", RELEASE, str(CHART), *crds, *arguments)))
+    return list(_objects(helm("template", RELEASE, str(CHART), *crds, *words)))
 
 
-def helm(*arguments: str) -> str:
+def deployment(things: list[Object]) -> Object:
+    """The only Deployment among them."""
+    (found,) = [thing for thing in things if thing["kind"] == "Deployment"]
+    return found
+
+
+def arguments(things: list[Object]) -> list[str]:
+    """The manager's, as its Deployment gives them."""
+    found: list[str] = deployment(things)["spec"]["template"]["spec"]["containers"][0]["args"]
+    return found
+
+
+def helm(*words: str) -> str:
     """What helm printed. Raises ControlPlaneError with what it said."""
-    return run([str(build.bin_dir(build.HELM) / "helm"), *arguments])
+    return run([str(build.bin_dir(build.HELM) / "helm"), *words])
 
 
 def run(command: Sequence[str]) -> str:

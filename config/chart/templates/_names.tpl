@@ -99,6 +99,19 @@ a3317529.agent-sandbox.x-k8s.io-{{ join "-" $controllers }}
 {{- if .Values.metrics.certificateSecret }}
 - --metrics-cert-path=/etc/metrics-certs
 {{- end }}
+{{- if .Values.snapshot.enabled }}
+- --diagnostics-bind-address=:8082
+{{- end }}
+{{- with .Values.claimHistory }}
+{{- if .enabled }}
+- --claim-history-dir=/var/lib/warmclaim
+- --claim-history-spool-bytes={{ int64 .spoolBytes }}
+- --claim-history-keep-bytes={{ int64 .keepBytes }}
+{{- with .target }}
+- {{ printf "--claim-history-target=%s" . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range .Values.controller.extraArgs }}
 - {{ . | quote }}
 {{- end }}
