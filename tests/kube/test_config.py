@@ -6,33 +6,16 @@ import base64
 import ssl
 import stat
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from tests.kube.connection_files import CA, POD, a_kubeconfig, a_pod
 from tests.kube.fakes import FakeClock
 
 from warmclaim.errors import UsageError
 from warmclaim.kube.config import Connection, load_connection
-from warmclaim.runtime.serving_tls import context_of
-from warmclaim.webhook.certificates import Issued, issue
-
-# A self-signed certificate, to have one that parses; its key was not kept.
-CA = """\
------BEGIN CERTIFICATE-----
-MIIBdTCCARugAwIBAgIUMWyoINiSv0jGWg0/u/VeQWa2vQowCgYIKoZIzj0EAwIw
-DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjIwNzExMzdaGA8yMTI2MTAyOTA3MTEz
-N1owDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNum
-qvYSvTeSji4Yfkaqo0qAK7UI9+hNT9qEogE6B7eAu24utCkNcoyskyog6bqfiIBU
-XHzdcWxKPgr9+wHi2HajUzBRMB0GA1UdDgQWBBST85eXSGbGFFwsE5tZzZa5rREF
-SjAfBgNVHSMEGDAWgBST85eXSGbGFFwsE5tZzZa5rREFSjAPBgNVHRMBAf8EBTAD
-AQH/MAoGCCqGSM49BAMCA0gAMEUCIQDNU1j78UvWM+B/f6xtGvPVdZ7rcXIMtmZk
-FFkV3loTGwIgZGIiAXHI4cUKc3cmt4D+SPfPQHCUSY2w1IwLsR+p51k=
------END CERTIFICATE-----
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -45,36 +28,6 @@ def load(
 ) -> Connection:
     folder = pod or Path("/nonexistent")
     return load_connection(flag, environ=environ or {}, clock=FakeClock(), service_account=folder)
-
-
-def a_kubeconfig(
-    folder: Path,
-    *,
-    cluster: Mapping[str, object] | None = None,
-    user: Mapping[str, object] | None = None,
-    name: str = "config",
-    **fields: object,
-) -> str:
-    document: dict[str, Any] = {
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": "https://one:6443", **(cluster or {})}}],
-        "users": [{"name": "u", "user": dict(user or {"token": "abc"})}],
-        **fields,
-    }
-    path = folder / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(yaml.safe_dump(document))
-    return str(path)
-
-
-def a_pod(folder: Path, token: str = "first\n") -> Path:
-    (folder / "token").write_text(token)
-    (folder / "ca.crt").write_text(CA)
-    return folder
-
-
-POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 
 
 def test_flag_wins_over_pod_and_environment(tmp_path: Path) -> None:
@@ -109,62 +62,6 @@ def test_ipv6_address_of_the_service_gets_brackets(tmp_path: Path) -> None:
 def test_nothing_found_says_what_to_pass() -> None:
     with pytest.raises(UsageError, match="pass --kubeconfig or set KUBECONFIG"):
         load()
-
-
-async def test_token_file_is_read_again_each_minute_and_after_a_refusal(tmp_path: Path) -> None:
-    clock = FakeClock()
-    pod = a_pod(tmp_path)
-    connection = load_connection(None, environ=POD, clock=clock, service_account=pod)
-    credentials = connection.credentials
-    (pod / "token").write_text("second")
-    assert credentials.authorization() == "Bearer first"
-    clock.now += 60
-    assert credentials.authorization() == "Bearer second"
-    (pod / "token").write_text("third")
-    await credentials.refresh("Bearer first")
-    assert credentials.authorization() == "Bearer second", "that one was not refused"
-    await credentials.refresh("Bearer second")
-    assert credentials.authorization() == "Bearer third"
-
-
-def is_trusted(context: ssl.SSLContext, served: Issued) -> bool:
-    """Whether a handshake with that server comes off; in memory, as there is nobody else."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = context.wrap_bio(to_client, to_server, server_hostname="api.test")
-    server = context_of(served.pair, ssl.TLSVersion.TLSv1_2).wrap_bio(
-        to_server, to_client, server_side=True
-    )
-    for side in (client, server, client):
-        try:
-            side.do_handshake()
-        except ssl.SSLWantReadError:
-            continue
-        except ssl.SSLCertVerificationError:
-            return False
-    return client.version() is not None
-
-
-async def test_a_renewed_ca_is_trusted_within_a_minute_and_rubbish_changes_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    older, newer = (issue(("api.test",), now_s=time.time()) for _ in range(2))
-    clock, pod = FakeClock(), a_pod(tmp_path)
-    (pod / "ca.crt").write_bytes(older.authority)
-    connection = load_connection(None, environ=POD, clock=clock, service_account=pod)
-    context = connection.ssl_context
-    assert context is not None
-    assert (is_trusted(context, older), is_trusted(context, newer)) == (True, False)
-
-    def after_a_minute(content: bytes) -> tuple[bool, bool]:
-        (pod / "ca.crt").write_bytes(content)
-        clock.now += 60
-        assert connection.credentials.authorization() == "Bearer first"
-        return is_trusted(context, older), is_trusted(context, newer)
-
-    assert after_a_minute(b"rubbish") == (True, False)
-    assert "the CAs of before are kept" in caplog.text
-    assert after_a_minute(older.authority + newer.authority) == (True, True)
-    assert after_a_minute(newer.authority) == (True, True), "nothing is taken back"
 
 
 async def test_token_file_that_vanishes_leaves_the_old_token(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Final
 from warmclaim.errors import UsageError
 from warmclaim.kube.credentials import (
     Anonymous,
+    AttendedCredentials,
     Credentials,
     ReloadedCredentials,
     TokenFileCredentials,
@@ -82,13 +83,14 @@ def _from_service_account(environ: Mapping[str, str], folder: Path, clock: Clock
         raise UsageError(f"KUBERNETES_SERVICE_PORT must be a number, it is {port[:64]!r}")
     host = f"[{host}]" if ":" in host else host
     authorities = _Authorities(folder / "ca.crt")
-    context = authorities.context
-    credentials = TokenFileCredentials(folder / "token", clock, on_read=authorities.look_again)
-    return Connection(f"https://{host}:{port}", context, credentials)
+    token = TokenFileCredentials(folder / "token", clock)
+    credentials = AttendedCredentials(token, clock, look=authorities.look_again)
+    return Connection(f"https://{host}:{port}", authorities.context, credentials)
 
 
 class _Authorities:
-    """The CA file of a pod, which the cluster changes when its CA is renewed.
+    """A CA file, which somebody changes when the CA is renewed: the cluster that of a pod, who
+    wrote the kubeconfig the one that it names.
 
     What the file has newly is trusted from the next connection on. What was trusted before stays
     so until the process ends: OpenSSL takes no CA back.
@@ -96,8 +98,12 @@ class _Authorities:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # Before it is trusted, so that what is written between the two counts as a change.
+        try:
+            self._read = path.read_bytes()
+        except OSError as error:
+            raise _unreadable(path, error) from error
         self.context = trusting(path)
-        self._read = path.read_bytes()
 
     def look_again(self) -> None:
         """Trust what is new. Blocks for a read of 2 kB; a file that is no good is said."""
@@ -110,7 +116,7 @@ class _Authorities:
             _log.warning("the CAs of before are kept, %s cannot be read: %s", self._path, error)
         else:
             self._read = found
-            _log.info("the CA file has changed, and is trusted from now on")
+            _log.info("%s has changed, and is trusted from now on", self._path)
 
 
 def _from_kubeconfig(paths: str, origin: str, clock: Clock) -> Connection:
@@ -119,9 +125,10 @@ def _from_kubeconfig(paths: str, origin: str, clock: Clock) -> Connection:
 
     source = Kubeconfig(paths, origin)
     found = source.load()
-    context = None
+    context, authorities = None, None
     if found.server_url.startswith("https://"):
-        context = trusting(Path(found.ca_file) if found.ca_file else None)
+        authorities = _Authorities(Path(found.ca_file)) if found.ca_file else None
+        context = authorities.context if authorities else trusting(None)
         if not found.is_verified:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -134,7 +141,9 @@ def _from_kubeconfig(paths: str, origin: str, clock: Clock) -> Connection:
 
     if context is not None:
         _identify(context, found.cert_file, found.key_file)
-    credentials = ReloadedCredentials(reload, clock, first=found.authorization)
+    credentials: Credentials = ReloadedCredentials(reload, clock, first=found.authorization)
+    if authorities and not found.is_ca_inline:
+        credentials = AttendedCredentials(credentials, clock, look=authorities.look_again)
     return Connection(found.server_url, context, credentials, found.tls_server_name)
 
 
@@ -145,7 +154,11 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
     except ssl.SSLError as error:
         raise UsageError(f"the CA file {ca_file} holds no PEM certificate") from error
     except OSError as error:
-        raise UsageError(f"cannot read the CA file {ca_file}: {error.strerror}") from error
+        raise _unreadable(ca_file, error) from error
+
+
+def _unreadable(ca_file: Path | None, error: OSError) -> UsageError:
+    return UsageError(f"cannot read the CA file {ca_file}: {error.strerror}")
 
 
 def _identify(context: ssl.SSLContext, cert_file: str | None, key_file: str | None) -> None:

@@ -14,7 +14,7 @@ from warmclaim.seams import Clock
 log = logging.getLogger(__name__)
 
 # The kubelet writes a new token well before the old one ends; a minute is what others do.
-TOKEN_FILE_AGE_S_MAX: Final = 60.0
+FILE_AGE_S_MAX: Final = 60.0
 # A revoked identity makes every request a 401; its exec plugin must not run for each of them.
 REFRESH_INTERVAL_S_MIN: Final = 10.0
 
@@ -47,21 +47,17 @@ class Anonymous:
 class TokenFileCredentials:
     """The token in a file that somebody else keeps fresh, read again every minute.
 
-    Reads block; the file is some 1 kB on a memory file system. `on_read` is called after each but
-    the first, for what else lies there.
+    Reads block; the file is some 1 kB on a memory file system.
     """
 
-    def __init__(
-        self, path: Path, clock: Clock, *, on_read: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._on_read = on_read
         self._header = _bearer(path)
         self._read_at = clock.monotonic()
 
     def authorization(self) -> str | None:
-        if self._clock.monotonic() - self._read_at >= TOKEN_FILE_AGE_S_MAX:
+        if self._clock.monotonic() - self._read_at >= FILE_AGE_S_MAX:
             self._read()
         return self._header
 
@@ -75,7 +71,6 @@ class TokenFileCredentials:
             self._header = _bearer(self._path)
         except UsageError as error:
             log.warning("the old token is kept: %s", error)
-        self._on_read()
 
 
 class ReloadedCredentials:
@@ -104,6 +99,27 @@ class ReloadedCredentials:
                 self._header = await loop.run_in_executor(None, self._load)
             except UsageError as error:
                 log.warning("the old credentials are kept: %s", error)
+
+
+class AttendedCredentials:
+    """Those of `inner`, and a `look` at what else is renewed beside them: each minute, before a
+    request, so also while each of them fails. `look` blocks, and raises nothing."""
+
+    def __init__(self, inner: Credentials, clock: Clock, *, look: Callable[[], None]) -> None:
+        self._inner = inner
+        self._clock = clock
+        self._look = look
+        self._looked_at = clock.monotonic()
+
+    def authorization(self) -> str | None:
+        now_s = self._clock.monotonic()
+        if now_s - self._looked_at >= FILE_AGE_S_MAX:
+            self._looked_at = now_s
+            self._look()
+        return self._inner.authorization()
+
+    async def refresh(self, rejected: str | None) -> None:
+        await self._inner.refresh(rejected)
 
 
 def _bearer(path: Path) -> str:

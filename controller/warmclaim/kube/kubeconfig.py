@@ -45,11 +45,13 @@ _package: Any = kube_config  # it has no types
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a kubeconfig says about its current context. Files are absolute paths."""
+    """What a kubeconfig says about its current context. Files are absolute paths; with
+    `is_ca_inline` the CA's is a copy of what stands in the kubeconfig."""
 
     server_url: str
     authorization: str | None = field(repr=False)
     ca_file: str | None
+    is_ca_inline: bool
     cert_file: str | None
     key_file: str | None
     tls_server_name: str | None
@@ -111,6 +113,7 @@ class Kubeconfig:
             self._server(found.get("host")),
             authorization.strip() if authorization else None,
             found.get("ssl_ca_cert"),
+            "certificate-authority-data" in cluster,
             found.get("cert_file"),
             found.get("key_file"),
             found.get("tls_server_name"),
