@@ -9,6 +9,7 @@ from tests.controllers.app_world import (
     SANDBOX,
     AppWorld,
     always,
+    no_fault,
     once,
     refusal,
     running,
@@ -19,11 +20,14 @@ from tests.controllers.pool_world import LOST, POOLS, Ceiling, fills, members, p
 from warmclaim.api import names
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import ANNOTATION_RESERVATION
+from warmclaim.controllers.pool import MARKS_LOOK_S
 from warmclaim.domain.eligibility import claim_owner
 from warmclaim.domain.reservation import Reservation, parse_reservation
-from warmclaim.seams import Request
+from warmclaim.seams import Request, Response
 from warmclaim.testing.builders import a_claim, a_pool, a_sandbox, a_stray, a_template
 from warmclaim.testing.json_values import Json
+
+NO_PATCH = f'{SANDBOX} "w0" is forbidden: User "m" cannot patch {SANDBOX}'
 
 
 def told(world: AppWorld) -> list[str]:
@@ -287,16 +291,42 @@ class TestLaunchType:
 
         virtual(scenario, **POOLS)
 
-    def test_what_the_server_refuses_is_not_tried_again(self) -> None:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param(refusal(403, "Forbidden"), id="denied"),
+            pytest.param(refusal(403, "Forbidden", NO_PATCH), id="not permitted"),
+            pytest.param(refusal(409, "Conflict"), id="conflict"),
+            pytest.param(refusal(422, "Invalid"), id="invalid"),
+        ],
+    )
+    def test_what_the_server_refuses_is_tried_again_after_a_minute(self, answer: Response) -> None:
         async def scenario(world: AppWorld) -> None:
-            world.faults.before = always(refusal(403, "Forbidden"), "PATCH", "/sandboxes/")
+            world.faults.before = always(answer, "PATCH", "/sandboxes/")
             merge = {"metadata": {"labels": {names.LABEL_LAUNCH_TYPE: None}}}
-            world.put(a_template(), a_sandbox("w0", merge=merge), a_pool(replicas=1))
-            await world.run_for(60)
-            asked = [r for r in world.faults.seen if r.method == "PATCH" and "sandboxes" in r.path]
-            assert len(asked) == 1
+            bare = [a_sandbox(name, merge=merge) for name in ("w0", "w1")]
+            world.put(a_template(), *bare, a_pool(replicas=2))
+            for number in range(50):  # each of them wakes the pool
+                note = {"metadata": {"annotations": {"n": str(number)}}}
+                await world.hand.merge_patch(SANDBOX, ObjectKey(NAMESPACE, "w0"), note)
+                await world.run_for(1)
+            assert labelling(world) == 1
             status = (await pool(world)).status
             assert status is not None
-            assert status.replicas == 1
+            assert status.replicas == 2
+
+            world.faults.before = no_fault
+            await world.run_for(15)
+            for name in ("w0", "w1"):
+                labels = (await world.sandbox(name)).metadata.labels
+                assert labels[names.LABEL_LAUNCH_TYPE] == names.WARM
+            await world.run_for(3 * MARKS_LOOK_S)
+            assert labelling(world) == 3
 
         virtual(scenario, **POOLS)
+
+
+def labelling(world: AppWorld) -> int:
+    """How many requests the manager made to label a sandbox."""
+    asked = [r for r in world.faults.seen if r.method == "PATCH"]
+    return sum("/sandboxes/" in request.path for request in asked)

@@ -50,6 +50,7 @@ from warmclaim.errors import (
     ConflictError,
     ForbiddenError,
     NotFoundError,
+    NotPermittedError,
     PermanentError,
     WarmclaimError,
 )
@@ -71,6 +72,10 @@ another reason, a storage conflict or a webhook, brings none: then it is looked 
 
 KEYS_LOOK_S = 1.0
 """A pool that waits for the keys of the seal looks that often whether they were read."""
+
+MARKS_LOOK_S = 60.0
+"""Labels that the server refused are tried again after that long, for a role or a policy may have
+been mended: by one request then. Each event of a member wakes its pool, which is far more often."""
 
 _STEPS_MAX = 64
 
@@ -131,8 +136,8 @@ class PoolReconciler:
             await self._write_status(key)
             raise
         written = await self._write_status(key)
-        await self._mark_members(key)
-        return _soonest(paused, written, self._tell(key), self._look_at_keys(key))
+        marked = await self._mark_members(key)
+        return _soonest(paused, written, marked, self._tell(key), self._look_at_keys(key))
 
     async def _resize(self, key: ObjectKey) -> Result:
         has_turn = False
@@ -301,31 +306,36 @@ class PoolReconciler:
         self._caches.sandboxes.observe_deletion(member.key, member.uid, left)
         return True
 
-    async def _mark_members(self, key: ObjectKey) -> None:
+    async def _mark_members(self, key: ObjectKey) -> Result:
         """Label members that do not say that they were launched warm, as another controller may
-        have left them. What the server refuses is not tried again: it is not worth a loop."""
+        have left them. What the server refuses fails no pass: members serve without it."""
         pool = self._caches.pools.store.get(key)
         if pool is None or pool.metadata.is_deleting:
-            return
-        memory = self.memories.of(pool)
-        if memory.is_marking_refused:
-            return
-        sandboxes = self._caches.sandboxes
+            return DONE
+        memory, now_s = self.memories.of(pool), self._clock.monotonic()
+        if now_s < memory.marks_again_s:
+            return again(memory.marks_again_s - now_s, Lane.REFILL)
         for member in memory.ledger.unmarked[: self._settings.batch_items_max]:
-            labels = {LABEL_LAUNCH_TYPE: WARM}
-            patch = {"metadata": {"uid": member.uid, "labels": labels}}
             try:
-                marked = await self._client.merge_patch(
-                    SANDBOX, member.key, patch, channel=Channel.REFILL
-                )
-            except NotFoundError:
-                sandboxes.observe_absent(member.key, member.uid)
+                await self._mark(member)
             except (ForbiddenError, ConflictError, PermanentError) as error:
-                memory.is_marking_refused = True
-                _log.warning("launch type refused: %s", error, extra={"pool": str(key)})
-                return
-            else:
-                sandboxes.observe(marked)
+                memory.marks_again_s = self._clock.monotonic() + MARKS_LOOK_S
+                if not isinstance(error, NotPermittedError):  # that is said once, by the client
+                    _log.warning("launch type refused: %s", error, extra={"pool": str(key)})
+                return again(MARKS_LOOK_S, Lane.REFILL)
+        return DONE
+
+    async def _mark(self, member: Member) -> None:
+        patch = {"metadata": {"uid": member.uid, "labels": {LABEL_LAUNCH_TYPE: WARM}}}
+        sandboxes = self._caches.sandboxes
+        try:
+            marked = await self._client.merge_patch(
+                SANDBOX, member.key, patch, channel=Channel.REFILL
+            )
+        except NotFoundError:
+            sandboxes.observe_absent(member.key, member.uid)
+        else:
+            sandboxes.observe(marked)
 
     async def _write_status(self, key: ObjectKey) -> Result:
         pool = self._caches.pools.store.get(key)

@@ -41,8 +41,8 @@ class PoolMemory:
     last said so.
 
     What the server refused. `refused`: the blueprint of which it wanted no sandbox. `left_out`: the
-    sandbox that it did not let the pool take in, as the batch named it. `is_marking_refused`: it
-    wants no label on members.
+    sandbox that it did not let the pool take in, as the batch named it. `marks_again_s`: when
+    labels on members, of which it wanted none, are tried again.
 
     What an event has told. `is_held_up`: no node takes its pods. `is_lack_told`: there is nothing
     to make them from. `is_refusal_told`: the server wants none. `are_orphans_told`: sandboxes of
@@ -66,7 +66,7 @@ class PoolMemory:
     is_refusal_told: bool = False
     left_out: str = ""
     are_orphans_told: bool = False
-    is_marking_refused: bool = False
+    marks_again_s: float = float("-inf")
 
 
 class PoolMemories:
