@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.controllers.app_world import NAMESPACE, SANDBOX, AppWorld
+from tests.controllers.app_world import NAMESPACE, SANDBOX, AppWorld, running
+from tests.controllers.pool_world import POOLS, fills, start
 
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import ANNOTATION_SEAL
@@ -14,6 +16,7 @@ from warmclaim.api.secret import encoded
 from warmclaim.settings import PoolSettings
 from warmclaim.testing.builders import a_sandbox, an_object, an_owner, as_sent
 from warmclaim.testing.json_values import Json
+from warmclaim.testing.virtual_loop import World, run_virtual
 
 SECRET_KEY = ObjectKey("keys", "seal")
 FIRST, SECOND, THIRD = b"1" * 32, b"2" * 32, b"3" * 32
@@ -21,7 +24,35 @@ SEALED: dict[str, Any] = {
     "controllers": frozenset({"claim", "pool"}),
     "pools": PoolSettings(seal_secret=str(SECRET_KEY)),
 }
+SEALED_POOLS = {**SEALED, **POOLS}
 EVIL: Json = {"spec": {"podTemplate": {"spec": {"containers": [{"name": "c", "image": "evil"}]}}}}
+
+
+def a_sealed_world(loop: World, current: bytes = FIRST) -> AppWorld:
+    """Its manager, not running yet, looks after pools alone and seals with that key."""
+    world = AppWorld(loop, **SEALED_POOLS)
+    put_keys(world, current)
+    return world
+
+
+def sealed_pool(
+    scenario: Callable[[AppWorld], Awaitable[None]],
+    replicas: int,
+    *,
+    forged: int = 0,
+    current: bytes = FIRST,
+) -> None:
+    """Run a scenario beside a pool that is full of sealed members, on virtual time. Sandboxes are
+    never more than its replicas and those that the scenario forges."""
+
+    async def main(loop: World) -> None:
+        world = a_sealed_world(loop, current)
+        async with running(world.app):
+            start(world, replicas).ceiling = replicas + forged
+            await fills(world, replicas)
+            await scenario(world)
+
+    run_virtual(main)
 
 
 def put_keys(world: AppWorld, current: bytes, previous: bytes = b"") -> None:

@@ -14,18 +14,20 @@ from tests.controllers.app_world import (
     refusal,
     running,
 )
-from tests.controllers.pool_world import POOLS, fills, members, start
+from tests.controllers.pool_world import fills, members, start
 from tests.controllers.seal_world import (
     EVIL,
     FIRST,
-    SEALED,
+    SEALED_POOLS,
     SECOND,
     SECRET_KEY,
     THIRD,
+    a_sealed_world,
     edit,
     forge,
     put_keys,
     seal,
+    sealed_pool,
     secret_reads,
     told,
 )
@@ -37,15 +39,8 @@ from warmclaim.domain.seal import SealKeys, is_sealed
 from warmclaim.errors import UnknownOutcomeError
 from warmclaim.testing.virtual_loop import World, run_virtual
 
-SEALED_POOLS = {**SEALED, **POOLS}
 WHERE = f"Secret {SECRET_KEY}"
 CLOSED = "no claim gets a warm sandbox, no pool grows"
-
-
-def a_world(loop: World, current: bytes = FIRST) -> AppWorld:
-    world = AppWorld(loop, **SEALED_POOLS)
-    put_keys(world, current)
-    return world
 
 
 def keeper(world: AppWorld) -> SealKeeper:
@@ -61,106 +56,82 @@ async def fit(world: AppWorld, key: bytes) -> int:
 
 
 def test_it_is_read_by_name_a_few_times_a_minute_and_by_nothing_else() -> None:
-    async def main(loop: World) -> None:
-        world = a_world(loop)
-        async with running(world.app):
-            start(world, 5)
-            await fills(world, 5)
-            await world.run_for(300)
-            reads = secret_reads(world)
-            assert set(reads) == {f"get {SECRET_KEY.name}"}
-            assert len(reads) <= 2 + 300 / CHECK_S
-            assert not any("secrets" in request.path for request in world.faults.watched)
+    async def scenario(world: AppWorld) -> None:
+        await world.run_for(300)
+        reads = secret_reads(world)
+        assert set(reads) == {f"get {SECRET_KEY.name}"}
+        assert len(reads) <= 2 + 300 / CHECK_S
+        assert not any("secrets" in request.path for request in world.faults.watched)
 
-    run_virtual(main)
+    sealed_pool(scenario, 5)
 
 
 def test_a_rotation_needs_no_restart_and_replaces_nothing() -> None:
-    async def main(loop: World) -> None:
-        world = a_world(loop)
-        async with running(world.app):
-            start(world, 3)
-            await fills(world, 3)
-            before = await members(world)
-            put_keys(world, SECOND, previous=FIRST)
-            await world.run_for(CHECK_S + 5)
-            assert await members(world) == before
-            await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, before[0]))
-            await fills(world, 2)
-            await fills(world, 3)
-            assert await fit(world, FIRST) == 2
-            assert await fit(world, SECOND) == 1
+    async def scenario(world: AppWorld) -> None:
+        before = await members(world)
+        put_keys(world, SECOND, previous=FIRST)
+        await world.run_for(CHECK_S + 5)
+        assert await members(world) == before
+        await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, before[0]))
+        await fills(world, 2)
+        await fills(world, 3)
+        assert await fit(world, FIRST) == 2
+        assert await fit(world, SECOND) == 1
 
-    run_virtual(main)
+    sealed_pool(scenario, 3)
 
 
 def test_a_key_that_is_dropped_takes_its_members_along() -> None:
-    async def main(loop: World) -> None:
-        world = a_world(loop)
-        async with running(world.app):
-            start(world, 3)
-            await fills(world, 3)
-            put_keys(world, SECOND)
-            await world.run_for(CHECK_S + 10)
-            assert len(await members(world)) == 3
-            assert await fit(world, SECOND) == 3
+    async def scenario(world: AppWorld) -> None:
+        put_keys(world, SECOND)
+        await world.run_for(CHECK_S + 10)
+        assert len(await members(world)) == 3
+        assert await fit(world, SECOND) == 3
 
-    run_virtual(main)
+    sealed_pool(scenario, 3)
 
 
 def test_what_another_leader_sealed_with_a_newer_key_is_not_replaced() -> None:
     """This one has not read the newer key yet when it sees them."""
 
-    async def main(loop: World) -> None:
-        world = a_world(loop)
-        async with running(world.app):
-            start(world, 2)
+    async def scenario(world: AppWorld) -> None:
+        put_keys(world, SECOND, previous=FIRST)
+        _, other = world.another("other", **SEALED_POOLS)
+        async with running(other):
+            await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, (await members(world))[0]))
+            await world.run_for(ASKED_S_MIN / 2)
             await fills(world, 2)
-            put_keys(world, SECOND, previous=FIRST)
-            _, other = world.another("other", **SEALED_POOLS)
-            async with running(other):
-                await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, (await members(world))[0]))
-                await world.run_for(ASKED_S_MIN / 2)
-                await fills(world, 2)
-                now = await members(world)
-                await world.run_for(60)
-                assert await members(world) == now
+            now = await members(world)
+            await world.run_for(60)
+            assert await members(world) == now
 
-    run_virtual(main)
+    sealed_pool(scenario, 2)
 
 
 def test_edits_have_it_read_once_a_second_at_most() -> None:
-    async def main(loop: World) -> None:
-        world = a_world(loop)
-        async with running(world.app):
-            start(world, 3)
-            await fills(world, 3)
-            began = len(secret_reads(world))
-            for number in range(40):
-                for name in (await members(world))[number % 3 : number % 3 + 1]:
-                    await edit(world, name, EVIL)
-                await world.run_for(0.25)
-            assert 2 <= len(secret_reads(world)) - began <= 10 / ASKED_S_MIN + 1
+    async def scenario(world: AppWorld) -> None:
+        began = len(secret_reads(world))
+        for number in range(40):
+            for name in (await members(world))[number % 3 : number % 3 + 1]:
+                await edit(world, name, EVIL)
+            await world.run_for(0.25)
+        assert 2 <= len(secret_reads(world)) - began <= 10 / ASKED_S_MIN + 1
 
-    run_virtual(main)
+    sealed_pool(scenario, 3)
 
 
 def test_a_member_that_is_touched_all_the_time_is_replaced_all_the_same() -> None:
-    async def main(loop: World) -> None:
-        world = a_world(loop)
-        async with running(world.app):
-            start(world, 2)
-            await fills(world, 2)
-            name = (await members(world))[0]
-            uid = (await world.sandbox(name)).metadata.uid
-            await edit(world, name, EVIL)
-            for number in range(40):
-                if await world.exists(SANDBOX, name):
-                    await edit(world, name, {"metadata": {"labels": {"n": str(number)}}})
-                await world.run_for(0.13)
-            assert uid not in {one.metadata.uid for one in await world.sandboxes()}
+    async def scenario(world: AppWorld) -> None:
+        name = (await members(world))[0]
+        uid = (await world.sandbox(name)).metadata.uid
+        await edit(world, name, EVIL)
+        for number in range(40):
+            if await world.exists(SANDBOX, name):
+                await edit(world, name, {"metadata": {"labels": {"n": str(number)}}})
+            await world.run_for(0.13)
+        assert uid not in {one.metadata.uid for one in await world.sandboxes()}
 
-    run_virtual(main)
+    sealed_pool(scenario, 2)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +172,7 @@ def test_without_a_key_it_is_not_ready_and_says_which_secret(
 
 def test_a_permission_that_is_missing_is_told_as_any_other() -> None:
     async def main(loop: World) -> None:
-        world = a_world(loop)
+        world = a_sealed_world(loop)
         no = refusal(403, "Forbidden", f'secrets "seal" is forbidden: User "m" cannot get {SECRET}')
         world.faults.before = always(no, "GET", "/secrets/")
         async with running(world.app):
@@ -215,62 +186,50 @@ def test_a_permission_that_is_missing_is_told_as_any_other() -> None:
 
 
 def test_keys_that_were_read_stay_in_use_while_the_secret_is_spoilt() -> None:
-    async def main(loop: World) -> None:
-        world = a_world(loop)
-        async with running(world.app):
-            start(world, 3)
-            await fills(world, 3)
-            before = await members(world)
-            await world.hand.delete(SECRET, SECRET_KEY)
-            await world.run_for(CHECK_S + 5)
-            assert keeper(world).problem() is None
-            (note,) = keeper(world).notes()
-            assert note.startswith(f"{WHERE} is not there")
-            assert note.endswith("the keys read before stay in use")
-            assert await members(world) == before
-            await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, before[0]))
-            await world.run_for(5)
-            assert await fit(world, FIRST) == 3
-            put_keys(world, FIRST)
-            await world.run_for(CHECK_S + 5)
-            assert keeper(world).notes() == []
+    async def scenario(world: AppWorld) -> None:
+        before = await members(world)
+        await world.hand.delete(SECRET, SECRET_KEY)
+        await world.run_for(CHECK_S + 5)
+        assert keeper(world).problem() is None
+        (note,) = keeper(world).notes()
+        assert note.startswith(f"{WHERE} is not there")
+        assert note.endswith("the keys read before stay in use")
+        assert await members(world) == before
+        await world.hand.delete(SANDBOX, ObjectKey(NAMESPACE, before[0]))
+        await world.run_for(5)
+        assert await fit(world, FIRST) == 3
+        put_keys(world, FIRST)
+        await world.run_for(CHECK_S + 5)
+        assert keeper(world).notes() == []
 
-    run_virtual(main)
+    sealed_pool(scenario, 3)
 
 
 def test_what_was_edited_is_replaced_only_after_a_read_that_succeeded() -> None:
-    async def main(loop: World) -> None:
-        world = a_world(loop)
-        async with running(world.app):
-            start(world, 1)
-            await fills(world, 1)
-            (name,) = await members(world)
-            world.faults.before = always(UnknownOutcomeError("lost"), "GET", "/secrets/")
-            await edit(world, name, EVIL)
-            await world.run_for(20)
-            assert await world.exists(SANDBOX, name), "a newer key may have sealed it"
-            world.faults.before = no_fault
-            await world.run_for(CHECK_S + 5)
-            assert not await world.exists(SANDBOX, name)
-            assert await fit(world, FIRST) == 1
+    async def scenario(world: AppWorld) -> None:
+        (name,) = await members(world)
+        world.faults.before = always(UnknownOutcomeError("lost"), "GET", "/secrets/")
+        await edit(world, name, EVIL)
+        await world.run_for(20)
+        assert await world.exists(SANDBOX, name), "a newer key may have sealed it"
+        world.faults.before = no_fault
+        await world.run_for(CHECK_S + 5)
+        assert not await world.exists(SANDBOX, name)
+        assert await fit(world, FIRST) == 1
 
-    run_virtual(main)
+    sealed_pool(scenario, 1)
 
 
 def test_a_key_is_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    async def main(loop: World) -> None:
-        world = a_world(loop, THIRD)
-        async with running(world.app):
-            start(world, 2).ceiling = 3
-            await fills(world, 2)
-            await forge(world, "forged")
-            await world.run_for(5)
-            put_keys(world, THIRD[:5])
-            await world.run_for(CHECK_S + 5)
-            sent = [request.body or b"" for request in world.faults.seen]
-            assert not any(THIRD[:5] in body for body in sent)
-            assert all(len(seal(world, name)) == 64 for name in await members(world))
+    async def scenario(world: AppWorld) -> None:
+        await forge(world, "forged")
+        await world.run_for(5)
+        put_keys(world, THIRD[:5])
+        await world.run_for(CHECK_S + 5)
+        sent = [request.body or b"" for request in world.faults.seen]
+        assert not any(THIRD[:5] in body for body in sent)
+        assert all(len(seal(world, name)) == 64 for name in await members(world))
 
     with caplog.at_level(logging.DEBUG):
-        run_virtual(main)
+        sealed_pool(scenario, 2, forged=1, current=THIRD)
     assert THIRD[:5].decode() not in caplog.text

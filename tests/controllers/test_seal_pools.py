@@ -11,12 +11,14 @@ from tests.controllers.pool_world import POOLS, Ceiling, fills, members, scale, 
 from tests.controllers.seal_world import (
     EVIL,
     FIRST,
-    SEALED,
+    SEALED_POOLS,
     SECRET_KEY,
+    a_sealed_world,
     edit,
     forge,
     put_keys,
     seal,
+    sealed_pool,
     told,
 )
 
@@ -31,7 +33,6 @@ from warmclaim.testing.transport import InProcessTransport
 from warmclaim.testing.virtual_loop import World, run_virtual
 
 BATCH = 3
-SEALED_POOLS = {**SEALED, **POOLS}
 
 
 async def are_sealed(world: AppWorld) -> bool:
@@ -44,19 +45,14 @@ async def uids(world: AppWorld) -> set[str]:
 
 
 def test_members_bear_their_seal_from_the_start() -> None:
-    async def main(loop: World) -> None:
-        world = AppWorld(loop, **SEALED_POOLS)
-        put_keys(world, FIRST)
-        async with running(world.app):
-            start(world, 20)
-            await fills(world, 20)
-            await world.run_for(60)
-            assert await are_sealed(world)
-            assert len({seal(world, name) for name in await members(world)}) == 20
-            writes = Counter(line for line in world.writes() if "status" not in line)
-            assert writes == {"create sandboxes 201": 20, "patch sandboxwarmpools 200": 1}
+    async def scenario(world: AppWorld) -> None:
+        await world.run_for(60)
+        assert await are_sealed(world)
+        assert len({seal(world, name) for name in await members(world)}) == 20
+        writes = Counter(line for line in world.writes() if "status" not in line)
+        assert writes == {"create sandboxes 201": 20, "patch sandboxwarmpools 200": 1}
 
-    run_virtual(main)
+    sealed_pool(scenario, 20)
 
 
 class Deletions:
@@ -100,46 +96,35 @@ def test_switched_on_unsealed_members_are_replaced_batch_by_batch() -> None:
 
 
 def test_what_is_forged_or_edited_is_replaced_and_the_rest_stays() -> None:
-    async def main(loop: World) -> None:
-        world = AppWorld(loop, **SEALED_POOLS)
-        put_keys(world, FIRST)
-        async with running(world.app):
-            start(world, 4).ceiling = 5
-            await fills(world, 4)
-            before = await members(world)
-            await forge(world, "forged")
-            await edit(world, before[0], EVIL)
-            await world.run_for(10)
-            now = await members(world)
-            assert set(before[1:]) <= set(now)
-            assert {"forged", before[0]}.isdisjoint(now)
-            assert len(now) == 4
-            assert await are_sealed(world)
+    async def scenario(world: AppWorld) -> None:
+        before = await members(world)
+        await forge(world, "forged")
+        await edit(world, before[0], EVIL)
+        await world.run_for(10)
+        now = await members(world)
+        assert set(before[1:]) <= set(now)
+        assert {"forged", before[0]}.isdisjoint(now)
+        assert len(now) == 4
+        assert await are_sealed(world)
 
-    run_virtual(main)
+    sealed_pool(scenario, 4, forged=1)
 
 
 def test_a_member_that_lost_its_owner_is_taken_in_with_its_seal() -> None:
-    async def main(loop: World) -> None:
-        world = AppWorld(loop, **SEALED_POOLS)
-        put_keys(world, FIRST)
-        async with running(world.app):
-            start(world, 3)
-            await fills(world, 3)
-            before = await members(world)
-            await edit(world, before[1], {"metadata": {"ownerReferences": None}})
-            await world.run_for(5)
-            assert await members(world) == before
-            assert await are_sealed(world)
-            assert told(world) == []
+    async def scenario(world: AppWorld) -> None:
+        before = await members(world)
+        await edit(world, before[1], {"metadata": {"ownerReferences": None}})
+        await world.run_for(5)
+        assert await members(world) == before
+        assert await are_sealed(world)
+        assert told(world) == []
 
-    run_virtual(main)
+    sealed_pool(scenario, 3)
 
 
 def test_one_without_a_seal_is_left_alone() -> None:
     async def main(loop: World) -> None:
-        world = AppWorld(loop, **SEALED_POOLS)
-        put_keys(world, FIRST)
+        world = a_sealed_world(loop)
         Ceiling(world, 1)
         world.put(a_template(), a_stray(), a_pool(replicas=1))
         async with running(world.app):
@@ -153,8 +138,7 @@ def test_one_without_a_seal_is_left_alone() -> None:
 
 def test_admission_that_changes_sandboxes_is_told_of_and_tried_again_rarely() -> None:
     async def main(loop: World) -> None:
-        world = AppWorld(loop, **SEALED_POOLS)
-        put_keys(world, FIRST)
+        world = a_sealed_world(loop)
         inner = InProcessTransport(world.server, user_agent="controller")
 
         async def mutate(request: Request) -> Response | None:
@@ -179,8 +163,7 @@ def test_admission_that_changes_sandboxes_is_told_of_and_tried_again_rarely() ->
 
 def test_without_a_key_nothing_is_made_and_nothing_deleted() -> None:
     async def main(loop: World) -> None:
-        world = AppWorld(loop, **SEALED_POOLS)
-        put_keys(world, FIRST)
+        world = a_sealed_world(loop)
         async with running(world.app):
             start(world, 3)
             await fills(world, 3)
