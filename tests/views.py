@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from warmclaim.api import names
 from warmclaim.api.claim import Claim, ClaimedSandbox, ClaimSpec, ClaimStatus, PoolRef
 from warmclaim.api.conditions import READY, Condition
@@ -11,7 +13,7 @@ from warmclaim.api.meta import ObjectMeta, OwnerReference
 from warmclaim.api.pool import Pool, PoolSpec, TemplateRef
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
 from warmclaim.api.template import Template, TemplateSpec
-from warmclaim.domain.patches import owner_reference
+from warmclaim.domain.owners import owner_reference
 
 NAMESPACE = "tenant"
 NOW = "2026-01-01T00:00:10Z"
@@ -84,7 +86,7 @@ def a_sandbox(
 ) -> Sandbox:
     """A warm member of `pool`, or of the owner given."""
     if isinstance(owner, Claim):
-        owner = owner_reference(owner)
+        owner = msgspec.convert(owner_reference(owner), OwnerReference)
     defaults: dict[str, Any] = {
         "uid": f"uid-{name}",
         "generation": 1,

@@ -15,7 +15,7 @@ from warmclaim.api.pool import Pool
 from warmclaim.api.template import Template
 from warmclaim.domain.claim_volumes import merged_volumes
 from warmclaim.domain.env_injection import with_env
-from warmclaim.domain.patches import owner_reference, pool_reference
+from warmclaim.domain.owners import owner_reference
 from warmclaim.domain.pod_template import keys_note
 
 _POOL_CREATOR = "controller"
@@ -67,7 +67,7 @@ def member_sandbox(
     if is_evictable:
         _pod_metadata(spec, "annotations").setdefault(names.ANNOTATION_SAFE_TO_EVICT, "true")
     own = {names.LABEL_LAUNCH_TYPE: names.WARM, names.LABEL_CREATED_BY: _POOL_CREATOR}
-    owner = msgspec.to_builtins(pool_reference(pool))
+    owner = owner_reference(pool)
     return _sandbox(pool.metadata.namespace, name, blueprint, {**labels, **own}, owner, spec)
 
 
@@ -97,7 +97,7 @@ def cold_sandbox(claim: Claim, blueprint: Blueprint, template: Template) -> dict
     pod = spec["podTemplate"]
     pod["spec"] = with_env(pod["spec"], claim.spec.env, policies.env_vars_injection_policy)
     labels[names.LABEL_LAUNCH_TYPE] = names.COLD
-    owner = msgspec.to_builtins(owner_reference(claim))
+    owner = owner_reference(claim)
     namespace, name = claim.metadata.key
     body = _sandbox(namespace, name, blueprint, labels, owner, spec)
     annotations = body["metadata"]["annotations"]

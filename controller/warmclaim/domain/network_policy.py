@@ -16,6 +16,7 @@ from warmclaim.api import names
 from warmclaim.api.meta import OwnerReference
 from warmclaim.api.network_policy import NetworkPolicy
 from warmclaim.api.template import Template
+from warmclaim.domain.owners import owner_reference
 
 _NAME_SUFFIX: Final = "-network-policy"
 _ROUTER: Final = {
@@ -149,16 +150,7 @@ def _body(template: Template, spec: dict[str, Any]) -> dict[str, Any]:
         "metadata": {
             "name": policy_name(metadata.name),
             "namespace": metadata.namespace,
-            "ownerReferences": [
-                {
-                    "apiVersion": f"{names.EXTENSIONS_GROUP}/{names.VERSION}",
-                    "kind": "SandboxTemplate",
-                    "name": metadata.name,
-                    "uid": metadata.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
+            "ownerReferences": [owner_reference(template)],
         },
         "spec": spec,
     }

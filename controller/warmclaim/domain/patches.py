@@ -16,9 +16,9 @@ import msgspec
 
 from warmclaim.api import names
 from warmclaim.api.claim import Claim, ClaimStatus
-from warmclaim.api.meta import OwnerReference
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.owners import owner_reference
 from warmclaim.domain.pod_template import (
     PodMetadataChange,
     change_operations,
@@ -71,7 +71,7 @@ def reservation_patch(
         {
             "op": "replace",
             "path": "/metadata/ownerReferences",
-            "value": [msgspec.to_builtins(owner_reference(claim))],
+            "value": [owner_reference(claim)],
         },
         *({"op": "remove", "path": _member("/metadata/labels", label)} for label in dropped),
         *_set_members("/metadata/labels", labels, exists=bool(meta.labels)),
@@ -162,34 +162,10 @@ def adoption_patch(sandbox: Sandbox, pool: Pool) -> list[Operation]:
         {
             "op": "add",
             "path": "/metadata/ownerReferences",
-            "value": [msgspec.to_builtins(pool_reference(pool))],
+            "value": [owner_reference(pool)],
         },
         *_set_members("/metadata/labels", launched, exists=bool(meta.labels)),
     ]
-
-
-def pool_reference(pool: Pool) -> OwnerReference:
-    """The pool as the controlling owner of its member."""
-    return OwnerReference(
-        api_version=f"{names.EXTENSIONS_GROUP}/{names.VERSION}",
-        kind="SandboxWarmPool",
-        name=pool.metadata.name,
-        uid=pool.metadata.uid,
-        controller=True,
-        block_owner_deletion=True,
-    )
-
-
-def owner_reference(claim: Claim) -> OwnerReference:
-    """The claim as the controlling owner of its sandbox."""
-    return OwnerReference(
-        api_version=f"{names.EXTENSIONS_GROUP}/{names.VERSION}",
-        kind="SandboxClaim",
-        name=claim.metadata.name,
-        uid=claim.metadata.uid,
-        controller=True,
-        block_owner_deletion=True,
-    )
 
 
 def _unpublished(claim: Claim, status: ClaimStatus) -> Iterable[Operation]:

@@ -18,6 +18,7 @@ from warmclaim.api.conditions import SandboxReason
 from warmclaim.api.meta import Object, OwnerReference
 from warmclaim.api.resources import POD, SERVICE, VOLUME_CLAIM, Resource
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.owners import owner_reference
 
 _WORDS: Final = {POD.plural: "pod", SERVICE.plural: "service", VOLUME_CLAIM.plural: "PVC"}
 
@@ -151,18 +152,6 @@ def not_owned(resource: Resource[Any], found: Object, sandbox: Sandbox) -> Probl
         by = f"{owner.kind}/{owner.name} (UID: {owner.uid})"
         text = f'{child} is owned by {by}, not by sandbox "{sandbox.metadata.name}"'
     return Problem(text, hides_pod=resource is POD)
-
-
-def owner_reference(sandbox: Sandbox) -> dict[str, Any]:
-    """`sandbox` as the controlling owner of a child."""
-    return {
-        "apiVersion": f"{names.SANDBOX_GROUP}/{names.VERSION}",
-        "kind": "Sandbox",
-        "name": sandbox.metadata.name,
-        "uid": sandbox.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def metadata_patch(

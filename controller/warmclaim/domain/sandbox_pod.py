@@ -14,8 +14,9 @@ import msgspec
 from warmclaim.api import names
 from warmclaim.api.pod import Pod
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.owners import owner_reference
 from warmclaim.domain.pod_template import is_malformed, pod_metadata_of
-from warmclaim.domain.sandbox_children import metadata_patch, owner_reference, tracking
+from warmclaim.domain.sandbox_children import metadata_patch, tracking
 from warmclaim.domain.sandbox_volumes import volume_templates
 
 CREATED_BY_KNOWN = frozenset({"go-client", "python-client", "controller"})

@@ -15,6 +15,7 @@ import msgspec
 from warmclaim.api.pod import Service
 from warmclaim.api.resources import SERVICE
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.owners import owner_reference
 from warmclaim.domain.sandbox_children import (
     CreateChild,
     Hold,
@@ -26,7 +27,6 @@ from warmclaim.domain.sandbox_children import (
     hold_of,
     metadata_patch,
     not_owned,
-    owner_reference,
     tracking,
 )
 

@@ -14,6 +14,7 @@ import msgspec
 from warmclaim.api.meta import Object
 from warmclaim.api.resources import VOLUME_CLAIM
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.owners import owner_reference
 from warmclaim.domain.sandbox_children import (
     CreateChild,
     Hold,
@@ -24,7 +25,6 @@ from warmclaim.domain.sandbox_children import (
     hold_of,
     metadata_patch,
     not_owned,
-    owner_reference,
     tracking,
 )
 

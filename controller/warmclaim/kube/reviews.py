@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from warmclaim.api.review import ACCESS_REVIEW, TOKEN_REVIEW, UserInfo
 from warmclaim.kube.client import ApiClient
 
 REVIEW_S_MAX: Final = 3.0
-
-MayGet: TypeAlias = Callable[[str], Awaitable[bool]]
-"""Whether somebody may GET that path of ours (a nonResourceURL). One request."""
 
 
 class Reviews:
@@ -23,9 +20,10 @@ class Reviews:
         self._client = client
         self._audiences = tuple(audiences)
 
-    async def identify(self, token: str) -> MayGet | None:
-        """Whoever bears the token, as what can be asked about him; None where it is no good, or not
-        for any of our audiences."""
+    async def identify(self, token: str) -> Callable[[str], Awaitable[bool]] | None:
+        """Whoever bears the token, as the question whether he may GET a path of ours (a
+        nonResourceURL), which is one request; None where it is no good, or not for any of our
+        audiences."""
         spec: dict[str, object] = {"token": token}
         if self._audiences:
             spec["audiences"] = self._audiences

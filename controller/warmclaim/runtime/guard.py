@@ -30,6 +30,7 @@ from warmclaim.seams import Clock
 RETRY_AFTER_S: Final = 1
 
 MayGet: TypeAlias = Callable[[str], Awaitable[bool]]
+"""Whether somebody may GET that path of ours."""
 
 Admit: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.Response | None]]
 """None where a request may be answered, else the answer that it gets."""
