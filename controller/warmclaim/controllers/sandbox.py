@@ -18,9 +18,9 @@ from warmclaim.api.resources import POD, SANDBOX, SERVICE, VOLUME_CLAIM
 from warmclaim.api.sandbox import Sandbox, SandboxStatus
 from warmclaim.api.volume_claim import VolumeClaim
 from warmclaim.controllers.claim_telemetry import Events
+from warmclaim.controllers.giving_way import GivingWay
 from warmclaim.controllers.indexes import BY_NAME_HASH, BY_OWNER_UID
 from warmclaim.controllers.sandbox_children import Children, Pass, channel_of
-from warmclaim.controllers.sandbox_turns import Turns
 from warmclaim.controllers.sandbox_wakeups import Enqueue, SandboxCaches, lane_of
 from warmclaim.domain.sandbox_children import (
     Child,
@@ -88,7 +88,7 @@ class SandboxReconciler:
         self._caches = caches
         self._children = Children(client, caches)
         self._events = events
-        self._turns = Turns(turn, enqueue)
+        self._giving_way = GivingWay(turn, enqueue)
         self._clock = clock
         self._settings = settings
         self._interim_delay_s = interim_delay_s
@@ -103,7 +103,7 @@ class SandboxReconciler:
     def remembered(self) -> int:
         """Sandboxes of which something is kept here: bounded by those that are not Ready, and
         those whose pod is about to be changed."""
-        return len(self._quiet_since) + len(self._drifting_since) + len(self._turns)
+        return len(self._quiet_since) + len(self._drifting_since) + len(self._giving_way)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one sandbox as far as it goes.
@@ -133,7 +133,7 @@ class SandboxReconciler:
             case Wait(after_s):
                 return self._ended(sandbox, this, again(after_s, lane_of(sandbox)))
             case TakeTurn():
-                self._turns.ask(sandbox.metadata.key)
+                self._giving_way.ask(sandbox.metadata.key)
                 return DONE
             case ChangeChildren(steps):
                 return await self._change(sandbox, steps, this)
@@ -191,7 +191,7 @@ class SandboxReconciler:
             volumes=volumes,
             tried=this.tried,
             asked=frozenset(this.asked),
-            has_turn=self._turns.has_come(meta.key),
+            has_turn=self._giving_way.has_turn(meta.key),
             quiet_s=self._quiet_s(sandbox, has_pod=bool(pods)),
             drift_s=self._drift_s(sandbox, pods),
             interim_delay_s=self._interim_delay_s,
@@ -241,7 +241,7 @@ class SandboxReconciler:
     def _ended(self, sandbox: Sandbox, this: Pass, result: Result = DONE) -> Result:
         if this.error is not None:
             raise this.error
-        self._turns.forget(sandbox.metadata.key)
+        self._giving_way.forget(sandbox.metadata.key)
         is_blind = this.found or this.is_blind
         if is_blind and (result.after_s is None or result.after_s > UNWATCHED_RECHECK_S):
             return again(UNWATCHED_RECHECK_S, Lane.HOUSEKEEPING)
@@ -250,7 +250,7 @@ class SandboxReconciler:
     def _forget(self, key: ObjectKey) -> None:
         self._quiet_since.pop(key, None)
         self._drifting_since.pop(key, None)
-        self._turns.forget(key)
+        self._giving_way.forget(key)
 
     async def _annotate(self, sandbox: Sandbox, pod_name: str | None, this: Pass) -> None:
         patch = {

@@ -41,7 +41,7 @@ REST_S: Final = 40.0
 nobody makes ready here: afterwards nothing is left to do."""
 
 LEAK_LOOK_S: Final = 5.0
-_LEFT_ON_PURPOSE: Final = "sandbox-turns"
+_LEFT_ON_PURPOSE: Final = "giving-way"
 """Waits for the turn of whoever asked for one; it writes nothing and ends within a second."""
 
 _WORKED: Final[dict[Part, str]] = {

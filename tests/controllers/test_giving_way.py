@@ -25,7 +25,7 @@ def is_pod_create(request: Request) -> bool:
     return request.method == "POST" and request.path.endswith("/pods")
 
 
-class TestTurns:
+class TestGivingWay:
     """Creation for pools yields to claims."""
 
     async def test_a_pool_s_pod_waits_for_its_turn_and_keeps_nobody(self) -> None:

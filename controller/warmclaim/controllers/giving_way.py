@@ -1,4 +1,4 @@
-"""Who waits for a turn: work on sandboxes that claims come before."""
+"""Work on sandboxes that claims come before."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from warmclaim.controllers.sandbox_wakeups import Enqueue
 from warmqueue import Lane
 
 
-class Turns:
-    """Who waits for a turn, and whose has come.
+class GivingWay:
+    """Which sandboxes wait while claims are served, and whose turn has come.
 
     One task waits for all: when the gate opens, everybody who asked until then goes through. A
     turn stays until `forget`, so a create that fails is tried again by the back-off of its key: to
@@ -28,15 +28,15 @@ class Turns:
     def __len__(self) -> int:
         return len(self._asked) + len(self._granted)
 
-    def has_come(self, key: ObjectKey) -> bool:
-        """Has its turn come?"""
+    def has_turn(self, key: ObjectKey) -> bool:
+        """Whether its turn has come."""
         return key in self._granted
 
     def ask(self, key: ObjectKey) -> None:
         """Have the key worked again when its turn has come."""
         self._asked[key] = None
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._wait(), name="sandbox-turns")
+            self._task = asyncio.create_task(self._wait(), name="giving-way")
 
     def forget(self, key: ObjectKey) -> None:
         """Nothing is to be created for it."""
