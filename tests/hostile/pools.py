@@ -177,25 +177,26 @@ def _alone(spec: object) -> Build:
 
 def templates() -> list[Input]:
     """Templates too large to be made of, and of every wrong shape."""
+    return table("templates", _full_templates() | _misshapen_templates() | _misshapen_metadata())
+
+
+def _full_templates() -> dict[str, tuple[Effect, Build]]:
+    """Of the right shape, with too much in them or what nobody may see."""
     container = {"name": "c", "image": "i", "env": [{"name": "TOKEN", "value": SECRET}]}
-
-    def noted(size: int) -> dict[str, object]:
-        metadata = {"annotations": {"note": "n" * size}}
-        return {"podTemplate": {**pod_template(), "metadata": metadata}}
-
-    rows: dict[str, tuple[Effect, Build]] = {
-        "just small enough": (IGNORED, _used(noted(200_000), past=False)),
+    note = {"podTemplate": _with_metadata({"annotations": {"note": "n" * 200_000}})}
+    return {
+        "just small enough": (IGNORED, _used(note, past=False)),
         "1.4 MB": (IGNORED, _used(_of_env(1_400_000), past=False)),
         "no room for a sandbox": (REFUSED_CREATES, _used(_of_env(1_572_000))),
         "2 MB": (REFUSED, sent(TEMPLATE, _of_env(2_000_000))),
-        "env of 5,000": (
-            IGNORED,
-            _used({"podTemplate": {"spec": {"containers": [_env_of(5_000)]}}}, past=False),
-        ),
-        "secret in env": (
-            IGNORED,
-            _used({"podTemplate": {"spec": {"containers": [container]}}}, past=False),
-        ),
+        "env of 5,000": (IGNORED, _used(_of_container(_env_of(5_000)), past=False)),
+        "secret in env": (IGNORED, _used(_of_container(container), past=False)),
+    }
+
+
+def _misshapen_templates() -> dict[str, tuple[Effect, Build]]:
+    pod = pod_template()
+    return {
         "spec missing": (REFUSED_CREATES, _used({})),
         "spec a list": (SKIPPED_TEMPLATE, _alone([])),
         "pod template a text": (SKIPPED_TEMPLATE, _alone({"podTemplate": "x"})),
@@ -205,47 +206,45 @@ def templates() -> list[Input]:
         "pod spec null": (SKIPPED_TEMPLATE, _alone({"podTemplate": {"spec": None}})),
         "pod spec a list": (SKIPPED_TEMPLATE, _alone({"podTemplate": {"spec": []}})),
         "pod spec a text": (SKIPPED_TEMPLATE, _alone({"podTemplate": {"spec": SECRET}})),
-        "pod metadata null": (
-            SKIPPED_TEMPLATE,
-            _alone({"podTemplate": {**pod_template(), "metadata": None}}),
-        ),
-        "pod metadata a list": (
-            SKIPPED_TEMPLATE,
-            _alone({"podTemplate": {**pod_template(), "metadata": []}}),
-        ),
-        "pod labels a list": (
-            SKIPPED_TEMPLATE,
-            _alone({"podTemplate": {**pod_template(), "metadata": {"labels": []}}}),
-        ),
-        "pod annotations null": (
-            SKIPPED_TEMPLATE,
-            _alone({"podTemplate": {**pod_template(), "metadata": {"annotations": None}}}),
-        ),
-        "pod labels of numbers": (
-            SKIPPED_TEMPLATE,
-            _alone({"podTemplate": {**pod_template(), "metadata": {"labels": {"a": 1}}}}),
-        ),
         "containers a text": (
             REFUSED_CREATES,
             _used({"podTemplate": {"spec": {"containers": "x"}}}),
         ),
         "volumes a text": (
             SKIPPED_TEMPLATE,
-            _alone({"podTemplate": pod_template(), "volumeClaimTemplates": "x"}),
+            _alone({"podTemplate": pod, "volumeClaimTemplates": "x"}),
         ),
-        "service a text": (
-            SKIPPED_TEMPLATE,
-            _alone({"podTemplate": pod_template(), "service": "y"}),
-        ),
+        "service a text": (SKIPPED_TEMPLATE, _alone({"podTemplate": pod, "service": "y"})),
     }
-    return table("templates", rows)
+
+
+def _misshapen_metadata() -> dict[str, tuple[Effect, Build]]:
+    metadata: dict[str, object] = {
+        "pod metadata null": None,
+        "pod metadata a list": [],
+        "pod labels a list": {"labels": []},
+        "pod annotations null": {"annotations": None},
+        "pod labels of numbers": {"labels": {"a": 1}},
+    }
+    return {
+        name: (SKIPPED_TEMPLATE, _alone({"podTemplate": _with_metadata(value)}))
+        for name, value in metadata.items()
+    }
+
+
+def _with_metadata(metadata: object) -> dict[str, object]:
+    """A sound pod template but for its metadata."""
+    return {**pod_template(), "metadata": metadata}
+
+
+def _of_container(container: Mapping[str, object]) -> dict[str, object]:
+    return {"podTemplate": {"spec": {"containers": [container]}}}
 
 
 def _of_env(size: int) -> dict[str, object]:
     env = [{"name": f"V{n}", "value": "v" * 100_000} for n in range(size // 100_000)]
     env.append({"name": "REST", "value": "v" * (size % 100_000)})
-    container = {"name": "c", "image": "i", "env": env}
-    return {"podTemplate": {"spec": {"containers": [container]}}}
+    return _of_container({"name": "c", "image": "i", "env": env})
 
 
 def _env_of(count: int) -> dict[str, object]:

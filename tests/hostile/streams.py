@@ -71,67 +71,97 @@ def _line_of(make: Callable[[int], bytes]) -> Build:
 
 def lines() -> list[Input]:
     """Lines of a watch that are no event, or one about no object."""
-    skipped = SKIPPED_CLAIM
-    rows: dict[str, tuple[Effect, Build]] = {
-        "torn": (skipped, _line(b'{"type":"ADDED","obj')),
-        "text": (skipped, _line(b"<html>Bad Gateway</html>")),
-        "bad utf-8": (skipped, _line(b'\xff\xfe{"type":"ADDED"}')),
-        "zeros": (skipped, _line(b"\x00" * 64)),
-        "null": (skipped, _line(b"null")),
-        "list": (skipped, _line(b"[]")),
-        "number": (skipped, _line(b"7")),
-        "empty object": (skipped, _line(b"{}")),
-        "two values": (skipped, _line(b'{"type":"ADDED"}{"type":"ADDED"}')),
-        "blank": (IGNORED, _line(b"  \n\n\t")),
-        "unknown type": (skipped, _odd_event("EXPLODED")),
-        "type a number": (skipped, _odd_event(7)),
-        "type with control characters": (skipped, _odd_event("\u001b[2J\u202e")),
-        "type of 100 KB": (skipped, _odd_event("T" * 100_000)),
-        "object null": (skipped, _line(b'{"type":"ADDED","object":null}')),
-        "object a list": (skipped, _line(b'{"type":"ADDED","object":[]}')),
-        "object a text": (skipped, _line(b'{"type":"MODIFIED","object":"x"}')),
-        "no object": (skipped, _line(b'{"type":"DELETED"}')),
-        "no name": (skipped, _odd_event(name=...)),
-        "name empty": (skipped, _odd_event(name="")),
-        "name a path": (skipped, _odd_event(name="../../x")),
-        "name in upper case": (skipped, _odd_event(name="Bad")),
-        "name of 300": (skipped, _odd_event(name="n" * 300)),
-        "name with control characters": (skipped, _odd_event(name="\u001b[2J\u202e")),
-        "namespace a path": (skipped, _odd_event(namespace="../kube-system")),
-        "no version": (skipped, _odd_event(resourceVersion=...)),
-        "version a text": (skipped, _odd_event(resourceVersion="newest")),
-        "version negative": (skipped, _odd_event(resourceVersion="-1")),
-        "version of 30 digits": (skipped, _odd_event(resourceVersion="9" * 30)),
-        "version in other digits": (skipped, _odd_event(resourceVersion="\u0663\u0664")),
-        "bookmark without a version": (skipped, _line(b'{"type":"BOOKMARK","object":{}}')),
-        "bookmark of text": (skipped, _line(b'{"type":"BOOKMARK","object":"x"}')),
-        "bookmark of the past": (
-            IGNORED,
-            _line(b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"1"}}}'),
-        ),
-        "error of text": (skipped, _line(b'{"type":"ERROR","object":"no"}')),
-        "error of nothing": (IGNORED, _line(b'{"type":"ERROR","object":{}}')),
-        "error gone": (IGNORED, _line(b'{"type":"ERROR","object":{"kind":"Status","code":410}}')),
-        "error of odd types": (skipped, _line(b'{"type":"ERROR","object":{"code":"410"}}')),
-        "depth 100,000": (skipped, _line_of(_deep)),
-        "17 MB": (skipped, _line_of(lambda _: b'{"a":"' + b"x" * 17_000_000 + b'"}\n')),
-        "deleted that never was": (IGNORED, _odd_event("DELETED")),
-        "of the past": (IGNORED, _odd_event(resourceVersion="1")),
-        "lone surrogate": (
-            skipped,
-            _line(b'{"type":"ADDED","object":{"metadata":{"name":"\\ud800",'
-                  b'"resourceVersion":"VERSION"}}}'),
-        ),
-    }  # fmt: skip
-    elsewhere = {"sandboxes: torn": (SKIPPED_SANDBOX, _line(b"{", SANDBOX))}
+    rows = _no_events() | _odd_events() | _odd_metadata() | _odd_notices() | _unlikely_events()
+    rows["sandboxes: torn"] = (SKIPPED_SANDBOX, _line(b"{", SANDBOX))
     named = ("name a", "name in", "name of", "name with", "namespace", "17 MB")
     return [
         replace(one, delay_s=REOPENING_S)
         if one.id.startswith("error")
         or (one.expect is not IGNORED and not one.id.startswith(named))
         else one
-        for one in table("watch lines", rows | elsewhere)
+        for one in table("watch lines", rows)
     ]
+
+
+def _no_events() -> dict[str, tuple[Effect, Build]]:
+    """Bytes, and JSON that is no object of a watch."""
+    return {
+        "torn": (SKIPPED_CLAIM, _line(b'{"type":"ADDED","obj')),
+        "text": (SKIPPED_CLAIM, _line(b"<html>Bad Gateway</html>")),
+        "bad utf-8": (SKIPPED_CLAIM, _line(b'\xff\xfe{"type":"ADDED"}')),
+        "zeros": (SKIPPED_CLAIM, _line(b"\x00" * 64)),
+        "null": (SKIPPED_CLAIM, _line(b"null")),
+        "list": (SKIPPED_CLAIM, _line(b"[]")),
+        "number": (SKIPPED_CLAIM, _line(b"7")),
+        "empty object": (SKIPPED_CLAIM, _line(b"{}")),
+        "two values": (SKIPPED_CLAIM, _line(b'{"type":"ADDED"}{"type":"ADDED"}')),
+        "blank": (IGNORED, _line(b"  \n\n\t")),
+    }
+
+
+def _odd_events() -> dict[str, tuple[Effect, Build]]:
+    """Of no known type, or about something that is no object."""
+    return {
+        "unknown type": (SKIPPED_CLAIM, _odd_event("EXPLODED")),
+        "type a number": (SKIPPED_CLAIM, _odd_event(7)),
+        "type with control characters": (SKIPPED_CLAIM, _odd_event("\u001b[2J\u202e")),
+        "type of 100 KB": (SKIPPED_CLAIM, _odd_event("T" * 100_000)),
+        "object null": (SKIPPED_CLAIM, _line(b'{"type":"ADDED","object":null}')),
+        "object a list": (SKIPPED_CLAIM, _line(b'{"type":"ADDED","object":[]}')),
+        "object a text": (SKIPPED_CLAIM, _line(b'{"type":"MODIFIED","object":"x"}')),
+        "no object": (SKIPPED_CLAIM, _line(b'{"type":"DELETED"}')),
+    }
+
+
+def _odd_metadata() -> dict[str, tuple[Effect, Build]]:
+    """About an object with a name, a place or a version that none has."""
+    return {
+        "no name": (SKIPPED_CLAIM, _odd_event(name=...)),
+        "name empty": (SKIPPED_CLAIM, _odd_event(name="")),
+        "name a path": (SKIPPED_CLAIM, _odd_event(name="../../x")),
+        "name in upper case": (SKIPPED_CLAIM, _odd_event(name="Bad")),
+        "name of 300": (SKIPPED_CLAIM, _odd_event(name="n" * 300)),
+        "name with control characters": (SKIPPED_CLAIM, _odd_event(name="\u001b[2J\u202e")),
+        "namespace a path": (SKIPPED_CLAIM, _odd_event(namespace="../kube-system")),
+        "no version": (SKIPPED_CLAIM, _odd_event(resourceVersion=...)),
+        "version a text": (SKIPPED_CLAIM, _odd_event(resourceVersion="newest")),
+        "version negative": (SKIPPED_CLAIM, _odd_event(resourceVersion="-1")),
+        "version of 30 digits": (SKIPPED_CLAIM, _odd_event(resourceVersion="9" * 30)),
+        "version in other digits": (SKIPPED_CLAIM, _odd_event(resourceVersion="\u0663\u0664")),
+    }
+
+
+def _odd_notices() -> dict[str, tuple[Effect, Build]]:
+    """Bookmarks and errors."""
+    return {
+        "bookmark without a version": (SKIPPED_CLAIM, _line(b'{"type":"BOOKMARK","object":{}}')),
+        "bookmark of text": (SKIPPED_CLAIM, _line(b'{"type":"BOOKMARK","object":"x"}')),
+        "bookmark of the past": (
+            IGNORED,
+            _line(b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"1"}}}'),
+        ),
+        "error of text": (SKIPPED_CLAIM, _line(b'{"type":"ERROR","object":"no"}')),
+        "error of nothing": (IGNORED, _line(b'{"type":"ERROR","object":{}}')),
+        "error gone": (IGNORED, _line(b'{"type":"ERROR","object":{"kind":"Status","code":410}}')),
+        "error of odd types": (SKIPPED_CLAIM, _line(b'{"type":"ERROR","object":{"code":"410"}}')),
+    }
+
+
+def _unlikely_events() -> dict[str, tuple[Effect, Build]]:
+    """Too deep, too large, too late, and a text that is none."""
+    return {
+        "depth 100,000": (SKIPPED_CLAIM, _line_of(_deep)),
+        "17 MB": (SKIPPED_CLAIM, _line_of(lambda _: b'{"a":"' + b"x" * 17_000_000 + b'"}\n')),
+        "deleted that never was": (IGNORED, _odd_event("DELETED")),
+        "of the past": (IGNORED, _odd_event(resourceVersion="1")),
+        "lone surrogate": (
+            SKIPPED_CLAIM,
+            _line(
+                b'{"type":"ADDED","object":{"metadata":{"name":"\\ud800",'
+                b'"resourceVersion":"VERSION"}}}'
+            ),
+        ),
+    }
 
 
 def _answered(words: tuple[str, ...], response: Response, **more: Any) -> Build:

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from warmclaim.seams import Clock
 from warmclaim.testing.crds import agent_sandbox_crds
 from warmclaim.testing.fake_nodes import FakeNodes
 from warmclaim.testing.garbage_collector import GarbageCollector
 from warmclaim.testing.sim.canaries import PlantedCluster
-from warmclaim.testing.sim.case import Action, Case, Fault
+from warmclaim.testing.sim.case import Action, Case, Fault, Options
 from warmclaim.testing.sim.dice import Dice
 from warmclaim.testing.sim.errors import watching_errors
 from warmclaim.testing.sim.faults import FaultPlan
@@ -86,6 +87,21 @@ def run_case(case: Case, *, has_words: bool = False, observers: Sequence[Observe
     return outcome
 
 
+def _cluster_of(options: Options, attribution: Attribution, clock: Clock) -> PlantedCluster:
+    rng = SeededRng(f"cluster {options.seed}")
+    cluster = PlantedCluster(attribution, clock=clock, rng=rng, crds=_CRDS)
+    cluster.store.object_bytes_max = OBJECT_BYTES_MAX
+    return cluster
+
+
+def _due_by_version(case: Case) -> dict[int, list[Action]]:
+    """What is to be done after which commit."""
+    due: dict[int, list[Action]] = {}
+    for rv, action in case.on_commit:
+        due.setdefault(rv, []).append(action)
+    return due
+
+
 class _Run:
     """The parts of one run."""
 
@@ -102,19 +118,11 @@ class _Run:
         self._loop = world.loop
         self._attribution = Attribution()
         self._trace = Trace(world.clock, self._attribution, has_words=has_words)
-        self._cluster = PlantedCluster(
-            self._attribution,
-            clock=world.clock,
-            rng=SeededRng(f"cluster {options.seed}"),
-            crds=_CRDS,
-        )
+        self._cluster = _cluster_of(options, self._attribution, world.clock)
         store = self._cluster.store
-        store.object_bytes_max = OBJECT_BYTES_MAX
         self._judge = Judge(store, self._attribution, world.clock)
         self._judge.on_breach = self._on_breach
-        self._due: dict[int, list[Action]] = {}
-        for rv, action in case.on_commit:
-            self._due.setdefault(rv, []).append(action)
+        self._due = _due_by_version(case)
         store.observers += [self._trace.on_commit, self._judge, *observers]
         if self._due:
             store.observers.append(self._on_commit)
@@ -136,14 +144,19 @@ class _Run:
         self._hands = Hands(
             self._cluster, self._attribution, options, SeededRng(options.seed), self._after
         )
+        self._replicas = self._new_replicas(options)
+        self._over = asyncio.Event()
+
+    def _new_replicas(self, options: Options) -> list[Replica]:
         settings = settings_of(options)
         count = 1 if options.leaders == "one" else 2
-        self._replicas = [
+        self._done["D5.rates"] += count == 2 and options.clock_rates != (1.0, 1.0)
+        return [
             Replica(
                 self._line,
                 f"m{number}",
                 settings,
-                world.clock,
+                self._clock,
                 SeededRng(f"m{number} {options.seed}"),
                 self._on_failure,
                 self._observers,
@@ -151,8 +164,6 @@ class _Run:
             )
             for number in range(count)
         ]
-        self._done["D5.rates"] += count == 2 and options.clock_rates != (1.0, 1.0)
-        self._over = asyncio.Event()
 
     async def run(self) -> None:
         """Both phases; ends early at the first breach."""
