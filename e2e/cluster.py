@@ -69,7 +69,7 @@ class ControlPlane:
     `warmclaim` (the controller's; may do only what RBAC objects grant it). `crds` are applied
     before the controllers start: the garbage collector learns kinds that come later only within
     30 s. `keeps_history` leaves every version of every object in etcd, `keep` the work directory
-    behind. `admission_plugins` are switched on beside those that are on by default.
+    behind. `admission_plugins` and `controllers` run beside those that do by default.
 
     Every method raises ControlPlaneError, with the tail of a log, when a component fails.
     """
@@ -82,10 +82,11 @@ class ControlPlane:
         users: Mapping[str, Sequence[str]] | None = None,
         keeps_history: bool = False,
         admission_plugins: Sequence[str] = (),
+        controllers: Sequence[str] = (),
         keep: bool = False,
     ) -> None:
         self._nodes = nodes
-        self._admission_plugins = tuple(admission_plugins)
+        self._plugins, self._controllers = tuple(admission_plugins), tuple(controllers)
         self._keeps_history = keeps_history
         self._crds = [path for path in crds if path.exists()]
         self._users = dict(users or {})
@@ -168,7 +169,8 @@ class ControlPlane:
                 ports=free_ports(),
                 credentials=Credentials(work_dir, self._users),
                 keeps_history=self._keeps_history,
-                admission_plugins=self._admission_plugins,
+                admission_plugins=self._plugins,
+                controllers=self._controllers,
             )
             for step in (self._start_server, self._start_definitions, self._start_controllers):
                 step()

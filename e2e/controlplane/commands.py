@@ -62,6 +62,8 @@ class Layout:
     """Whether etcd keeps every version of every object; else five minutes of them."""
     admission_plugins: tuple[str, ...] = ()
     """Of the API servers, beside those that are on by default."""
+    controllers: tuple[str, ...] = ()
+    """Of the controller manager, beside _CONTROLLERS."""
 
     @property
     def cert_dir(self) -> Path:
@@ -176,7 +178,7 @@ class Layout:
         return [
             *self._served(self.ports.controllers),
             f"--kubeconfig={self.credentials.kubeconfig_path(CONTROLLER_MANAGER)}",
-            f"--controllers={','.join(_CONTROLLERS)}",
+            f"--controllers={','.join((*_CONTROLLERS, *self.controllers))}",
             f"--service-account-private-key-file={self.credentials.service_account_key}",
             f"--root-ca-file={self.ca_file}",
             "--concurrent-gc-syncs=20",
