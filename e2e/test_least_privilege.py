@@ -2,7 +2,8 @@
 
 Four managers run one controller each, as users with the rights of that part alone. In each round
 every one of them lacks one right: what the case says does not come about, is refused, and comes
-about when the right is given back. In the end the audit log has a use of each.
+about when the right is given back. In the end the audit log has a use of each. What belongs to
+no controller is shown in the same way, each part by managers of its own.
 
 The admission plug-in OwnerReferencesPermissionEnforcement is on, for the rights on finalizers.
 """
@@ -239,6 +240,7 @@ def test_without_a_right_on_its_lease_nobody_leads_or_is_late(
                     come = partial(HASH_NOTED.lacking, scene, name)
                     wait_until("hand-over", come, timeout_s=WITHIN_S_MAX, log=standby.log)
                 assert standby.stop() == []
+    assert alone.user.unused(LEASES) == []
 
 
 def test_without_the_right_to_make_events_a_missing_permission_is_not_told(
@@ -275,6 +277,7 @@ def test_without_a_right_of_the_webhook_no_definition_learns_whom_to_trust(
             kind = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET_NAME}}
             api.create(secrets, kind)
         alone.show(needs, partial(trusted, api), lambda: None, *flags)
+    assert alone.user.unused(CERTIFICATES) == []
 
 
 def test_without_a_right_of_the_snapshot_a_kind_is_not_in_it(
@@ -297,6 +300,7 @@ def test_without_a_right_of_the_snapshot_a_kind_is_not_in_it(
 
             wait_until("a snapshot", deaf, timeout_s=20)
         assert taken[0] & wanted == wanted - {one.permission.resource for one in lacks}
+    assert alone.user.unused(SNAPSHOTS) == []
 
 
 def test_without_the_right_to_its_key_no_sealed_member_is_made(
@@ -313,6 +317,7 @@ def test_without_the_right_to_its_key_no_sealed_member_is_made(
     alone.show(KEY, lacking, partial(scene.pool, "sealed", 1), flag)
     (member,) = scene.members("sealed")
     assert ANNOTATION_SEAL in member["metadata"]["annotations"]
+    assert alone.user.unused([KEY]) == []
 
 
 def test_without_a_right_of_the_guard_nobody_reads_metrics(
@@ -333,6 +338,7 @@ def test_without_a_right_of_the_guard_nobody_reads_metrics(
     flags = ("--metrics-secure", f"--metrics-bind-address=127.0.0.1:{port}")
     for needs in REVIEWS:
         alone.show(needs, shut, wait_503, *flags)
+    assert alone.user.unused(REVIEWS) == []
 
 
 def test_without_the_right_to_change_events_what_goes_on_is_not_counted(
@@ -348,3 +354,4 @@ def test_without_the_right_to_change_events_what_goes_on_is_not_counted(
     one.wait_refused(EVENTS[1], mark)
     wait_until("count", lambda: None if series(other) == 2 else "not counted", timeout_s=20)
     assert series(one) == 1
+    assert other.user.unused(EVENTS) == []

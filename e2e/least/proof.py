@@ -170,15 +170,12 @@ class Proof:
     def unused(self) -> list[str]:
         """Rights that no manager used, of all that the table gives them. Those on finalizers are
         looked at by an admission plug-in inside of the server."""
-        self.cluster.audit_settle()
-        found: list[str] = []
-        for manager in self.managers.values():
-            left = {one for one in manager.user.rights if one.part is not Part.OWNERS}
-            for event in manager.user.events():
-                if event.code != 403:
-                    left -= {one for one in left if one.is_asked_by(event)}
-            found += sorted(map(str, left))
-        return found
+        users = [manager.user for manager in self.managers.values()]
+        return [
+            one
+            for user in users
+            for one in user.unused({r for r in user.rights if r.part is not Part.OWNERS})
+        ]
 
     def _manager(self, one: Running) -> Manager:
         return self.managers[one.case.manager]

@@ -27,10 +27,6 @@ class Right(NamedTuple):
     place: Place
     permission: Permission
 
-    def is_asked_by(self, event: AuditEvent) -> bool:
-        """Whether a request needed it."""
-        return is_of(event, self.permission)
-
     def __str__(self) -> str:
         where = "" if self.place is Place.OBJECTS else f" ({self.place})"
         return f"{self.part}: {self.permission}{where}"
@@ -104,6 +100,20 @@ class User:
     def events(self, since: int | None = None) -> Iterator[AuditEvent]:
         """What it has asked for, since a mark or since it is there."""
         return self._cluster.audit_events(self._mark if since is None else since, user=self.name)
+
+    def unused(self, rights: Collection[Right]) -> list[str]:
+        """Those of them, object by object where they are for named ones, that no request was let
+        through by: the audit log since the user is there has none."""
+        self._cluster.audit_settle()
+        left = [need for need in self._needs if right_of(need) in rights]
+        for event in self.events():
+            if event.code not in (0, 403):
+                left = [need for need in left if not self._is_use(event, need)]
+        return sorted(f"{right_of(need)} {need.name}".rstrip() for need in left)
+
+    def _is_use(self, event: AuditEvent, need: Need) -> bool:
+        is_there = self._namespace_of(need) in ("", event.namespace)
+        return is_there and need.name in ("", event.name) and is_of(event, need.permission)
 
     def _namespace_of(self, need: Need) -> str:
         if need.place is Place.CLUSTER:
