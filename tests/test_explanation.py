@@ -17,7 +17,7 @@ from warmclaim.api.pool import Pool
 from warmclaim.api.resources import CLAIM
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.timestamps import seconds_of
-from warmclaim.domain.claim_steps import ClaimSteps, Step
+from warmclaim.domain.claim_steps import YIELDS, ClaimSteps, Step
 from warmclaim.domain.explanation import Picture, Topic, explain
 from warmclaim.testing.builders import (
     T0,
@@ -217,6 +217,13 @@ class TestRecord:
     def test_its_place_in_line_is_told(self) -> None:
         found = picture(record=record(Step("waiting", T0), ahead=4))
         assert "4 claims are before it" in texts(found, Topic.RECORD)[0]
+
+    def test_that_it_yields_to_warm_claims_is_told(self) -> None:
+        yields = Step(YIELDS, T0, facts={"in_line": 7})
+        (text,) = texts(picture(record=record(yields)), Topic.RECORD)
+        assert "in line to start cold" in text
+        goes_on = picture(record=record(yields, Step("cold_started", T0)))
+        assert texts(goes_on, Topic.RECORD) == []
 
     def test_a_leader_that_knows_nothing_says_so(self) -> None:
         assert "has no steps of this claim" in texts(picture(record=record()), Topic.RECORD)[0]

@@ -60,11 +60,15 @@ class Flood:
 
 
 async def _until_told(flood: Flood, pool: str) -> None:
-    work = asyncio.create_task(flood.run(pool))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-    await asyncio.wait((work,))
-    if not work.cancelled() and (error := work.exception()) is not None:
-        raise error
+    """Also where all are made before: a signal that finds the process ending would kill it."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    work, end = asyncio.create_task(flood.run(pool)), asyncio.create_task(told.wait())
+    await asyncio.wait((work, end), return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        work.result()
+    work.cancel()
+    await end
 
 
 def main() -> None:

@@ -237,7 +237,7 @@ class App:
         caches = ClaimCaches(
             self.caches.claims, self.caches.sandboxes, self.caches.pools, self.caches.templates
         )
-        waiting = self._claims_first.waiting
+        waiting, cold_starts = self._claims_first.waiting, self._claims_first.cold_starts
         hand_over = HandOver(self.client, caches.claims, caches.sandboxes, self._trace)
         reporter = self._events.of("sandboxclaim-controller")
         events = MutedEvents() if settings.events_disabled else reporter
@@ -249,6 +249,7 @@ class App:
             hand_over,
             self.warm,
             waiting,
+            cold_starts,
             telemetry,
             clock,
             settings,
@@ -262,6 +263,9 @@ class App:
         reconciler.looked = queue.looked
         reconciler.took = self._claims_first.shortage.took
         self._claims_first.watch(self._crew.controllers[CLAIM])
+        self.manager.add_leader("cold starts", cold_starts.run)
+        self.metrics.cold_starts_waiting.read_from(lambda: [((), float(len(cold_starts)))])
+        self._kept["cold starts in line"] = lambda: len(cold_starts)
         self._kept["claim journal"] = lambda: len(journal)
         wiring = ClaimEvents(caches, queue, self.warm, waiting, reconciler.records)
         index = WarmIndex(

@@ -2,14 +2,17 @@
 
 From the strongest means to the mildest: a *gate* holds all refill up while a burst begins, another
 one what is only noted; then a *window* leaves refill as many requests at once as the API server can
-bear beside the claims, or as many as it must have, or the pools would be empty.
+bear beside the claims, or as many as it must have, or the pools would be empty. Claims that nothing
+warm is there for *line up* while those that are served warm suffer from their cold starts.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from warmclaim.api.meta import ObjectKey
+from warmclaim.controllers.cold_starts import ColdStarts
 from warmclaim.controllers.refill_gate import RefillGate
 from warmclaim.controllers.shortage import Shortage
 from warmclaim.kube.refill_window import RefillWindow
@@ -35,12 +38,14 @@ class ClaimsFirst:
             clock, self.is_serving, self.shortage.share, at_once_max=refill_requests_max
         )
         self.gate = RefillGate(clock, self.is_serving)
+        self.cold_starts = ColdStarts(clock)
         self.marks_gate = RefillGate(clock, self.is_serving, wait_s_max=MARKS_WAIT_S_MAX)
         self._claims: Controller[ObjectKey] | None = None
 
     def watch(self, claims: Controller[ObjectKey]) -> None:
         """This is the controller that serves claims."""
         self._claims = claims
+        self.cold_starts.wake = partial(claims.queue.add, lane=Lane.ADOPTION)
 
     def is_serving(self) -> bool:
         """Whether what can wait should, for claims that get their sandboxes now."""

@@ -16,6 +16,7 @@ from warmclaim.controllers.blueprints import Blueprints
 from warmclaim.controllers.claim_records import ClaimRecord, ClaimRecords
 from warmclaim.controllers.claim_sight import ClaimCaches, ClaimSight, asked_pool
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
+from warmclaim.controllers.cold_starts import ColdStarts
 from warmclaim.controllers.hand_over import HandOver
 from warmclaim.controllers.keys import object_key
 from warmclaim.controllers.seals import Seals
@@ -43,6 +44,7 @@ from warmqueue import Lane, WaitingLine, WarmDirectory
 
 _STEPS_MAX = 32  # a pass ends after that many requests, whatever happens
 _RECLAIM_LOOK_S = 1.0
+_ON_THE_WAY_TO_A_COLD_START = (adoption.WaitForTurn, adoption.ReadClaim, adoption.ColdStart)
 
 
 class ClaimReconciler:
@@ -58,6 +60,7 @@ class ClaimReconciler:
         hand_over: HandOver,
         warm: WarmDirectory,
         waiting: WaitingLine[ObjectKey],
+        cold_starts: ColdStarts,
         telemetry: ClaimTelemetry,
         clock: Clock,
         settings: ClaimSettings,
@@ -65,6 +68,7 @@ class ClaimReconciler:
         seals: Seals | None = None,
     ) -> None:
         self._seals = seals
+        self._cold_starts = cold_starts
         self._caches = caches
         self._blueprints = blueprints
         self._hand_over = hand_over
@@ -79,7 +83,14 @@ class ClaimReconciler:
         """Told of each pick: of how many that waited, and how many the pool wants."""
         self.records = ClaimRecords(clock)
         self._sight = ClaimSight(
-            caches, blueprints, warm, waiting, clock, settings.wait_s_max, label_domains
+            caches,
+            blueprints,
+            warm,
+            waiting,
+            clock,
+            settings.wait_s_max,
+            label_domains,
+            self._cold_starts.may_begin,
         )
 
     async def reconcile(self, key: ObjectKey) -> Result:
@@ -90,7 +101,7 @@ class ClaimReconciler:
         for _ in range(_STEPS_MAX):
             claim = self._caches.claims.store.get(key)
             if claim is None:
-                self._leave(key)
+                self._leave_lines(key)
                 self.records.drop(key)
                 return DONE
             if (claim.metadata.uid, claim.published) != (uid, published):
@@ -101,8 +112,7 @@ class ClaimReconciler:
                 self.looked(key)
             record = self.records.of(key, uid)
             decision = decide_claim(self._sight.facts(claim, record, frozenset(reads)))
-            if not isinstance(decision, adoption.WaitUntil):
-                self._leave(key)
+            self._leave_lines(key, decision)
             try:
                 result = await self._act(claim, record, decision, reads)
             except (PermanentError, ForbiddenError) as error:
@@ -121,7 +131,7 @@ class ClaimReconciler:
         is_unknown = pending is not None and not pending.is_resolved
         if key in self._caches.claims.store or is_unknown:
             return False
-        self._leave(key)
+        self._leave_lines(key)
         self.records.drop(key)
         return True
 
@@ -155,6 +165,10 @@ class ClaimReconciler:
                 self._waiting.join(asked_pool(claim), claim.metadata.key)
                 self._telemetry.waiting(claim, left_s)
                 return again(left_s, Lane.ADOPTION)
+            case adoption.WaitForTurn():
+                self._cold_starts.line_up(claim.metadata.key)
+                self._telemetry.yielding(claim, len(self._cold_starts))
+                return self._until_expiry(claim)  # or until it is called
             case adoption.ReadClaim():
                 await self._hand_over.read_claim(claim)
                 reads.add(Read.CLAIM)
@@ -222,6 +236,7 @@ class ClaimReconciler:
         record.pending = None
         if outcome is Outcome.ADOPTED:
             record.reserved_s = self._clock.monotonic()
+            self._cold_starts.reserved(record.reserved_s - record.picked_s)
         self._telemetry.reserved(claim, sandbox, record, outcome)
         await self._count_attempt(claim, record, outcome)
 
@@ -258,6 +273,7 @@ class ClaimReconciler:
         blueprint = self._blueprints.of(pool) if pool else None
         if template is None or blueprint is None:
             return
+        self._cold_starts.begin(claim.metadata.key)
         namespace, name = claim.metadata.key
         body = cold_sandbox(claim, blueprint, template)
         sandbox = await self._hand_over.create(namespace, body, name)
@@ -314,5 +330,9 @@ class ClaimReconciler:
         if now.published != decision.sandbox.metadata.name:
             raise ConflictError(409, "Conflict", f"{claim.metadata.key} was stored otherwise")
 
-    def _leave(self, key: ObjectKey) -> None:
-        self._waiting.leave(key)
+    def _leave_lines(self, key: ObjectKey, decision: ClaimDecision | None = None) -> None:
+        """The claim stands in no line but the one that was decided, if any."""
+        if not isinstance(decision, adoption.WaitUntil):
+            self._waiting.leave(key)
+        if not isinstance(decision, _ON_THE_WAY_TO_A_COLD_START):
+            self._cold_starts.leave(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from warmclaim.api.claim import Claim
@@ -55,6 +56,7 @@ class ClaimSight:
         clock: Clock,
         wait_s_max: float,
         label_domains: frozenset[str],
+        may_start_cold: Callable[[ObjectKey], bool],
     ) -> None:
         self._caches = caches
         self._blueprints = blueprints
@@ -63,6 +65,7 @@ class ClaimSight:
         self._clock = clock
         self._wait_s_max = wait_s_max
         self._label_domains = label_domains
+        self._may_start_cold = may_start_cold
 
     def facts(self, claim: Claim, record: ClaimRecord, reads: frozenset[Read]) -> ClaimFacts:
         """All that the decision needs; `reads` is what this pass read from the API server."""
@@ -88,6 +91,7 @@ class ClaimSight:
             names_alien=self._names_alien(claim),
             refusal=self._refusal(claim, pool),
             template_fault=why_unusable(template) if template and must_wait else None,
+            may_start_cold=self._may_start_cold(key),
         )
 
     def pool_of(self, claim: Claim) -> Pool | None:

@@ -16,6 +16,7 @@ from warmclaim.controllers.claim_journal import TEXT_CHARS_MAX, ClaimJournal
 from warmclaim.controllers.claim_records import ClaimRecord
 from warmclaim.domain import adoption
 from warmclaim.domain.claim_marks import observed_since_s
+from warmclaim.domain.claim_steps import YIELDS
 from warmclaim.domain.eligibility import Refusal, pool_owner
 from warmclaim.domain.outcome import Outcome
 from warmclaim.domain.sandbox_marks import launch_type_of
@@ -70,6 +71,10 @@ class ClaimTelemetry:
         """A member is on its way, and the claim waits for it, for so long at most."""
         self.outcome(Outcome.WAITING)
         self._journal.note(claim.metadata.key, Outcome.WAITING, at_most_s=round(left_s, 3))
+
+    def yielding(self, claim: Claim, in_line: int) -> None:
+        """The claim is to start cold, and waits for its turn as one of so many."""
+        self._journal.note(claim.metadata.key, YIELDS, in_line=in_line)
 
     def passed_over(
         self, claim: Claim, record: ClaimRecord, sandbox: str, refusal: Refusal | None

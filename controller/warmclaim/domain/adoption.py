@@ -59,7 +59,8 @@ class ClaimFacts:
     `refusal`: the claim asks for what it may not have; `template_fault`: why nothing can be made of
     the template for it alone. `names_alien`: its status names a sandbox of somebody else.
     `reads`: what is known from the API server itself; `is_fresh`: the caches are young enough to
-    reserve on. `now_s`: wall time in seconds since 1970.
+    reserve on. `now_s`: wall time in seconds since 1970. `may_start_cold`: no warm claim would have
+    to wait for it.
     """
 
     claim: Claim
@@ -75,6 +76,7 @@ class ClaimFacts:
     names_alien: bool = False
     refusal: Refusal | None = None
     template_fault: Refusal | None = None
+    may_start_cold: bool = True
 
     @property
     def now(self) -> str:
@@ -97,6 +99,11 @@ class ReadSandbox:
     """Look at this sandbox on the API server."""
 
     key: ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForTurn:
+    """A sandbox is to be made for the claim alone, once warm claims no longer suffer from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +201,7 @@ ClaimDecision: TypeAlias = (
     | Reclaim
     | ColdStart
     | WaitUntil
+    | WaitForTurn
     | ReportFailure
     | SyncMetadata
     | Expire
@@ -311,6 +319,8 @@ def _start_cold(facts: ClaimFacts, pool: Pool) -> ClaimDecision:
         return _no_template(facts, pool)
     if facts.template_fault is not None:
         return _report(facts, facts.template_fault.reason, facts.template_fault.text)
+    if not facts.may_start_cold:
+        return WaitForTurn()
     # A claim that another leader served a moment ago looks unserved in an old cache; a warm
     # reservation would be refused or reclaimed, but a pod should not be started for nothing.
     return ColdStart() if Read.CLAIM in facts.reads else ReadClaim()

@@ -8,6 +8,9 @@ import msgspec
 
 Fact: TypeAlias = str | int | float
 
+YIELDS = "yields"
+"""The step of a claim that lines up to start cold."""
+
 
 class Step(msgspec.Struct, frozen=True):
     """One step, or several alike in a row. Times are as the API writes them, to the microsecond."""

@@ -21,7 +21,7 @@ from warmclaim.api.pod import Pod
 from warmclaim.api.pool import Pool
 from warmclaim.api.sandbox import Sandbox
 from warmclaim.api.timestamps import seconds_of
-from warmclaim.domain.claim_steps import ClaimSteps, Step
+from warmclaim.domain.claim_steps import YIELDS, ClaimSteps, Step
 from warmclaim.domain.eligibility import Refusal, claim_owner, why_not_adoptable
 from warmclaim.domain.sandbox_marks import launch_type_of
 
@@ -250,7 +250,10 @@ def _record(picture: Picture) -> list[Finding]:
     if record.ahead is not None:
         text = f"It waits in line for a member of its pool; {record.ahead} claims are before it."
         found.append(Finding(Topic.RECORD, text))
-    if not _steps(picture):
+    if (steps := _steps(picture)) and steps[-1].step == YIELDS:
+        text = "It waits in line to start cold: claims that are served warm would suffer from it."
+        found.append(Finding(Topic.RECORD, text, "give it a warm pool of the size that it needs"))
+    if not steps:
         text = "The controller has no steps of this claim: it took none since it began to lead,"
         found.append(Finding(Topic.RECORD, f"{text} or other claims took their place."))
     return found

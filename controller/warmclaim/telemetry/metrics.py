@@ -219,6 +219,11 @@ class Metrics:
             "How many requests of refill may be under way now.",
             (),
         )
+        self.cold_starts_waiting = register.sampled(
+            "warmclaim_cold_starts_waiting",
+            "Claims that wait to start cold, so that warm ones do not wait for them.",
+            (),
+        )
         self.lease_margin_s = register.sampled(
             "warmclaim_leader_fence_margin_seconds",
             "Time left until this leader must step down, if it cannot renew.",

@@ -37,6 +37,7 @@ from warmclaim.controllers.claim_marks import ClaimMarksReconciler, wake_for_mar
 from warmclaim.controllers.claim_records import ClaimRecords
 from warmclaim.controllers.claim_sight import ClaimCaches
 from warmclaim.controllers.claim_telemetry import ClaimTelemetry
+from warmclaim.controllers.cold_starts import ColdStarts
 from warmclaim.controllers.hand_over import HandOver
 from warmclaim.controllers.indexes import (
     BY_ASKED_POOL,
@@ -241,6 +242,7 @@ class Process:
             hand_over,
             self.warm,
             self.waiting,
+            ColdStarts(self._clock),
             telemetry,
             self._clock,
             ClaimSettings(),

@@ -31,6 +31,7 @@ _KINDS: Final[Mapping[str, tuple[Resource[object], ...]]] = {
     "claim records": (CLAIM, SANDBOX),
     "claim journal": (CLAIM,),
     "waiting claims": (CLAIM,),
+    "cold starts in line": (CLAIM,),
     "warm sandboxes": (SANDBOX,),
     "unsealed members": (SANDBOX,),
     "pool memories": (POOL,),

@@ -1,0 +1,129 @@
+"""Cold starts yield to warm claims: a flood of them is shaped by what the warm ones notice of it.
+
+A claim that is served warm costs two writes, one that starts cold about twelve, with its pod's
+scheduler and kubelet. On an API server whose processors are full each of them delays a tenant who
+asked for a sandbox that is ready. So cold starts beside warm claims begin at a pace, which
+reservations slow down when they are answered late, and which doubles with each second in which none
+is. While nobody is served warm, or nobody notices, there is no pace at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Callable
+from typing import Final
+
+from warmclaim.api.meta import ObjectKey
+from warmclaim.seams import Clock
+from warmqueue.rotation import Rotation, Ticket
+
+CROWDED: Final = 2.0
+"""A reservation took that many times as long as on a calm server."""
+CALM_S_MIN: Final = 0.004
+FORGETTING: Final = 1.002
+"""What counts as calm grows by this with each reservation, so a server that became slower for good
+slows cold starts down for some hundred claims, not for ever."""
+
+PER_S_MIN: Final = 10.0
+"""However late reservations are, so many begin: a tenant without a pool is slow, never stuck."""
+PER_S_FIRST: Final = 40.0
+"""The first of a flood begin at this pace: what begins before a late reservation tells of it is in
+the way for seconds."""
+PER_S_MAX: Final = 640.0
+"""From here on cold starts are not held back: no API server starts so many pods a second."""
+DOUBLES_S: Final = 1.0
+BLAMED_S: Final = 1.0
+"""What reservations meet so long after the last cold start has other reasons."""
+
+_LOOK_EVERY_S: Final = 0.02
+_CALLED_AT_ONCE_MAX: Final = 64
+_CALLED_PER_S_MAX: Final = _CALLED_AT_ONCE_MAX / _LOOK_EVERY_S
+
+
+class ColdStarts:
+    """Of one manager. A claim that `may_begin` begins; another one lines up, and is woken by `wake`
+    when its turn comes: the namespaces in turn, within one the oldest first."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.wake: Callable[[ObjectKey], None] = lambda _: None
+        self._numbers = itertools.count()
+        self._line: Rotation[ObjectKey] = Rotation()
+        self._tickets: dict[ObjectKey, Ticket] = {}
+        self._called: set[ObjectKey] = set()
+        self._is_lined_up = asyncio.Event()
+        self._calm_s = math.inf
+        self._per_s, self._since_s = PER_S_MAX, -math.inf  # it doubles from then on
+        self._slowed_s = -math.inf
+        self._began_s = -math.inf
+
+    def __len__(self) -> int:
+        """Claims that stand in line, or were called and have not come yet."""
+        return len(self._tickets) + len(self._called)
+
+    @property
+    def per_s_max(self) -> float:
+        """How many may begin in a second now; infinite where none is held back."""
+        doublings = (self._clock.monotonic() - self._since_s) / DOUBLES_S
+        per_s = self._per_s * 2 ** min(doublings, 10.0)
+        return per_s if per_s < PER_S_MAX else math.inf
+
+    def may_begin(self, key: ObjectKey) -> bool:
+        """Whether the claim may start cold now."""
+        return key in self._called or (not self._tickets and math.isinf(self.per_s_max))
+
+    def begin(self, key: ObjectKey) -> None:
+        """It does."""
+        self._called.discard(key)
+        self._began_s = self._clock.monotonic()
+
+    def line_up(self, key: ObjectKey) -> None:
+        """It waits for its turn; one that does already keeps its place."""
+        if key in self._tickets or key in self._called:
+            return
+        ticket = self._tickets[key] = Ticket(0.0, next(self._numbers))
+        self._line.add(key.namespace, ticket, key)
+        self._is_lined_up.set()
+
+    def leave(self, key: ObjectKey) -> None:
+        """It needs no sandbox of its own any more."""
+        self._called.discard(key)
+        if (ticket := self._tickets.pop(key, None)) is not None:
+            self._line.remove(key.namespace, ticket)
+
+    def reserved(self, took_s: float) -> None:
+        """A warm sandbox was reserved, from the pick to the answer in that time."""
+        self._calm_s = max(min(self._calm_s * FORGETTING, took_s), CALM_S_MIN)
+        now_s, limit_s = self._clock.monotonic(), CROWDED * self._calm_s
+        if now_s - self._began_s > BLAMED_S:
+            self._per_s, self._since_s = PER_S_FIRST, now_s
+        elif took_s > limit_s:
+            if now_s - took_s >= self._slowed_s:  # once for all that were under way together
+                per_s = min(self.per_s_max, PER_S_MAX) * limit_s / took_s
+                self._per_s, self._slowed_s = max(per_s, PER_S_MIN), now_s
+            self._since_s = now_s
+
+    async def run(self) -> None:
+        """Call those whose turn it is, as long as this process leads."""
+        due, looked_s = 0.0, self._clock.monotonic()
+        while True:
+            if not self._tickets:
+                self._is_lined_up.clear()
+                await self._is_lined_up.wait()
+                due, looked_s = 1.0, self._clock.monotonic()
+            now_s = self._clock.monotonic()
+            per_s = min(self.per_s_max, _CALLED_PER_S_MAX)
+            due = min(due + per_s * (now_s - looked_s), _CALLED_AT_ONCE_MAX)
+            looked_s = now_s
+            while due >= 1 and self._tickets:
+                due -= 1
+                self._call()
+            await self._clock.sleep(_LOOK_EVERY_S)
+
+    def _call(self) -> None:
+        _, key = self._line.pop()
+        del self._tickets[key]
+        self._called.add(key)
+        self.wake(key)
