@@ -24,8 +24,9 @@ QUIET_S: Final = 0.25
 """Refill's turn comes when no claim was served for that long (or its bound has passed): claims at
 50 a second leave gaps of 20 ms, and what is created in them is still in their way."""
 
-MARKS_WAIT_S_MAX: Final = 5.0
-"""What is noted on served claims is written so long after Ready, if claims come on."""
+MARKS_WAIT_S_MAX: Final = 30.0
+"""What is noted on served claims is written so long after Ready, if claims come on or their pools
+are short: two of five requests on refill's connections, for which a claim might start cold."""
 
 
 class ClaimsFirst:
@@ -39,7 +40,7 @@ class ClaimsFirst:
         )
         self.gate = RefillGate(clock, self.is_serving)
         self.cold_starts = ColdStarts(clock)
-        self.marks_gate = RefillGate(clock, self.is_serving, wait_s_max=MARKS_WAIT_S_MAX)
+        self.marks_gate = RefillGate(clock, self._is_short, wait_s_max=MARKS_WAIT_S_MAX)
         self._claims: Controller[ObjectKey] | None = None
 
     def watch(self, claims: Controller[ObjectKey]) -> None:
@@ -53,3 +54,7 @@ class ClaimsFirst:
             return False  # what they wait for is refill
         due = self._claims.queue.core.depth(Lane.ADOPTION)
         return due > 0 or self._claims.idle_s(Lane.ADOPTION) < QUIET_S
+
+    def _is_short(self) -> bool:
+        """Whether claims need all that refill can do, or will soon."""
+        return self.is_serving() or len(self.waiting) > 0 or self.shortage.share() > 0

@@ -273,10 +273,14 @@ class ClaimReconciler:
         blueprint = self._blueprints.of(pool) if pool else None
         if template is None or blueprint is None:
             return
-        self._cold_starts.begin(claim.metadata.key)
+        self._cold_starts.begin()
         namespace, name = claim.metadata.key
         body = cold_sandbox(claim, blueprint, template)
-        sandbox = await self._hand_over.create(namespace, body, name)
+        try:
+            sandbox = await self._hand_over.create(namespace, body, name)
+        except BaseException:
+            self._cold_starts.leave(claim.metadata.key)  # others may begin until it is tried again
+            raise
         owner = claim_owner(sandbox) if sandbox else None
         if sandbox and owner and owner.uid == claim.metadata.uid:
             self._telemetry.cold_started(claim, sandbox)

@@ -2,9 +2,9 @@
 
 A claim that is served warm costs two writes, one that starts cold about twelve, with its pod's
 scheduler and kubelet. On an API server whose processors are full each of them delays a tenant who
-asked for a sandbox that is ready. So cold starts beside warm claims begin at a pace, which
+asked for a sandbox that is ready. So beside warm claims cold starts begin at a pace, which
 reservations slow down when they are answered late, and which doubles with each second in which none
-is. While nobody is served warm, or nobody notices, there is no pace at all.
+is; and no more are called than the server keeps up with. While nobody is served warm, all begin.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.seams import Clock
 from warmqueue.rotation import Rotation, Ticket
 
+WARM_S: Final = 5.0
+"""So long after the last reservation of a warm sandbox somebody is still to be yielded to."""
+
 CROWDED: Final = 2.0
 """A reservation took that many times as long as on a calm server."""
 CALM_S_MIN: Final = 0.004
@@ -28,23 +31,26 @@ slows cold starts down for some hundred claims, not for ever."""
 
 PER_S_MIN: Final = 10.0
 """However late reservations are, so many begin: a tenant without a pool is slow, never stuck."""
-PER_S_FIRST: Final = 40.0
+PER_S_FIRST: Final = 20.0
 """The first of a flood begin at this pace: what begins before a late reservation tells of it is in
 the way for seconds."""
 PER_S_MAX: Final = 640.0
-"""From here on cold starts are not held back: no API server starts so many pods a second."""
 DOUBLES_S: Final = 1.0
 BLAMED_S: Final = 1.0
 """What reservations meet so long after the last cold start has other reasons."""
 
+AT_ONCE_MAX: Final = 4
+"""Of those that yield, so many at once are on the way to their sandbox's creation: a server that is
+full answers late, and sets the pace where no reservation tells of it."""
+
 _LOOK_EVERY_S: Final = 0.02
 _CALLED_AT_ONCE_MAX: Final = 64
-_CALLED_PER_S_MAX: Final = _CALLED_AT_ONCE_MAX / _LOOK_EVERY_S
 
 
 class ColdStarts:
     """Of one manager. A claim that `may_begin` begins; another one lines up, and is woken by `wake`
-    when its turn comes: the namespaces in turn, within one the oldest first."""
+    when its turn comes: the namespaces in turn, within one the oldest first. It has its turn until
+    it leaves, with a sandbox or without."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -55,28 +61,29 @@ class ColdStarts:
         self._called: set[ObjectKey] = set()
         self._is_lined_up = asyncio.Event()
         self._calm_s = math.inf
-        self._per_s, self._since_s = PER_S_MAX, -math.inf  # it doubles from then on
+        self._per_s, self._since_s = PER_S_FIRST, -math.inf  # it doubles from then on
         self._slowed_s = -math.inf
-        self._began_s = -math.inf
+        self._warm_s = self._began_s = -math.inf
 
     def __len__(self) -> int:
-        """Claims that stand in line, or were called and have not come yet."""
+        """Claims that stand in line, or were called and have no sandbox yet."""
         return len(self._tickets) + len(self._called)
 
     @property
     def per_s_max(self) -> float:
-        """How many may begin in a second now; infinite where none is held back."""
-        doublings = (self._clock.monotonic() - self._since_s) / DOUBLES_S
-        per_s = self._per_s * 2 ** min(doublings, 10.0)
-        return per_s if per_s < PER_S_MAX else math.inf
+        """How many may begin in a second now; infinite where nobody is to be yielded to."""
+        now_s = self._clock.monotonic()
+        if now_s - self._warm_s > WARM_S:
+            return math.inf
+        doublings = min((now_s - self._since_s) / DOUBLES_S, 10.0)
+        return float(min(self._per_s * 2**doublings, PER_S_MAX))
 
     def may_begin(self, key: ObjectKey) -> bool:
         """Whether the claim may start cold now."""
         return key in self._called or (not self._tickets and math.isinf(self.per_s_max))
 
-    def begin(self, key: ObjectKey) -> None:
-        """It does."""
-        self._called.discard(key)
+    def begin(self) -> None:
+        """One does."""
         self._began_s = self._clock.monotonic()
 
     def line_up(self, key: ObjectKey) -> None:
@@ -88,7 +95,7 @@ class ColdStarts:
         self._is_lined_up.set()
 
     def leave(self, key: ObjectKey) -> None:
-        """It needs no sandbox of its own any more."""
+        """It has its sandbox, needs none, or has to line up again."""
         self._called.discard(key)
         if (ticket := self._tickets.pop(key, None)) is not None:
             self._line.remove(key.namespace, ticket)
@@ -97,13 +104,13 @@ class ColdStarts:
         """A warm sandbox was reserved, from the pick to the answer in that time."""
         self._calm_s = max(min(self._calm_s * FORGETTING, took_s), CALM_S_MIN)
         now_s, limit_s = self._clock.monotonic(), CROWDED * self._calm_s
-        if now_s - self._began_s > BLAMED_S:
-            self._per_s, self._since_s = PER_S_FIRST, now_s
-        elif took_s > limit_s:
-            if now_s - took_s >= self._slowed_s:  # once for all that were under way together
-                per_s = min(self.per_s_max, PER_S_MAX) * limit_s / took_s
-                self._per_s, self._slowed_s = max(per_s, PER_S_MIN), now_s
-            self._since_s = now_s
+        self._warm_s = now_s
+        if took_s <= limit_s or now_s - self._began_s > BLAMED_S:
+            return
+        if now_s - took_s >= self._slowed_s:  # once for all that were under way together
+            self._per_s = max(self.per_s_max * limit_s / took_s, PER_S_MIN)
+            self._slowed_s = now_s
+        self._since_s = now_s
 
     async def run(self) -> None:
         """Call those whose turn it is, as long as this process leads."""
@@ -113,11 +120,13 @@ class ColdStarts:
                 self._is_lined_up.clear()
                 await self._is_lined_up.wait()
                 due, looked_s = 1.0, self._clock.monotonic()
-            now_s = self._clock.monotonic()
-            per_s = min(self.per_s_max, _CALLED_PER_S_MAX)
-            due = min(due + per_s * (now_s - looked_s), _CALLED_AT_ONCE_MAX)
-            looked_s = now_s
-            while due >= 1 and self._tickets:
+                if looked_s - self._began_s > BLAMED_S:
+                    self._per_s, self._since_s = PER_S_FIRST, looked_s
+            now_s, per_s = self._clock.monotonic(), self.per_s_max
+            at_once_max = _CALLED_AT_ONCE_MAX if math.isinf(per_s) else AT_ONCE_MAX
+            due = at_once_max if math.isinf(per_s) else due + per_s * (now_s - looked_s)
+            due, looked_s = min(due, at_once_max), now_s
+            while due >= 1 and self._tickets and len(self._called) < at_once_max:
                 due -= 1
                 self._call()
             await self._clock.sleep(_LOOK_EVERY_S)
