@@ -20,6 +20,8 @@ from tests.controllers.app_world import (
 from warmclaim.api import names
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.timestamps import seconds_of
+from warmclaim.app.claims_first import QUIET_S
+from warmclaim.controllers.shortage import LASTS_S
 from warmclaim.errors import UnknownOutcomeError
 from warmclaim.seams import Request, Response
 from warmclaim.settings import ClaimSettings, LeaseSettings
@@ -120,15 +122,31 @@ class TestWhen:
 
         virtual(scenario, claims=ClaimSettings(workers=2, events_disabled=True))
 
-    def test_while_claims_come_on_they_are_noted_after_five_seconds(self) -> None:
+    def test_while_claims_come_on_they_are_noted_after_half_a_minute(self) -> None:
         async def scenario(world: AppWorld) -> None:
-            stock(world, *(member(f"w{n}") for n in range(100)), replicas=100)
+            stock(world, *(member(f"w{n:03}") for n in range(200)), replicas=0)
             await world.run_for(1)
-            for number in range(100):
+            for number in range(200):
                 world.put(a_claim(f"c{number}", pool="pool"))
-                await world.run_for(0.1)
+                await world.run_for(0.2)
                 noted = world.writes().count(NOTE)
-                assert noted == 0 if number < 49 else noted >= number - 55
+                assert noted == 0 if number < 148 else noted >= number - 155
+
+        virtual(scenario, claims=QUIET)
+
+    def test_while_their_pool_is_short_they_wait_in_gaps_too(self) -> None:
+        """Refill needs the connections that notes would take."""
+
+        async def scenario(world: AppWorld) -> None:
+            stock(world, *(member(f"w{n}") for n in range(8)), replicas=8)
+            await world.run_for(1)
+            for number in range(7):
+                world.put(a_claim(f"c{number}", pool="pool"))
+                await world.run_for(0.01)
+            await world.run_for(QUIET_S + 0.1)
+            assert world.writes().count(NOTE) == 0
+            await world.run_for(LASTS_S)
+            assert world.writes().count(NOTE) == 7
 
         virtual(scenario, claims=QUIET)
 
