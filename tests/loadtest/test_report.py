@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from xml.etree.ElementTree import parse
 
 import pytest
 from hypothesis import given
@@ -84,9 +85,9 @@ class TestRuns:
 
 class TestCharts:
     def test_the_latency_chart_says_the_percentiles(self, tmp_path: Path) -> None:
-        figure = latency(read([str(a_run(tmp_path / "run"))]))
-        assert figure is not None
-        told = [one.text for one in figure.iter("title")]
+        chart = latency(read([str(a_run(tmp_path / "run"))]))
+        assert chart is not None
+        told = [one.text for one in chart.drawing.iter("title")]
         assert told == ["run, burst: P50 50.0 ms, P90 90.0 ms, P99 99.0 ms"]
 
     def test_without_claims_there_is_no_such_chart(self, tmp_path: Path) -> None:
@@ -102,9 +103,9 @@ class TestCharts:
         line = '{"at_s":%s,"event":"claim","phase":"burst","ready_after_s":0.5}\n'
         with (run / "events.jsonl").open("a") as file:
             file.writelines(line % (10 + number / 100) for number in range(3000))
-        figure = claims(read([str(run)]))
-        assert figure is not None
-        path = figure.findall(".//path")[0].get("d", "")
+        chart = claims(read([str(run)]))
+        assert chart is not None
+        path = chart.drawing.findall(".//path")[0].get("d", "")
         assert path.count("L") == POINTS_MAX - 1
         assert path.endswith(" 72.8")  # 3,100 of 4,000, on a height of 270 from 12 on
 
@@ -148,6 +149,37 @@ class TestCommand:
         assert "@import" not in text
         assert "url(" not in text
         assert SHARP.split("&")[0].replace("<", "&lt;").replace(">", "&gt;") in text
+
+    def test_each_drawing_is_a_picture_of_its_own(self, tmp_path: Path, capsys: Capture) -> None:
+        a_run(tmp_path / "runs" / "limit", serves=LIMIT)
+        a_run(tmp_path / "runs" / "controller", slowness=3)
+        page, folder = tmp_path / "page.html", tmp_path / "pictures"
+        command = ["loadtest", "report", str(tmp_path / "runs"), "-o", str(page)]
+        assert main([*command, "--pictures", str(folder)]) == OK
+        files = sorted(folder.iterdir())
+        assert capsys.readouterr().out == f"2 runs on {page}, {len(files)} drawings in {folder}\n"
+        assert len(files) == page.read_text().count("<figure")
+        assert {"latency.svg", "pool.svg", "requests.svg"} < {file.name for file in files}
+        for file in files:
+            root = parse(file).getroot()
+            assert root is not None
+            assert root.tag == "{http://www.w3.org/2000/svg}svg"
+            assert "prefers-color-scheme: dark" in file.read_text()
+        latency = (folder / "latency.svg").read_text()
+        assert "limit, burst: P50" in latency
+        assert "controller, burst: P50" in latency
+
+    def test_no_picture_is_written_over(self, tmp_path: Path, capsys: Capture) -> None:
+        run = str(a_run(tmp_path / "run"))
+        folder = tmp_path / "pictures"
+        folder.mkdir()
+        (folder / "pool.svg").write_text("mine")
+        page = str(tmp_path / "page.html")
+        words = ["loadtest", "report", run, "-o", page, "--pictures", str(folder)]
+        assert main(words) == USAGE
+        assert "pool.svg is there already; choose another folder" in capsys.readouterr().err
+        assert [file.name for file in folder.iterdir()] == ["pool.svg"]
+        assert (folder / "pool.svg").read_text() == "mine"
 
     def test_nothing_is_written_over(self, tmp_path: Path, capsys: Capture) -> None:
         run = a_run(tmp_path / "run")

@@ -23,7 +23,8 @@ from warmclaim.loadtest.process import command_of
 from warmclaim.loadtest.profile import load
 from warmclaim.loadtest.progress import shown
 from warmclaim.loadtest.ratios import ratios
-from warmclaim.loadtest.report import read, written
+from warmclaim.loadtest.report import pictures, read, written
+from warmclaim.loadtest.report.runs import Run
 from warmclaim.loadtest.requests import Audit
 from warmclaim.loadtest.result import CONTROLLER, LIMIT, RunResult
 from warmclaim.loadtest.run import Plan, run
@@ -147,8 +148,9 @@ def _one(plan: Plan, folder: Path) -> RunResult:
             raise
 
 
-def write_report(words: Sequence[str], output: str) -> int:
-    """Put the runs in these folders on one page; returns the exit code.
+def write_report(words: Sequence[str], output: str, folder: str = "") -> int:
+    """Put the runs in these folders on one page, and its drawings into a folder, where one is
+    named; returns the exit code.
 
     Raises UsageError for what is no run, and for a file that is there.
     """
@@ -162,8 +164,20 @@ def write_report(words: Sequence[str], output: str) -> int:
         raise UsageError(f"--output {output}: is there already; choose another name") from None
     except OSError as error:
         raise UsageError(f"--output {output}: {error.strerror}") from None
-    print(f"{len(runs)} runs on {output}")
+    drawn = _pictures(runs, folder) if folder else ""
+    print(f"{len(runs)} runs on {output}{drawn}")
     return OK
+
+
+def _pictures(runs: Sequence[Run], folder: str) -> str:
+    try:
+        files = pictures(runs, Path(folder))
+    except FileExistsError as error:
+        text = f"--pictures {folder}: {error.filename} is there already; choose another folder"
+        raise UsageError(text) from None
+    except OSError as error:
+        raise UsageError(f"--pictures {folder}: {error.strerror}") from None
+    return f", {len(files)} drawings in {folder}"
 
 
 def _told(results: Sequence[RunResult], folder: Path, options: Options) -> int:

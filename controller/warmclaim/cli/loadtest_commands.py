@@ -124,8 +124,12 @@ def report(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="The page; not written over.")
     ] = "loadtest.html",
+    pictures: Annotated[
+        str,
+        typer.Option(metavar="DIR", help="Folder for each drawing as an SVG; not written over."),
+    ] = "",
 ) -> int:
     """Compare runs on one page: HTML with drawings in it, no scripts, no other files."""
     from warmclaim.cli.loadtest import write_report
 
-    return write_report(runs, output)
+    return write_report(runs, output, pictures)

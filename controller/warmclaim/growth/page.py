@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Final
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element
 
-from warmclaim.growth.plots import Plot, plots
+from warmclaim.growth.plots import plots
 from warmclaim.growth.result import REAL, SIMULATED, Cost, R, Real, Result, Simulated, rows
-from warmclaim.loadtest.report.charts import HEIGHT, LEFT, WIDTH, figure
-from warmclaim.loadtest.report.elements import element, page_of
-
-_TITLE_Y, _KEYS_Y, _KEY_HEIGHT, _KEY_WIDTH = 24, 46, 18, 290
-_KEYS_ACROSS: Final = 2
-_BOLD: Final = "font-size: 15px; font-weight: 600"
+from warmclaim.loadtest.report.charts import figure
+from warmclaim.loadtest.report.elements import element, page_of, style_sheet
+from warmclaim.loadtest.report.pictures import picture
 
 
 def written(results: Sequence[Result], machine: str, folder: Path) -> list[Path]:
@@ -24,45 +19,10 @@ def written(results: Sequence[Result], machine: str, folder: Path) -> list[Path]
     page.write_bytes(page_of(_page(results, machine)))
     files = [page]
     for plot in plots(results):
-        files.append(folder / f"growth-{plot.name}.svg")
-        files[-1].write_bytes(picture(plot))
+        chart = plot.chart()
+        files.append(folder / f"{chart.name}.svg")
+        files[-1].write_bytes(picture(chart))
     return files
-
-
-def picture(plot: Plot) -> bytes:
-    """A plot as a file of its own, title and legend in it."""
-    rows_of_keys = -(-len(plot.series) // _KEYS_ACROSS)
-    top = _KEYS_Y + rows_of_keys * _KEY_HEIGHT
-    height = top + HEIGHT
-    moved = element("g", *list(plot.drawing()), transform=f"translate(0 {top})")
-    root = element(
-        "svg",
-        element("style", _style()),
-        element("rect", width=WIDTH, height=height, rx=8, style="fill: var(--panel)"),
-        element("text", plot.title, x=LEFT, y=_TITLE_Y, class_="value", style=_BOLD),
-        *_keys(plot),
-        moved,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {WIDTH} {height}",
-        role="img",
-    )
-    text: bytes = tostring(root, encoding="utf-8")
-    return text + b"\n"
-
-
-def _keys(plot: Plot) -> list[Element]:
-    made: list[Element] = []
-    for number, one in enumerate(plot.series):
-        x = LEFT + number % _KEYS_ACROSS * _KEY_WIDTH
-        y = _KEYS_Y + number // _KEYS_ACROSS * _KEY_HEIGHT
-        style = f"line c{one.colour}{' dashed' if one.is_dashed else ''}"
-        made.append(element("line", x1=x, x2=x + 24, y1=y - 4, y2=y - 4, class_=style))
-        made.append(element("text", one.name, x=x + 32, y=y, class_="value"))
-    return made
-
-
-def _style() -> str:
-    return resources.files("warmclaim.loadtest.report").joinpath("page.css").read_text("utf-8")
 
 
 def _page(results: Sequence[Result], machine: str) -> Element:
@@ -73,9 +33,9 @@ def _page(results: Sequence[Result], machine: str) -> Element:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
-        element("style", _style()),
+        element("style", style_sheet()),
     )
-    drawn = [figure(one.title, one.about, one.series, one.drawing()) for one in plots(results)]
+    drawn = [figure(one.chart()) for one in plots(results)]
     simulated = [one for one in results if isinstance(one, Simulated)]
     real = [one for one in results if isinstance(one, Real)]
     body = element(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
-from xml.etree.ElementTree import Element
 
 from warmclaim.growth.result import R, Real, Result, Simulated
-from warmclaim.loadtest.report.charts import Line, lines
+from warmclaim.loadtest.report.charts import Chart, Line, lines
 from warmclaim.loadtest.report.scales import linear, logarithmic
 
 SANDBOXES: Final = "sandboxes that wait, in all pools (logarithmic)"
@@ -17,7 +16,7 @@ _MS, _MIB, _KIB = 1e3, 1 / 1024**2, 1 / 1024
 
 @dataclass(frozen=True)
 class Plot:
-    """One chart; `name` is its file's."""
+    """What becomes a chart; `name` is its file's."""
 
     name: str
     title: str
@@ -25,12 +24,13 @@ class Plot:
     series: Sequence[Line]
     label: str
 
-    def drawing(self) -> Element:
-        """The chart, without title and legend."""
+    def chart(self) -> Chart:
+        """Drawn."""
         across = [x for one in self.series for x, _ in one.points]
         up = max(y for one in self.series for _, y in one.points)
         x = logarithmic(min(across), max(max(across), min(across) * 2))
-        return lines(self.series, x, linear(up or 1.0), SANDBOXES, self.label)
+        drawing = lines(self.series, x, linear(up or 1.0), SANDBOXES, self.label)
+        return Chart(f"growth-{self.name}", self.title, self.about, self.series, drawing)
 
 
 def plots(results: Sequence[Result]) -> list[Plot]:

@@ -5,6 +5,7 @@ can become markup.
 """
 
 from warmclaim.loadtest.report.page import written
+from warmclaim.loadtest.report.pictures import pictures
 from warmclaim.loadtest.report.runs import read
 
-__all__ = ["read", "written"]
+__all__ = ["pictures", "read", "written"]

@@ -45,16 +45,28 @@ class Bars:
     colour: int
 
 
-def figure(title: str, about: str, legend: Sequence[Line | Bars], drawing: Element) -> Element:
-    """A chart with its title, a sentence on what it shows, and its legend."""
+@dataclass(frozen=True)
+class Chart:
+    """A drawing, a sentence on what it shows, and what its colours mean. `name` is its file's."""
+
+    name: str
+    title: str
+    about: str
+    legend: Sequence[Line | Bars]
+    drawing: Element
+
+
+def figure(chart: Chart) -> Element:
+    """A chart as a part of a page."""
     keys = [
-        element("li", element("i", class_=_style(one)), one.name, class_="key") for one in legend
+        element("li", element("i", class_=style(one)), one.name, class_="key")
+        for one in chart.legend
     ]
     return element(
         "figure",
-        element("figcaption", element("h2", title), element("p", about)),
+        element("figcaption", element("h2", chart.title), element("p", chart.about)),
         *([element("ul", *keys, class_="legend")] if keys else []),
-        drawing,
+        chart.drawing,
     )
 
 
@@ -125,7 +137,7 @@ def _path(one: Line, x: Scale, y: Scale) -> Element:
         text.append(f"{'L' if number else 'M'}{at_x:.1f} {at_y:.1f}")
         before = at_y
     told = element("title", one.told or one.name)
-    return element("path", told, d="".join(text), class_=f"line {_style(one)}")
+    return element("path", told, d="".join(text), class_=f"line {style(one)}")
 
 
 def _marks(one: Line, x: Scale, y: Scale) -> Iterator[Element]:
@@ -135,7 +147,8 @@ def _marks(one: Line, x: Scale, y: Scale) -> Iterator[Element]:
         yield element("circle", told, cx=_x(x, across), cy=_y(y, up), r=MARK, class_=style)
 
 
-def _style(one: Line | Bars) -> str:
+def style(one: Line | Bars) -> str:
+    """Its classes in the style sheet."""
     is_dashed = isinstance(one, Line) and (one.is_dashed or one.colour >= COLOURS)
     return f"c{one.colour % COLOURS}{' dashed' if is_dashed else ''}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from xml.etree.ElementTree import Element, tostring
 
 
@@ -17,6 +18,11 @@ def element(tag: str, *content: Element | str, **attributes: object) -> Element:
         else:
             made.text = (made.text or "") + one
     return made
+
+
+def style_sheet() -> str:
+    """Of pages and pictures; both follow the reader into the dark."""
+    return resources.files("warmclaim.loadtest.report").joinpath("page.css").read_text("utf-8")
 
 
 def page_of(root: Element) -> bytes:

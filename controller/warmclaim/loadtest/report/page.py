@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -11,7 +10,8 @@ from warmclaim.loadtest.cells import HEADS, NOTE, cells
 from warmclaim.loadtest.ratios import HEADS as RATIO_HEADS
 from warmclaim.loadtest.ratios import ratios
 from warmclaim.loadtest.report import plots
-from warmclaim.loadtest.report.elements import element, page_of
+from warmclaim.loadtest.report.charts import Chart, figure
+from warmclaim.loadtest.report.elements import element, page_of, style_sheet
 from warmclaim.loadtest.report.flame import graph
 from warmclaim.loadtest.report.runs import Run
 from warmclaim.loadtest.result import LIMIT
@@ -22,13 +22,17 @@ _CHARTS = (
 )
 
 
+def charts(runs: Sequence[Run]) -> list[Chart]:
+    """Those that there is something to show in."""
+    return [chart for draw in _CHARTS if (chart := draw(runs)) is not None]
+
+
 def written(runs: Sequence[Run], file: Path) -> None:
     """Write the page. Raises OSError."""
     file.write_bytes(page_of(_root(runs)))
 
 
 def _root(runs: Sequence[Run]) -> Element:
-    style = resources.files("warmclaim.loadtest.report").joinpath("page.css").read_text("utf-8")
     names = ", ".join(dict.fromkeys(run.result.profile for run in runs))
     head = element(
         "head",
@@ -36,16 +40,16 @@ def _root(runs: Sequence[Run]) -> Element:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", f"Load test: {names}"),
-        element("style", style),
+        element("style", style_sheet()),
     )
-    charts = [drawn for chart in _CHARTS if (drawn := chart(runs)) is not None]
+    drawn = [figure(chart) for chart in charts(runs)]
     body = element(
         "body",
         element("h1", f"Load test: {names}"),
         element("div", *(_about(run) for run in runs), class_="runs"),
         _figures(runs),
         *_ratios(runs),
-        element("div", *charts, class_="charts"),
+        element("div", *drawn, class_="charts"),
         *_flames(runs),
         _milestones(runs),
     )

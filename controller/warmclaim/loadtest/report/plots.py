@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from xml.etree.ElementTree import Element
 
-from warmclaim.loadtest.report.charts import Bars, Line, bars, figure, lines
+from warmclaim.loadtest.report.charts import Bars, Chart, Line, bars, lines
 from warmclaim.loadtest.report.runs import Run, Sample
 from warmclaim.loadtest.report.scales import Linear, linear, logarithmic
 from warmclaim.loadtest.result import WINDOW_S
@@ -18,13 +17,14 @@ KINDS_MAX = 16
 _SECONDS = "seconds since the run began"
 
 
-def latency(runs: Sequence[Run]) -> Element | None:
+def latency(runs: Sequence[Run]) -> Chart | None:
     """Which part of the claims was Ready how soon; None where no run had claims."""
     series = list(_latencies(runs))
     if not series:
         return None
     all_ms = [x for one in series for x, _ in one.points]
-    return figure(
+    return Chart(
+        "latency",
         "Claim latency",
         "Share of the claims that were Ready within a time: from the POST sent to Ready=True on the"
         " load generator's own watch, by its clock. Farther left is better.",
@@ -63,7 +63,7 @@ def _latencies(runs: Sequence[Run]) -> Iterator[Line]:
             )
 
 
-def drift(runs: Sequence[Run]) -> Element | None:
+def drift(runs: Sequence[Run]) -> Chart | None:
     """Percentiles of claims by when they were sent; None where no run sent them for long."""
     series: list[Line] = []
     for number, run in enumerate(runs):
@@ -78,6 +78,7 @@ def drift(runs: Sequence[Run]) -> Element | None:
                     text = f"{name}: {percentile[:3].upper()}"
                     series.append(Line(text, points, number, is_dashed=is_dashed))
     return _over_time(
+        "drift",
         "Latency over time",
         f"Percentiles of the claims sent in each {WINDOW_S:g} s. Flat is good: no claim pays for"
         " those before it.",
@@ -86,7 +87,7 @@ def drift(runs: Sequence[Run]) -> Element | None:
     )
 
 
-def claims(runs: Sequence[Run]) -> Element | None:
+def claims(runs: Sequence[Run]) -> Chart | None:
     """Claims sent and Ready by then, over time."""
     series: list[Line] = []
     for number, run in enumerate(runs):
@@ -100,11 +101,15 @@ def claims(runs: Sequence[Run]) -> Element | None:
         if ready:
             series.append(Line(f"{run.name}, Ready", _counted(ready), number, is_stepped=True))
     return _over_time(
-        "Claims over time", "How many had been sent, and how many were Ready.", series, "claims"
+        "claims",
+        "Claims over time",
+        "How many had been sent, and how many were Ready.",
+        series,
+        "claims",
     )
 
 
-def pool(runs: Sequence[Run]) -> Element | None:
+def pool(runs: Sequence[Run]) -> Chart | None:
     """Ready members of all pools over time."""
     series = [
         Line(run.name, _thinned([(one.at_s, one.members_ready) for one in run.samples]), number)
@@ -112,6 +117,7 @@ def pool(runs: Sequence[Run]) -> Element | None:
         if run.samples
     ]
     return _over_time(
+        "pool",
         "Pool depth",
         "Sandboxes that wait for a claim, Ready, in all pools together.",
         series,
@@ -119,7 +125,7 @@ def pool(runs: Sequence[Run]) -> Element | None:
     )
 
 
-def cores(runs: Sequence[Run]) -> Element | None:
+def cores(runs: Sequence[Run]) -> Chart | None:
     """The controller's CPU over time."""
     series = [
         Line(run.name, points, number, is_stepped=True)
@@ -127,6 +133,7 @@ def cores(runs: Sequence[Run]) -> Element | None:
         if (points := _thinned(list(_cores(run.samples))))
     ]
     return _over_time(
+        "cpu-over-time",
         "CPU over time",
         "What the controller's process used of a core, second by second.",
         series,
@@ -146,7 +153,7 @@ def _cores(samples: Sequence[Sample]) -> Iterator[tuple[float, float]]:
             first = number
 
 
-def nodes(runs: Sequence[Run]) -> Element | None:
+def nodes(runs: Sequence[Run]) -> Chart | None:
     """How evenly the sandboxes lie on the nodes, when there were most."""
     series: list[Line] = []
     for number, run in enumerate(runs):
@@ -161,7 +168,8 @@ def nodes(runs: Sequence[Run]) -> Element | None:
     if not series:
         return None
     x, y = _axes(series, step_min=1.0)
-    return figure(
+    return Chart(
+        "nodes",
         "Node spread",
         "Sandboxes on each node at the end of the phase with most of them, fullest node first."
         " Flat is even.",
@@ -170,11 +178,12 @@ def nodes(runs: Sequence[Run]) -> Element | None:
     )
 
 
-def requests(runs: Sequence[Run]) -> Element | None:
+def requests(runs: Sequence[Run]) -> Chart | None:
     """Requests to the API server by verb and resource."""
     return _by_name(
         runs,
         _requests,
+        "requests",
         "Requests by kind",
         "Requests to the API server from the first phase to the last, by verb and resource; by its"
         " audit log, or else by the controller's own metrics.",
@@ -189,11 +198,12 @@ def _requests(run: Run) -> dict[str, float]:
     return {kind: float(count) for kind, count in total.items()}
 
 
-def cpu(runs: Sequence[Run]) -> Element | None:
+def cpu(runs: Sequence[Run]) -> Chart | None:
     """The controller's CPU time in each phase."""
     return _by_name(
         runs,
         _cpu,
+        "cpu-by-phase",
         "CPU by phase",
         "CPU time of the controller's process in each phase; phases differ in length.",
         "seconds of CPU",
@@ -206,11 +216,12 @@ def _cpu(run: Run) -> dict[str, float]:
     return {one.name: one.cpu_s for one in run.result.phases if one.cpu_s is not None}
 
 
-def phases(runs: Sequence[Run]) -> Element | None:
+def phases(runs: Sequence[Run]) -> Chart | None:
     """How long each phase took."""
     return _by_name(
         runs,
         lambda run: {one.name: one.duration_s for one in run.result.phases},
+        "phases",
         "Length of the phases",
         "From a phase's first request until all its conditions held.",
         "seconds",
@@ -222,13 +233,14 @@ def phases(runs: Sequence[Run]) -> Element | None:
 def _by_name(
     runs: Sequence[Run],
     values: Callable[[Run], dict[str, float]],
+    file: str,
     title: str,
     about: str,
     label: str,
     *,
     digits: int = 0,
     is_ordered: bool = True,
-) -> Element | None:
+) -> Chart | None:
     found = [Bars(run.name, values(run), number) for number, run in enumerate(runs)]
     found = [one for one in found if one.values]
     total: Counter[str] = Counter()
@@ -241,16 +253,16 @@ def _by_name(
         return None
     if len(names) > KINDS_MAX:
         about += f" The {KINDS_MAX} most frequent of {len(names)}."
-    return figure(title, about, found, bars(names[:KINDS_MAX], found, label, digits))
+    return Chart(file, title, about, found, bars(names[:KINDS_MAX], found, label, digits))
 
 
 def _over_time(
-    title: str, about: str, series: Sequence[Line], label: str, step_min: float = 1.0
-) -> Element | None:
+    file: str, title: str, about: str, series: Sequence[Line], label: str, step_min: float = 1.0
+) -> Chart | None:
     if not series:
         return None
     x, y = _axes(series, step_min)
-    return figure(title, about, series, lines(series, x, y, _SECONDS, label))
+    return Chart(file, title, about, series, lines(series, x, y, _SECONDS, label))
 
 
 def _axes(series: Sequence[Line], step_min: float) -> tuple[Linear, Linear]:
