@@ -18,6 +18,7 @@ from warmclaim.controllers.cold_starts import (
     PER_S_FIRST,
     PER_S_MAX,
     PER_S_MIN,
+    TURN_S_MAX,
     WARM_S,
     ColdStarts,
 )
@@ -192,11 +193,29 @@ def test_no_more_are_called_than_get_on() -> None:
         rig.is_stuck = True
         rig.cold_starts.reserved(CALM_S)
         rig.flood(50)
-        await rig.world.clock.sleep(2.0)
+        await rig.world.clock.sleep(1.0)
         assert len(rig.called) == AT_ONCE_MAX
         rig.cold_starts.leave(rig.called[0])
         await rig.world.clock.sleep(0.1)
         assert len(rig.called) == AT_ONCE_MAX + 1
+
+    play(scenario)
+
+
+def test_those_that_do_not_get_on_lose_their_turn() -> None:
+    """And line up again, behind the others."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.is_stuck = True
+        rig.cold_starts.reserved(CALM_S)
+        rig.flood(AT_ONCE_MAX, "stuck")
+        await rig.world.clock.sleep(1.0)
+        rig.flood(1, "other")
+        await rig.world.clock.sleep(TURN_S_MAX - 1.0)
+        assert {claim.namespace for claim in rig.called} == {"stuck"}
+        await rig.world.clock.sleep(0.1)
+        assert rig.called[-1] == key(0, "other")
+        assert not rig.cold_starts.may_begin(rig.called[0])
 
     play(scenario)
 

@@ -43,6 +43,10 @@ AT_ONCE_MAX: Final = 4
 """Of those that yield, so many at once are on the way to their sandbox's creation: a server that is
 full answers late, and sets the pace where no reservation tells of it."""
 
+TURN_S_MAX: Final = 2.0
+"""Then the turn is another one's: four claims of a namespace in which nothing may be read must not
+hold up those of all others."""
+
 _LOOK_EVERY_S: Final = 0.02
 _CALLED_AT_ONCE_MAX: Final = 64
 
@@ -50,7 +54,7 @@ _CALLED_AT_ONCE_MAX: Final = 64
 class ColdStarts:
     """Of one manager. A claim that `may_begin` begins; another one lines up, and is woken by `wake`
     when its turn comes: the namespaces in turn, within one the oldest first. It has its turn until
-    it leaves, with a sandbox or without."""
+    it leaves, with a sandbox or without, or for `TURN_S_MAX`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -58,7 +62,7 @@ class ColdStarts:
         self._numbers = itertools.count()
         self._line: Rotation[ObjectKey] = Rotation()
         self._tickets: dict[ObjectKey, Ticket] = {}
-        self._called: set[ObjectKey] = set()
+        self._called: dict[ObjectKey, float] = {}  # since when
         self._is_lined_up = asyncio.Event()
         self._calm_s = math.inf
         self._per_s, self._since_s = PER_S_FIRST, -math.inf  # it doubles from then on
@@ -96,7 +100,7 @@ class ColdStarts:
 
     def leave(self, key: ObjectKey) -> None:
         """It has its sandbox, needs none, or has to line up again."""
-        self._called.discard(key)
+        self._called.pop(key, None)
         if (ticket := self._tickets.pop(key, None)) is not None:
             self._line.remove(key.namespace, ticket)
 
@@ -123,6 +127,7 @@ class ColdStarts:
                 if looked_s - self._began_s > BLAMED_S:
                     self._per_s, self._since_s = PER_S_FIRST, looked_s
             now_s, per_s = self._clock.monotonic(), self.per_s_max
+            self._end_turns(now_s)
             at_once_max = _CALLED_AT_ONCE_MAX if math.isinf(per_s) else AT_ONCE_MAX
             due = at_once_max if math.isinf(per_s) else due + per_s * (now_s - looked_s)
             due, looked_s = min(due, at_once_max), now_s
@@ -134,5 +139,9 @@ class ColdStarts:
     def _call(self) -> None:
         _, key = self._line.pop()
         del self._tickets[key]
-        self._called.add(key)
+        self._called[key] = self._clock.monotonic()
         self.wake(key)
+
+    def _end_turns(self, now_s: float) -> None:
+        for key in [one for one, since_s in self._called.items() if now_s - since_s > TURN_S_MAX]:
+            del self._called[key]
