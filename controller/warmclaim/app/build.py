@@ -328,7 +328,7 @@ class App:
             caches,
             self._blueprints,
             PoolTelemetry(self._events.of("sandboxwarmpool-controller"), settings),
-            self._claims_first.gate.turn,
+            self._claims_first.refill_gate.turn,
             self._outside.clock,
             settings,
             self._seals,
@@ -352,7 +352,7 @@ class App:
         def enqueue(key: ObjectKey, lane: Lane, after_s: float) -> None:
             self._crew.controllers[SANDBOX].queue.add(key, lane=lane, after_s=after_s)
 
-        turn = self._claims_first.gate.turn
+        turn = self._claims_first.refill_gate.turn
         reconciler = SandboxReconciler(
             self.client, caches, events, enqueue, turn, self._outside.clock, settings
         )

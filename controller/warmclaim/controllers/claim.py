@@ -24,6 +24,7 @@ from warmclaim.domain import adoption, patches
 from warmclaim.domain.adoption import ClaimDecision, Read, decide_claim
 from warmclaim.domain.blueprint import cold_sandbox
 from warmclaim.domain.claim_expiry import EXPIRY_LOOK_S_MAX, expires_s
+from warmclaim.domain.claim_request import needs_own_sandbox
 from warmclaim.domain.claim_status import failed_status
 from warmclaim.domain.eligibility import Refusal as Ineligible
 from warmclaim.domain.eligibility import claim_owner, why_not_adoptable
@@ -44,6 +45,7 @@ from warmqueue import Lane, WaitingLine, WarmDirectory
 
 _STEPS_MAX = 32  # a pass ends after that many requests, whatever happens
 _RECLAIM_LOOK_S = 1.0
+_WAITING = (adoption.WaitUntil, adoption.WaitForTurn, adoption.ReadClaim)
 _ON_THE_WAY_TO_A_COLD_START = (adoption.WaitForTurn, adoption.ReadClaim, adoption.ColdStart)
 
 
@@ -161,14 +163,8 @@ class ClaimReconciler:
         match decision:
             case adoption.Nothing():
                 return self._until_expiry(claim)
-            case adoption.WaitUntil(left_s):
-                self._waiting.join(asked_pool(claim), claim.metadata.key)
-                self._telemetry.waiting(claim, left_s)
-                return again(left_s, Lane.ADOPTION)
-            case adoption.WaitForTurn():
-                self._cold_starts.line_up(claim.metadata.key)
-                self._telemetry.yielding(claim, len(self._cold_starts))
-                return self._until_expiry(claim)  # or until it is called
+            case adoption.WaitUntil() | adoption.WaitForTurn():
+                return self._wait(claim, decision)
             case adoption.ReadClaim():
                 await self._hand_over.read_claim(claim)
                 reads.add(Read.CLAIM)
@@ -186,6 +182,17 @@ class ClaimReconciler:
             case _:
                 await self._write(claim, record, decision, reads)
         return None
+
+    def _wait(self, claim: Claim, decision: adoption.WaitUntil | adoption.WaitForTurn) -> Result:
+        key = claim.metadata.key
+        if not needs_own_sandbox(claim):  # a member that comes meanwhile is the oldest's
+            self._waiting.join(asked_pool(claim), key)
+        if isinstance(decision, adoption.WaitUntil):
+            self._telemetry.waiting(claim, decision.left_s)
+            return again(decision.left_s, Lane.ADOPTION)
+        self._cold_starts.line_up(key)
+        self._telemetry.yielding(claim, len(self._cold_starts))
+        return self._until_expiry(claim)  # or until it is called
 
     async def _delete(
         self,
@@ -335,8 +342,8 @@ class ClaimReconciler:
             raise ConflictError(409, "Conflict", f"{claim.metadata.key} was stored otherwise")
 
     def _leave_lines(self, key: ObjectKey, decision: ClaimDecision | None = None) -> None:
-        """The claim stands in no line but the one that was decided, if any."""
-        if not isinstance(decision, adoption.WaitUntil):
+        """The claim stands in no line but those that were decided, if any."""
+        if not isinstance(decision, _WAITING):
             self._waiting.leave(key)
         if not isinstance(decision, _ON_THE_WAY_TO_A_COLD_START):
             self._cold_starts.leave(key)

@@ -14,7 +14,7 @@ LASTS_S: Final = 1.0
 class Shortage:
     """How much refill the claims to come need, although it is in the way of those of now.
 
-    Nothing as long as a quarter of the pool is missing, everything from three quarters on. A burst
+    Nothing as long as half of the pool waits, everything once only a quarter does. A burst
     that takes half of a pool is over before it matters. Without it 45 claims a second emptied four
     pools of 100 in nine seconds while refill got what they left over, and a third of them started
     cold. By rate it cannot be told: a burst empties a pool faster than any load that lasts.
@@ -32,6 +32,6 @@ class Shortage:
 
     def took(self, waiting: int, replicas: int) -> None:
         """A claim took one of so many, from a pool that wants `replicas`."""
-        share = min(max(1.5 - 2 * waiting / replicas, 0.0), 1.0) if replicas else 0.0
+        share = min(max(2 - 4 * waiting / replicas, 0.0), 1.0) if replicas else 0.0
         if share >= self.share():
             self._share, self._seen_s = share, self._clock.monotonic()
