@@ -55,6 +55,25 @@ def test_no_cut_of_lines_makes_a_row_of_what_is_none(
         assert rows_in(found) == list(map(row_of, LineReader(COLUMNS).read(lines)))
 
 
+@pytest.mark.parametrize(
+    ("was", "torn"),
+    [
+        (b'"team"', b'team"'),
+        (b'"team"', b'"team'),
+        (b'"team"', b'te"am'),
+        (b'"team"', b'"\nteam"'),
+        (b'"team"', b'""team"'),
+    ],
+)
+def test_a_text_that_csv_would_take_and_json_would_not_is_left_to_json(
+    was: bytes, torn: bytes
+) -> None:
+    text = line(a_row("one", namespace="team"))[:-1]
+    assert text.count(was) == 1
+    assert plain_columns(text) is not None
+    assert plain_columns(text.replace(was, torn)) is None
+
+
 def test_it_takes_what_a_manager_writes() -> None:
     rows = [
         a_row("one", ready_us=5, candidates_refused={"not-ready": 3}),

@@ -45,6 +45,9 @@ _CONVERT: Final = csv.ConvertOptions(
 _NEVER_NULL: Final = tuple(
     field.name for field in msgspec.structs.fields(ClaimRow) if field.type != int | None
 )
+_TEXTS: Final = tuple(
+    field.name for field in SCHEMA if field.type == pa.string() and field.name != _FIRST
+)
 _ENDS: Final = pa.array([end.value for end in ClaimEnd])
 _counts: msgspec.json.Decoder[dict[str, int]] = msgspec.json.Decoder(Counts)
 
@@ -82,6 +85,9 @@ def plain_columns(lines: bytes) -> pa.RecordBatch | None:
         (read,) = csv.read_csv(pa.py_buffer(lines), _READ, _PARSE, _CONVERT).to_batches()
         if any(read[name].null_count for name in _NEVER_NULL) or not _is_bracketed(read):
             return None
+        # In CSV a text may have line ends in it.
+        if lines.count(b"\n") != read.num_rows - 1 or _has_stray_quote(read):
+            return None
         mended = {
             _FIRST: _sliced(read[_FIRST], 2, -1),
             _LAST: _sliced(read[_LAST], 0, -1),
@@ -101,6 +107,12 @@ def _is_bracketed(read: pa.RecordBatch) -> bool:
     begins = pc.and_(pc.starts_with(first, '["'), pc.ends_with(first, '"'))
     ends = pc.and_(pc.ends_with(last, "]"), pc.not_equal(last, "null]"))
     return bool(pc.all(pc.and_(begins, ends)).as_py())
+
+
+def _has_stray_quote(read: pa.RecordBatch) -> bool:
+    """Whether a quote stands within a text. CSV takes `team"` for a value when the first of its
+    quotes is lost; as nothing is escaped here, no text of JSON has one."""
+    return any(pc.sum(pc.count_substring(read[name], '"')).as_py() for name in _TEXTS)
 
 
 def _sliced(texts: pa.StringArray, start: int, stop: int) -> pa.Array:
