@@ -44,6 +44,15 @@ def test_a_line_that_is_no_row_is_skipped_and_counted(bad: bytes) -> None:
     assert reader.unreadable == 1
 
 
+def test_a_line_end_within_a_text_is_damage_and_no_comma() -> None:
+    reader = LineReader(COLUMNS)
+    torn = line(a_row("torn")).replace(b'"team"', b'"te\nam"')
+    assert torn.count(b"\n") == 2
+    block = line(a_row("one")) + torn + line(a_row("two"))
+    assert [row_of(values).uid for values in reader.read(block)] == ["one", "two"]
+    assert reader.unreadable == 2
+
+
 @given(st.lists(ROWS, min_size=1, max_size=3), st.data())
 def test_no_cut_of_a_block_makes_a_row_of_what_is_none(
     rows: list[ClaimRow], data: st.DataObject

@@ -6,6 +6,7 @@ Arrays, since reading ten million lines is the archive's work and names would be
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Final, Optional
 
 import msgspec
@@ -63,11 +64,12 @@ class LineReader:
         Blocks of some 1,000 lines are quickest: more objects at once cost garbage collections.
         """
         if self.is_current:
-            try:
-                # JSON writes a line end within a text as \\n, so these all are between rows.
-                return _many.decode(b"[" + block.rstrip(b"\n").replace(b"\n", b",") + b"]")
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                pass
+            text = block.rstrip(b"\n")
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                rows = _many.decode(b"[" + text.replace(b"\n", b",") + b"]")
+                # JSON writes a line end within a text as \\n; one that stands there is damage.
+                if len(rows) == text.count(b"\n") + 1:
+                    return rows
         return list(self._one_by_one(block))
 
     def _one_by_one(self, block: bytes) -> Iterator[Values]:
