@@ -63,6 +63,8 @@ def test_no_cut_of_lines_makes_a_row_of_what_is_none(
         (b'"team"', b'te"am'),
         (b'"team"', b'"\nteam"'),
         (b'"team"', b'""team"'),
+        (b'["one"', b'["'),
+        (b'["one"', b'["o"e"'),
     ],
 )
 def test_a_text_that_csv_would_take_and_json_would_not_is_left_to_json(

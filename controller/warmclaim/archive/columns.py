@@ -104,7 +104,8 @@ def _is_bracketed(read: pa.RecordBatch) -> bool:
     """Whether each line was an array that begins and ends with a text. The first one's quotes are
     part of the value, since it does not begin with one; those of the last are not."""
     first, last = read[_FIRST], read[_LAST]
-    begins = pc.and_(pc.starts_with(first, '["'), pc.ends_with(first, '"'))
+    has_two = pc.equal(pc.count_substring(first, '"'), 2)
+    begins = pc.and_(pc.and_(pc.starts_with(first, '["'), pc.ends_with(first, '"')), has_two)
     ends = pc.and_(pc.ends_with(last, "]"), pc.not_equal(last, "null]"))
     return bool(pc.all(pc.and_(begins, ends)).as_py())
 
