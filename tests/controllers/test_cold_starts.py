@@ -12,8 +12,6 @@ from warmclaim.api.meta import ObjectKey
 from warmclaim.controllers.cold_starts import (
     AT_ONCE_MAX,
     BLAMED_S,
-    CALM_S_MIN,
-    CROWDED,
     DOUBLES_S,
     PER_S_FIRST,
     PER_S_MAX,
@@ -22,6 +20,7 @@ from warmclaim.controllers.cold_starts import (
     WARM_S,
     ColdStarts,
 )
+from warmclaim.kube.calm import CALM_S_MIN, CROWDED
 from warmclaim.testing.virtual_loop import World, run_virtual
 
 CALM_S = CALM_S_MIN
@@ -108,6 +107,17 @@ def test_a_flood_begins_with_caution_and_its_pace_doubles() -> None:
             await rig.world.clock.sleep(DOUBLES_S)
             expected = PER_S_FIRST * 2**doublings
             assert rig.cold_starts.per_s_max == pytest.approx(expected, rel=0.05)
+
+    play(scenario)
+
+
+def test_of_a_hundred_the_last_begins_two_seconds_after_the_first() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.cold_starts.reserved(CALM_S)
+        rig.flood(100)
+        await rig.world.clock.sleep(WARM_S)
+        assert len(rig.called) == 100
+        assert rig.called_s[-1] - rig.called_s[0] == pytest.approx(2.1, abs=0.1)
 
     play(scenario)
 

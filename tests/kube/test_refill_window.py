@@ -9,8 +9,9 @@ import pytest
 from tests.kube.fakes import JSON, WIDGET, Answer, ScriptedTransport, a_widget
 
 from warmclaim.errors import ThrottledError
+from warmclaim.kube.calm import CALM_S_MIN, CROWDED, FORGETTING
 from warmclaim.kube.client import ApiClient
-from warmclaim.kube.refill_window import CALM_S_MIN, CROWDED, FORGETTING, RefillWindow
+from warmclaim.kube.refill_window import RefillWindow
 from warmclaim.seams import Channel, Request, Response
 from warmclaim.testing.virtual_loop import World, run_virtual
 

@@ -52,6 +52,16 @@ def a_run(folder: Path, *, serves: str = "controller", slowness: float = 1.0) ->
         phases=[deploy, burst],
     )
     (folder / SUMMARY).write_bytes(msgspec.json.encode(result))
+    _record_events(folder, latencies_s, slowness)
+    if serves != LIMIT:
+        stacks = "".join(
+            STACK.format(line=line, leaf=f"step_{line}", count=10 + line) for line in range(12)
+        )
+        (folder / STACKS.format(phase="burst")).write_text(stacks)
+    return folder
+
+
+def _record_events(folder: Path, latencies_s: list[float], slowness: float) -> None:
     with Record(folder) as record:
         for number in range(40):
             at_s = number / 4
@@ -68,9 +78,3 @@ def a_run(folder: Path, *, serves: str = "controller", slowness: float = 1.0) ->
             )
         for number, latency_s in enumerate(latencies_s):
             record.write("claim", 2 + number / 50, phase="burst", ready_after_s=latency_s)
-    if serves != LIMIT:
-        stacks = "".join(
-            STACK.format(line=line, leaf=f"step_{line}", count=10 + line) for line in range(12)
-        )
-        (folder / STACKS.format(phase="burst")).write_text(stacks)
-    return folder

@@ -1,9 +1,10 @@
 """Claims before everything else: who has to yield to them, and for how long.
 
-From the strongest means to the mildest: a *gate* holds all refill up while a burst begins, another
-one what is only noted; then a *window* leaves refill as many requests at once as the API server can
-bear beside the claims, or as many as it must have, or the pools would be empty. Claims that nothing
-warm is there for *line up* while those that are served warm suffer from their cold starts.
+From the strongest means to the mildest: *gates* hold up refill, events and what is only noted while
+a burst begins, each for its own time at most; then a *window* leaves refill as many requests at
+once as the API server can bear beside the claims, or as many as it must have, or the pools would be
+empty. Claims that nothing warm is there for *line up* while those that are served warm suffer from
+their cold starts.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class ClaimSight:
             names_alien=self._names_alien(claim),
             refusal=self._refusal(claim, pool),
             template_fault=why_unusable(template) if template and must_wait else None,
-            may_start_cold=self._may_start_cold(key),
+            may_start_cold=has_candidate or bool(claim.published) or self._may_start_cold(key),
         )
 
     def pool_of(self, claim: Claim) -> Pool | None:

@@ -16,18 +16,12 @@ from collections.abc import Callable
 from typing import Final
 
 from warmclaim.api.meta import ObjectKey
+from warmclaim.kube.calm import Calm
 from warmclaim.seams import Clock
 from warmqueue.rotation import Rotation, Ticket
 
 WARM_S: Final = 5.0
 """So long after the last reservation of a warm sandbox somebody is still to be yielded to."""
-
-CROWDED: Final = 2.0
-"""A reservation took that many times as long as on a calm server."""
-CALM_S_MIN: Final = 0.004
-FORGETTING: Final = 1.002
-"""What counts as calm grows by this with each reservation, so a server that became slower for good
-slows cold starts down for some hundred claims, not for ever."""
 
 PER_S_MIN: Final = 10.0
 """However late reservations are, so many begin: a tenant without a pool is slow, never stuck."""
@@ -64,7 +58,7 @@ class ColdStarts:
         self._tickets: dict[ObjectKey, Ticket] = {}
         self._called: dict[ObjectKey, float] = {}  # since when
         self._is_lined_up = asyncio.Event()
-        self._calm_s = math.inf
+        self._calm = Calm()
         self._per_s, self._since_s = PER_S_FIRST, -math.inf  # it doubles from then on
         self._slowed_s = -math.inf
         self._warm_s = self._began_s = -math.inf
@@ -106,13 +100,12 @@ class ColdStarts:
 
     def reserved(self, took_s: float) -> None:
         """A warm sandbox was reserved, from the pick to the answer in that time."""
-        self._calm_s = max(min(self._calm_s * FORGETTING, took_s), CALM_S_MIN)
-        now_s, limit_s = self._clock.monotonic(), CROWDED * self._calm_s
+        now_s, lateness = self._clock.monotonic(), self._calm.lateness(took_s)
         self._warm_s = now_s
-        if took_s <= limit_s or now_s - self._began_s > BLAMED_S:
+        if lateness <= 1 or now_s - self._began_s > BLAMED_S:
             return
         if now_s - took_s >= self._slowed_s:  # once for all that were under way together
-            self._per_s = max(self.per_s_max * limit_s / took_s, PER_S_MIN)
+            self._per_s = max(self.per_s_max / lateness, PER_S_MIN)
             self._slowed_s = now_s
         self._since_s = now_s
 

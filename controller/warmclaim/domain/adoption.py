@@ -60,7 +60,7 @@ class ClaimFacts:
     the template for it alone. `names_alien`: its status names a sandbox of somebody else.
     `reads`: what is known from the API server itself; `is_fresh`: the caches are young enough to
     reserve on. `now_s`: wall time in seconds since 1970. `may_start_cold`: no warm claim would have
-    to wait for it.
+    to wait for it; not asked where there is a candidate, or the claim has a sandbox.
     """
 
     claim: Claim

@@ -11,17 +11,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Final
 
+from warmclaim.kube.calm import Calm
 from warmclaim.seams import Clock
-
-CROWDED: Final = 2.0
-"""A claim's write took that many times as long as on a calm server: too much is under way."""
-CALM_S_MIN: Final = 0.004
-"""Quicker answers are not asked for: a server that needs 1 ms may as well take 8."""
-FORGETTING: Final = 1.002
-"""What counts as calm grows by this with each answer, so a server that became slower for good is
-not taken for a crowded one for longer than some hundred claims."""
 
 
 class RefillWindow:
@@ -46,7 +38,7 @@ class RefillWindow:
         self._at_once_max = at_once_max
         self._wait_s_max = wait_s_max
         self._size = 1.0
-        self._calm_s = math.inf
+        self._calm = Calm()
         self._shrunk_s = -math.inf
         self._under_way = 0
         self._waiting: dict[asyncio.Future[None], None] = {}  # in the order of their coming
@@ -89,8 +81,7 @@ class RefillWindow:
 
     def claim_answered(self, took_s: float) -> None:
         """A claim's write was answered after that long."""
-        self._calm_s = max(min(self._calm_s * FORGETTING, took_s), CALM_S_MIN)
-        if took_s <= CROWDED * self._calm_s:
+        if self._calm.lateness(took_s) <= 1:
             self._size = min(self._size + 1 / self._size, self._at_once_max)
         elif self._clock.monotonic() - took_s >= self._shrunk_s:
             self.shrink()  # once for all that were under way together

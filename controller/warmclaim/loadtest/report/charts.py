@@ -143,8 +143,8 @@ def _path(one: Line, x: Scale, y: Scale) -> Element:
 def _marks(one: Line, x: Scale, y: Scale) -> Iterator[Element]:
     for across, up in one.points if one.is_marked else ():
         told = element("title", f"{one.told or one.name}: {shown(across)}, {shown(up)}")
-        style = f"fill c{one.colour % COLOURS}"
-        yield element("circle", told, cx=_x(x, across), cy=_y(y, up), r=MARK, class_=style)
+        classes = f"fill c{one.colour % COLOURS}"
+        yield element("circle", told, cx=_x(x, across), cy=_y(y, up), r=MARK, class_=classes)
 
 
 def style(one: Line | Bars) -> str:
