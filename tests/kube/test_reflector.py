@@ -56,6 +56,23 @@ async def test_b1_stream_that_lived_long_is_opened_again_at_once() -> None:
         assert rig.asked() == ["list", "watch@7", "watch@8"]
 
 
+async def test_others_have_their_turn_while_a_long_piece_is_taken_up() -> None:
+    stream = FakeStream()
+    many = b"".join(line("ADDED", a_widget(f"w{number:02}", 10 + number)) for number in range(40))
+    async with running(a_list(A, rv=7), stream, hanging()) as rig:
+        seen: list[int] = []
+
+        async def look() -> None:
+            while len(rig.informer.store.values()) < 41:
+                seen.append(len(rig.informer.store.values()))
+                await asyncio.sleep(0)
+
+        looking = asyncio.create_task(look())
+        stream.say(many)
+        await looking
+        assert {9, 17, 25, 33} <= set(seen)  # one was there, and each turn takes up eight
+
+
 async def test_an_object_that_the_stream_left_out_ends_it_and_lists_consistently() -> None:
     script = (a_list(A, rv=7), hanging(line("ADDED", B9)), a_list(A, B9, C, rv=10), hanging())
     async with running(*script) as rig:

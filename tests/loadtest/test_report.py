@@ -15,6 +15,7 @@ from tests.loadtest.recorded import SHARP, a_run
 from warmclaim.cli import OK, USAGE, main
 from warmclaim.errors import UsageError
 from warmclaim.loadtest.cells import HEADS
+from warmclaim.loadtest.record import STACKS
 from warmclaim.loadtest.report import read
 from warmclaim.loadtest.report.flame import graph, tree
 from warmclaim.loadtest.report.plots import POINTS_MAX, claims, latency
@@ -119,6 +120,25 @@ class TestCharts:
             "a: 50.0 % (4 samples)",
             "b: 37.5 % (3 samples)",
         ]
+
+    def test_what_all_stacks_of_a_thread_have_in_common_is_left_out(self) -> None:
+        stacks = {"start;main;loop;work": 3, "start;main;loop": 5, "thread;write;write": 2}
+        told = [one.text for one in graph(stacks).iter("title")]
+        assert told == [
+            "all: 100.0 % (10 samples)",
+            "loop: 80.0 % (8 samples)",
+            "work: 30.0 % (3 samples)",
+            "write: 20.0 % (2 samples)",
+        ]
+
+    def test_threads_that_wait_are_not_in_it(self, tmp_path: Path) -> None:
+        folder = a_run(tmp_path / "run")
+        waiting = "run (logs.py:3);get (queue.py:9);Condition.wait (threading.py:295)"
+        working = "run (logs.py:3);write (logs.py:7)"
+        file = folder / STACKS.format(phase="burst")
+        file.write_text(f"{waiting} 40\n{waiting.replace('Condition.', '')} 2\n{working} 3\n")
+        (run,) = read([str(folder)])
+        assert run.stacks == {"burst": {working: 3}}
 
 
 class TestTable:

@@ -28,7 +28,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from warmclaim.api.meta import Object, ObjectKey
 from warmclaim.api.resources import Resource
@@ -67,6 +67,10 @@ from warmclaim.seams import ByteStream, Clock, Rng
 T = TypeVar("T", bound=Object)
 
 log = logging.getLogger(__name__)
+
+# At 500 claims a second a piece of a watch brought up to 171 events, of some 0.2 ms each. Others
+# have their turn in between: it held the event loop for 3.6 ms (P99), and for 1.5 to 2.6 since.
+_EVENTS_AT_ONCE: Final = 8
 
 # What a round can end in. Anything else is a bug of ours and ends the reflector.
 _EXPECTED = (ApiError, NotSentError, StreamError, UnknownOutcomeError)
@@ -298,7 +302,9 @@ class Reflector(Generic[T]):
         decoder = WatchDecoder(self._resource.view, line_bytes_max=self._settings.line_bytes_max)
         while chunk := await stream.read():
             self._heard()
-            for event in decoder.feed(chunk):
+            for number, event in enumerate(decoder.feed(chunk)):
+                if number and number % _EVENTS_AT_ONCE == 0:
+                    await self._clock.sleep(0.0)
                 if initial is None or initial.is_whole:
                     self._handle(event)
                 else:

@@ -35,7 +35,8 @@ async def profiled(pid: int, file: Path) -> AsyncGenerator[None]:
     """
     process = await asyncio.create_subprocess_exec(
         *(found(), "record", "--pid", str(pid), "--output", str(file), "--format", "raw"),
-        *("--rate", str(RATE_PER_S), "--subprocesses", "--nonblocking"),
+        # By function: by line, which is the default, each loop would fall into splinters.
+        *("--rate", str(RATE_PER_S), "--function", "--subprocesses", "--nonblocking"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

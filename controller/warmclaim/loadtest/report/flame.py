@@ -38,9 +38,24 @@ def tree(stacks: Mapping[str, int]) -> Frame:
     return root
 
 
+def without_trunks(root: Frame) -> Frame:
+    """The same without what all stacks of a thread have in common: twenty calls from the command
+    line to the event loop would be the lower half of the drawing."""
+    return Frame(root.name, root.count, {name: _branching(one) for name, one in root.calls.items()})
+
+
+def _branching(frame: Frame) -> Frame:
+    while len(frame.calls) == 1:
+        (call,) = frame.calls.values()
+        if call.count < frame.count:
+            break
+        frame = call
+    return frame
+
+
 def graph(stacks: Mapping[str, int]) -> Element:
     """The drawing."""
-    root = tree(stacks)
+    root = without_trunks(tree(stacks))
     boxes = list(_boxes(root, root.count, 0.0, 0))
     height = (max(depth for _, _, depth in boxes) + 1) * ROW
     drawing = element("svg", viewBox=f"0 0 {WIDTH} {height}", role="img", class_="flame")
