@@ -13,6 +13,8 @@ WIDTH, ROW = 1360, 17
 SHARE_MIN = 0.002
 """Narrower boxes are left out: nobody could read or hit them."""
 DEPTH_MAX = 80
+TRUNK_SHARE_MIN = 0.9
+"""A call that so many stacks have in common is no news."""
 _CHARACTER = 6.6
 _HUES = 6
 
@@ -38,16 +40,14 @@ def tree(stacks: Mapping[str, int]) -> Frame:
     return root
 
 
-def without_trunks(root: Frame) -> Frame:
-    """The same without what all stacks of a thread have in common: twenty calls from the command
-    line to the event loop would be the lower half of the drawing."""
-    return Frame(root.name, root.count, {name: _branching(one) for name, one in root.calls.items()})
-
-
-def _branching(frame: Frame) -> Frame:
-    while len(frame.calls) == 1:
-        (call,) = frame.calls.values()
-        if call.count < frame.count:
+def without_trunk(root: Frame) -> Frame:
+    """What is above the calls that nearly all stacks have in common: twenty of them, from the
+    command line to the event loop, would be the lower half of the drawing. What is not on them is
+    left out; most of it are stacks that py-spy, which does not stop the process, saw torn."""
+    frame = root
+    while frame.calls:
+        call = max(frame.calls.values(), key=lambda one: one.count)
+        if call.count < TRUNK_SHARE_MIN * root.count:
             break
         frame = call
     return frame
@@ -55,7 +55,7 @@ def _branching(frame: Frame) -> Frame:
 
 def graph(stacks: Mapping[str, int]) -> Element:
     """The drawing."""
-    root = without_trunks(tree(stacks))
+    root = without_trunk(tree(stacks))
     boxes = list(_boxes(root, root.count, 0.0, 0))
     height = (max(depth for _, _, depth in boxes) + 1) * ROW
     drawing = element("svg", viewBox=f"0 0 {WIDTH} {height}", role="img", class_="flame")
