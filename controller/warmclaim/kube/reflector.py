@@ -68,8 +68,8 @@ T = TypeVar("T", bound=Object)
 
 log = logging.getLogger(__name__)
 
-# At 500 claims a second a piece of a watch brought up to 171 events, of some 0.2 ms each. Others
-# have their turn in between: it held the event loop for 3.6 ms (P99), and for 1.5 to 2.6 since.
+# At 500 claims a second a piece of a watch brought up to 171 events, 0.1 ms each to take up. Others
+# have their turn in between: a piece held the loop for 3.6 ms (P99), and for 1.5 to 2.6 since.
 _EVENTS_AT_ONCE: Final = 8
 
 # What a round can end in. Anything else is a bug of ours and ends the reflector.

@@ -40,7 +40,7 @@ def tree(stacks: Mapping[str, int]) -> Frame:
     return root
 
 
-def without_trunk(root: Frame) -> Frame:
+def _without_trunk(root: Frame) -> Frame:
     """What is above the calls that nearly all stacks have in common: twenty of them, from the
     command line to the event loop, would be the lower half of the drawing. What is not on them is
     left out; most of it are stacks that py-spy, which does not stop the process, saw torn."""
@@ -55,7 +55,7 @@ def without_trunk(root: Frame) -> Frame:
 
 def graph(stacks: Mapping[str, int]) -> Element:
     """The drawing."""
-    root = without_trunk(tree(stacks))
+    root = _without_trunk(tree(stacks))
     boxes = list(_boxes(root, root.count, 0.0, 0))
     height = (max(depth for _, _, depth in boxes) + 1) * ROW
     drawing = element("svg", viewBox=f"0 0 {WIDTH} {height}", role="img", class_="flame")
