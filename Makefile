@@ -66,7 +66,7 @@ check: $(VENV)/lint  ## Style, types, import layers
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 
-controlplane:  ## Build etcd, the kube binaries, KWOK, Helm and promtool from Go modules, once per version
+controlplane:  ## Build etcd, the kube binaries, KWOK, Helm, Prometheus and its operator from Go modules, once per version
 	$(PYTHON) e2e/controlplane/build.py
 
 e2e: $(VENV)/test controlplane  ## Burst tests on a real kube-apiserver with KWOK nodes

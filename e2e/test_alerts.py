@@ -21,7 +21,7 @@ CHART_VALUES = ("metrics.serviceMonitor.enabled=true", "metrics.prometheusRule.e
 
 
 def promtool(*arguments: str) -> str:
-    return run([str(build.bin_dir(build.PROMTOOL) / "promtool"), *arguments])
+    return run([str(build.bin_dir(build.PROMETHEUS) / "promtool"), *arguments])
 
 
 def rules() -> dict[str, Any]:

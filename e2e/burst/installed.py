@@ -32,9 +32,14 @@ class Installed:
         (self.metrics_port,) = draw_ports(1)
         self.user = f"system:serviceaccount:{OWN}:{self.account}"
 
-    def process(self, folder: Path) -> ControllerProcess:
-        """Not started yet; what it prints goes to `folder`."""
-        return ControllerProcess(self.kubeconfig, folder, self._command)
+    def process(self, folder: Path, *more: str) -> ControllerProcess:
+        """Not started yet; what it prints goes to `folder`. Of a flag twice the last holds: `more`
+        comes last."""
+
+        def command(kubeconfig: Path, probe_port: int) -> Sequence[str]:
+            return [*self._command(kubeconfig, probe_port), *more]
+
+        return ControllerProcess(self.kubeconfig, folder, command)
 
     def _command(self, kubeconfig: Path, probe_port: int) -> Sequence[str]:
         # The image's entry point, which takes the arguments of the Go manager.

@@ -1,4 +1,4 @@
-"""Build etcd, the kube binaries, KWOK, Helm and promtool from their Go modules, once per version.
+"""Build the control plane, Helm and Prometheus from their Go modules, once per version.
 
     python3 e2e/controlplane/build.py
 
@@ -50,10 +50,23 @@ TOOLS = (
 
 HELM = (Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm"),)
 
-PROMTOOL = (Tool("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool"),)
+PROMETHEUS = (
+    Tool("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
+    Tool("prometheus", "prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
+)
+"""The server has no pages of its own: they are made with npm, and its API is all that is asked."""
+
+OPERATOR = (
+    Tool(
+        "prometheus-operator",
+        "prometheus-operator",
+        "github.com/prometheus-operator/prometheus-operator/cmd/operator",
+    ),
+)
 
 _KUBERNETES = ("kubernetes", "k8s.io/kubernetes/cmd/kubectl")
-SETS = (TOOLS, HELM, PROMTOOL)
+_PROMETHEUS = ("prometheus", "github.com/prometheus/prometheus/cmd/prometheus")
+SETS = (TOOLS, HELM, PROMETHEUS, OPERATOR)
 """Each with a key and a folder of its own: a newer Helm does not build the control plane again."""
 
 
@@ -72,6 +85,14 @@ def _module_version(module: str, package: str) -> str:
         if found and package.startswith(found[1]):
             return found[2]
     raise BuildError(f"{module}/go.mod does not require the module of {package}")
+
+
+def server_version() -> str:
+    """Of the Prometheus server, as in `3.13.0`: its Go module, which promises no stable packages,
+    writes that v0.313.0."""
+    _, joined, patch = _module_version(*_PROMETHEUS).split(".")
+    major, minor = divmod(int(joined), 100)
+    return f"{major}.{minor}.{patch}"
 
 
 def _linker_flags(tool: Tool) -> str:
@@ -99,6 +120,8 @@ def _linker_flags(tool: Tool) -> str:
         for package in ("helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/lint/rules"):
             stamps |= {f"{package}.k8sVersionMajor": major, f"{package}.k8sVersionMinor": minor}
         stamps["helm.sh/helm/v3/internal/version.version"] = version
+    elif tool.name == "prometheus":
+        stamps["github.com/prometheus/common/version.Version"] = server_version()
     return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in stamps.items())])
 
 
@@ -224,7 +247,7 @@ def build() -> None:
     go = _find_go()
     with _only_one(root):
         missing = _missing()
-        print(f"controlplane: building {len(missing)} tools, 2 to 18 minutes on 2 cores")
+        print(f"controlplane: building {len(missing)} tools, 3 to 20 minutes on 2 cores")
         begun = time.monotonic()
         for place, (tool, folder) in enumerate(missing, start=1):
             started = time.monotonic()
