@@ -14,8 +14,10 @@ from warmclaim.api.conditions import READY, ClaimReason, find
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.timestamps import seconds_of
 from warmclaim.domain import adoption
-from warmclaim.domain.adoption import ClaimFacts, Read, decide_claim
+from warmclaim.domain.adoption import ClaimFacts, ReadClaim, ReadSandbox, decide_claim
+from warmclaim.domain.claim_expiry import EXPIRED_TEXT
 from warmclaim.domain.claim_request import Refusal
+from warmclaim.domain.claim_status import expired_status
 
 NOW_S = seconds_of(NOW) or 0.0
 
@@ -82,7 +84,7 @@ class TestWithoutSandbox:
     def test_it_starts_cold_only_after_reading_the_claim(self) -> None:
         empty = facts(has_candidate=False)
         assert decide_claim(empty) == adoption.ReadClaim()
-        sure = replace(empty, reads=frozenset({Read.CLAIM}))
+        sure = replace(empty, reads=frozenset({ReadClaim()}))
         assert decide_claim(sure) == adoption.ColdStart()
 
     def test_a_cold_start_needs_the_template(self) -> None:
@@ -102,7 +104,7 @@ class TestWithoutSandbox:
 
     def test_old_caches_are_not_reserved_on(self) -> None:
         assert decide_claim(facts(is_fresh=False)) == adoption.ReadClaim()
-        read = facts(is_fresh=False, reads=frozenset({Read.CLAIM}))
+        read = facts(is_fresh=False, reads=frozenset({ReadClaim()}))
         assert decide_claim(read) == adoption.Reserve()
 
     def test_what_it_may_not_have_is_refused_before_a_sandbox_is_reserved(self) -> None:
@@ -145,6 +147,23 @@ class TestReservedButNotPublished:
         claim = a_claim()
         leaving = a_sandbox(owner=claim, deletion_timestamp=NOW)
         assert decide_claim(facts(claim, owned=(leaving,))) == adoption.Reserve()
+
+    def test_a_claim_that_lives_again_shows_no_sandbox_that_the_server_was_not_asked_for(self) -> None:
+        """Its end deleted the sandbox, which an old cache shows still."""
+        claim = msgspec.structs.replace(
+            a_claim(),
+            status=expired_status(a_claim(), EXPIRED_TEXT, NOW, keeps_sandbox=False),
+        )
+        first, second = a_sandbox("a", owner=claim), a_sandbox("b", owner=claim)
+        both = facts(claim, owned=(first, second))
+        read = ReadSandbox(first.metadata.key)
+        assert decide_claim(both) == read
+        there = decide_claim(replace(both, reads=frozenset({read})))
+        assert isinstance(there, adoption.Publish)
+        assert there.sandbox is first
+        # That read answered 404 and took it out of the cache: it says nothing of the other.
+        gone = replace(both, owned=(second,), reads=frozenset({read}))
+        assert decide_claim(gone) == ReadSandbox(second.metadata.key)
 
     def test_one_without_a_condition_is_published_as_not_ready(self) -> None:
         claim = a_claim()
@@ -192,7 +211,7 @@ class TestPublished:
         extra = a_sandbox("extra", owner=claim)
         both = facts(claim, owned=(a_sandbox(owner=claim), extra))
         assert decide_claim(both) == adoption.ReadClaim()
-        sure = replace(both, reads=frozenset({Read.CLAIM}))
+        sure = replace(both, reads=frozenset({ReadClaim()}))
         assert decide_claim(sure) == adoption.Reclaim(extra)
 
     def test_a_deleting_extra_is_left_alone(self) -> None:
@@ -205,9 +224,10 @@ class TestPublished:
         claim = a_claim(published="warm")
         missing = facts(claim)
         assert decide_claim(missing) == adoption.ReadClaim()
-        once = replace(missing, reads=frozenset({Read.CLAIM}))
-        assert decide_claim(once) == adoption.ReadSandbox(ObjectKey("tenant", "warm"))
-        twice = replace(missing, reads=frozenset({Read.CLAIM, Read.SANDBOX}))
+        once = replace(missing, reads=frozenset({ReadClaim()}))
+        its_sandbox = ReadSandbox(ObjectKey("tenant", "warm"))
+        assert decide_claim(once) == its_sandbox
+        twice = replace(missing, reads=frozenset({ReadClaim(), its_sandbox}))
         decision = decide_claim(twice)
         assert isinstance(decision, adoption.Unpublish)
         assert decision.status.sandbox is None
@@ -216,7 +236,7 @@ class TestPublished:
     @pytest.mark.parametrize("name", ["w/status", "../../pods/w", "..", "W", "a" * 254, "w%2Fx"])
     def test_a_published_name_that_is_none_is_never_asked_for(self, name: str) -> None:
         claim = a_claim(published=name)
-        read = facts(claim, reads=frozenset({Read.CLAIM}))
+        read = facts(claim, reads=frozenset({ReadClaim()}))
         assert isinstance(decide_claim(read), adoption.Unpublish)
 
     def test_the_published_one_while_it_is_deleted_is_still_shown(self) -> None:

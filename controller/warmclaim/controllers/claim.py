@@ -167,14 +167,14 @@ class ClaimReconciler:
                 return self._wait(claim, decision)
             case adoption.ReadClaim():
                 await self._hand_over.read_claim(claim)
-                reads.add(Read.CLAIM)
+                reads.add(decision)
             case adoption.ReadSandbox(key):
                 await self._hand_over.read_sandbox(key)
-                reads.add(Read.SANDBOX)
+                reads.add(decision)
             case adoption.Reserve():
-                await self._reserve(claim, record)
+                _note(claim, await self._reserve(claim, record), reads)
             case adoption.ColdStart():
-                await self._start_cold(claim)
+                _note(claim, await self._start_cold(claim), reads)
             case adoption.SyncMetadata(sandbox):
                 await self._hand_over.sync_metadata(claim, sandbox)
             case adoption.Reclaim() | adoption.DeleteSandbox() | adoption.DeleteClaim():
@@ -211,12 +211,13 @@ class ClaimReconciler:
                 self._telemetry.outcome(Outcome.RECLAIMED)
         return again(_RECLAIM_LOOK_S, Lane.STATUS)  # by then the cache shows it going
 
-    async def _reserve(self, claim: Claim, record: ClaimRecord) -> None:
+    async def _reserve(self, claim: Claim, record: ClaimRecord) -> Sandbox | None:
+        """The sandbox that is the claim's now; None if it got none."""
         pool_key, assigned = asked_pool(claim), self._sight.assigned(claim)
         depth = self._warm.depth(pool_key)
         taken = self._warm.take_named(pool_key, assigned) if assigned else self._warm.take(pool_key)
         if taken is None:
-            return
+            return None
         with taken:
             sandbox = self._caches.sandboxes.store.get(object_key(taken.entry.key))
             pool = self._sight.pool_of(claim)
@@ -226,7 +227,7 @@ class ClaimReconciler:
             if sandbox is None or not is_same or refusal:
                 taken.forget()
                 self._telemetry.passed_over(claim, record, taken.entry.key.name, refusal)
-                return
+                return None
             record.picked_s, record.depth = self._clock.monotonic(), depth
             record.tries += 1
             record.pending = taken
@@ -246,6 +247,7 @@ class ClaimReconciler:
             self._cold_starts.reserved(record.reserved_s - record.picked_s)
         self._telemetry.reserved(claim, sandbox, record, outcome)
         await self._count_attempt(claim, record, outcome)
+        return sandbox if outcome is Outcome.ADOPTED else None
 
     def _why_not(self, sandbox: Sandbox, pool: Pool | None) -> Ineligible | None:
         if refusal := why_not_adoptable(sandbox, pool):
@@ -274,12 +276,13 @@ class ClaimReconciler:
             await self._say(claim, ClaimReason.ADOPTION_CONFLICT, message)
             raise ConflictError(409, "Conflict", f"{text}; the last one: {outcome}")
 
-    async def _start_cold(self, claim: Claim) -> None:
+    async def _start_cold(self, claim: Claim) -> Sandbox | None:
+        """The same for one that is made for the claim."""
         pool = self._sight.pool_of(claim)
         template = self._blueprints.template_of(pool) if pool else None
         blueprint = self._blueprints.of(pool) if pool else None
         if template is None or blueprint is None:
-            return
+            return None
         self._cold_starts.begin()
         namespace, name = claim.metadata.key
         body = cold_sandbox(claim, blueprint, template)
@@ -289,8 +292,10 @@ class ClaimReconciler:
             self._cold_starts.leave(claim.metadata.key)  # others may begin until it is tried again
             raise
         owner = claim_owner(sandbox) if sandbox else None
-        if sandbox and owner and owner.uid == claim.metadata.uid:
-            self._telemetry.cold_started(claim, sandbox)
+        if sandbox is None or owner is None or owner.uid != claim.metadata.uid:
+            return None
+        self._telemetry.cold_started(claim, sandbox)
+        return sandbox
 
     async def _write(
         self,
@@ -321,9 +326,9 @@ class ClaimReconciler:
             self._telemetry.status_written(claim, decision, record, self._sight.shown(claim))
             return
         # Refused although the server's own view allows it: not a race, so not worth a hot loop.
-        if Read.CLAIM in reads:
+        if adoption.ReadClaim() in reads:
             raise ConflictError(409, "Conflict", f"status of {claim.metadata.key} was refused")
-        reads.add(Read.CLAIM)
+        reads.add(adoption.ReadClaim())
 
     def _until_expiry(self, claim: Claim) -> Result:
         """Nothing to do until an event comes, or the claim's time is over."""
@@ -347,3 +352,10 @@ class ClaimReconciler:
             self._waiting.leave(key)
         if not isinstance(decision, _ON_THE_WAY_TO_A_COLD_START):
             self._cold_starts.leave(key)
+
+
+def _note(claim: Claim, own: Sandbox | None, reads: set[Read]) -> None:
+    """The answer to a write tells as much of the sandbox as a read. Only where that is asked for:
+    a look that rests on reads does not count for what woke the claim, and costs another one."""
+    if own is not None and claim.status is not None:
+        reads.add(adoption.ReadSandbox(own.metadata.key))

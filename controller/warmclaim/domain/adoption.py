@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeAlias
 
 from warmclaim.api.claim import Claim, ClaimStatus
@@ -41,11 +40,19 @@ from warmclaim.domain.claim_status import (
 _NAME_CHARS_MAX = 253  # a longer one is no name, and a message of 1 MB none either
 
 
-class Read(StrEnum):
-    """What was read from the API server itself, not from a cache, in this pass."""
+@dataclass(frozen=True, slots=True)
+class ReadClaim:
+    """Look at the claim on the API server before a step that an old view makes harmful."""
 
-    CLAIM = "claim"
-    SANDBOX = "sandbox"
+
+@dataclass(frozen=True, slots=True)
+class ReadSandbox:
+    """Look at this sandbox on the API server."""
+
+    key: ObjectKey
+
+
+Read: TypeAlias = ReadClaim | ReadSandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class ClaimFacts:
     `wait_left_s`: how long the claim may still wait for a member that is on its way; 0 if none is.
     `refusal`: the claim asks for what it may not have; `template_fault`: why nothing can be made of
     the template for it alone. `names_alien`: its status names a sandbox of somebody else.
-    `reads`: what is known from the API server itself; `is_fresh`: the caches are young enough to
+    `reads`: what the API server itself told in this pass; `is_fresh`: the caches are young enough to
     reserve on. `now_s`: wall time in seconds since 1970. `may_start_cold`: no warm claim would have
     to wait for it; not asked where there is a candidate, or the claim has a sandbox.
     """
@@ -87,18 +94,6 @@ class ClaimFacts:
 @dataclass(frozen=True, slots=True)
 class Nothing:
     """The claim is as it should be; an event will tell when that changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadClaim:
-    """Look at the claim on the API server before a step that an old view makes harmful."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadSandbox:
-    """Look at this sandbox on the API server."""
-
-    key: ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +215,7 @@ def decide_claim(facts: ClaimFacts) -> ClaimDecision:
         return _keep_published(facts)
     reservations = [sandbox for sandbox in facts.owned if not sandbox.metadata.is_deleting]
     if reservations:
-        sandbox = _best_of(reservations, assigned_name(facts.claim))
-        return Publish(sandbox, mirrored_status(facts.claim, sandbox, facts.now))
+        return _publish(facts, _best_of(reservations, assigned_name(facts.claim)))
     return _find_sandbox(facts)
 
 
@@ -235,11 +229,20 @@ def _best_of(reservations: Sequence[Sandbox], assigned: str) -> Sandbox:
     return min(reservations, key=rank)
 
 
+def _publish(facts: ClaimFacts, sandbox: Sandbox) -> ClaimDecision:
+    read = ReadSandbox(sandbox.metadata.key)
+    if facts.claim.status is not None and read not in facts.reads:
+        # It may have been served before, and its sandbox deleted by another leader as its time was
+        # over: then that was prolonged, or a clock set back, and the cache shows the sandbox still.
+        return read
+    return Publish(sandbox, mirrored_status(facts.claim, sandbox, facts.now))
+
+
 def _end(facts: ClaimFacts) -> ClaimDecision:
     claim = facts.claim
     if not is_marked_expired(claim):
         return Expire(expired_status(claim, EXPIRED_TEXT, facts.now, keeps_sandbox=True))
-    if Read.CLAIM not in facts.reads:
+    if ReadClaim() not in facts.reads:
         return ReadClaim()  # its life may have been prolonged meanwhile
     policy = claim.spec.lifecycle.shutdown_policy if claim.spec.lifecycle else ""
     if policy in ("Delete", "DeleteForeground"):
@@ -249,8 +252,8 @@ def _end(facts: ClaimFacts) -> ClaimDecision:
         return DeleteSandbox(living)
     if facts.owned or not claim.published:
         return Nothing()
-    if is_object_name(claim.published) and Read.SANDBOX not in facts.reads:
-        return ReadSandbox(ObjectKey(claim.metadata.namespace, claim.published))
+    if (read := _unread(facts)) is not None:
+        return read
     text = not_owned_text(claim) if facts.names_alien else EXPIRED_TEXT
     return Unpublish(expired_status(claim, text, facts.now, keeps_sandbox=False))
 
@@ -273,16 +276,22 @@ def _keep_published(facts: ClaimFacts) -> ClaimDecision:
     if extra is None:
         return Nothing()
     # What the cache says of the claim may be older than its publication by another leader.
-    return Reclaim(extra) if Read.CLAIM in facts.reads else ReadClaim()
+    return Reclaim(extra) if ReadClaim() in facts.reads else ReadClaim()
 
 
 def _published_is_missing(facts: ClaimFacts) -> ClaimDecision:
-    if Read.CLAIM not in facts.reads:
+    if ReadClaim() not in facts.reads:
         return ReadClaim()
-    is_name = is_object_name(facts.claim.published)  # a tenant may have written anything there
-    if is_name and Read.SANDBOX not in facts.reads:
-        return ReadSandbox(ObjectKey(facts.claim.metadata.namespace, facts.claim.published))
-    return Unpublish(missing_status(facts.claim, facts.now))
+    return _unread(facts) or Unpublish(missing_status(facts.claim, facts.now))
+
+
+def _unread(facts: ClaimFacts) -> ReadSandbox | None:
+    """The read that tells whether the published sandbox is there, if it is still to be made."""
+    published = facts.claim.published
+    if not is_object_name(published):  # a tenant may have written anything there
+        return None
+    read = ReadSandbox(ObjectKey(facts.claim.metadata.namespace, published))
+    return read if read not in facts.reads else None
 
 
 def _find_sandbox(facts: ClaimFacts) -> ClaimDecision:
@@ -296,7 +305,7 @@ def _find_sandbox(facts: ClaimFacts) -> ClaimDecision:
     needs_template = asks_for_more(facts.claim) or facts.pool.spec.recreates
     if needs_template and not facts.has_template:
         return _no_template(facts, facts.pool)
-    if not facts.is_fresh and Read.CLAIM not in facts.reads:
+    if not facts.is_fresh and ReadClaim() not in facts.reads:
         return ReadClaim()
     if facts.has_candidate:
         return Reserve()
@@ -323,7 +332,7 @@ def _start_cold(facts: ClaimFacts, pool: Pool) -> ClaimDecision:
         return WaitForTurn()
     # A claim that another leader served a moment ago looks unserved in an old cache; a warm
     # reservation would be refused or reclaimed, but a pod should not be started for nothing.
-    return ColdStart() if Read.CLAIM in facts.reads else ReadClaim()
+    return ColdStart() if ReadClaim() in facts.reads else ReadClaim()
 
 
 def _no_template(facts: ClaimFacts, pool: Pool) -> ClaimDecision:
