@@ -150,7 +150,8 @@ class TestW6Fair:
 
     def test_a_rotation_refuses_a_ticket_given_twice(self) -> None:
         rotation = Rotation[str]()
-        assert rotation.first() is None
+        with pytest.raises(KeyError):
+            rotation.first()
         rotation.add("a", Ticket(0.0, 1), "x")
         with pytest.raises(AssertionError, match="twice"):
             rotation.add("a", Ticket(0.0, 1), "y")

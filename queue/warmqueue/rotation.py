@@ -56,11 +56,11 @@ class Rotation(Generic[V]):
             self._spare = self._lines.pop(namespace)
         return value
 
-    def first(self) -> tuple[Ticket, V] | None:
-        """What `pop` would give; None when empty. O(1)."""
+    def first(self) -> tuple[Ticket, V]:
+        """What `pop` would give; KeyError when empty. O(1)."""
         for line in self._lines.values():
             return line.peekitem(0)
-        return None
+        raise KeyError("nothing is in line")
 
     def pop(self) -> tuple[Ticket, V]:
         """Take the oldest of the namespace whose turn it is; KeyError when empty. O(log n)."""

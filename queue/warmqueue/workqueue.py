@@ -35,9 +35,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Generic, NamedTuple, TypeVar
 
-from sortedcontainers import SortedDict
-
 from warmqueue.backoff import Backoff
+from warmqueue.delays import Delays
 from warmqueue.rotation import Rotation, Ticket
 
 K = TypeVar("K", bound=Hashable)
@@ -125,10 +124,10 @@ class Workqueue(Generic[K]):
         self._starved_s_max = starved_s_max
         self._numbers = itertools.count()
         self._items: dict[K, _Item[K]] = {}
-        # Sorted, not a heap: a key re-added sooner moves, it leaves no stale copy behind.
-        self._delayed: SortedDict[Ticket, _Item[K]] = SortedDict()
+        self._delayed: Delays[_Item[K]] = Delays()
         self._lanes: dict[Lane, Rotation[_Item[K]]] = {lane: Rotation() for lane in Lane}
         self._served_at = dict.fromkeys(Lane, 0.0)
+        self._waiting = 0
         self._worked = 0
         self._added = 0
 
@@ -179,6 +178,7 @@ class Workqueue(Generic[K]):
         if lane is None:
             return None
         ticket, item = self._lanes[lane].pop()
+        self._waiting -= 1
         self._served_at[lane] = now
         item.state = _State.WORKED
         item.wish = None
@@ -242,11 +242,11 @@ class Workqueue(Generic[K]):
 
         A key being worked does not count until it is done. O(1).
         """
-        for rotation in self._lanes.values():
-            first = rotation.first()
-            if first is not None:
-                return first[0].due_s
-        return self._delayed.peekitem(0)[0].due_s if self._delayed else None
+        if not self._waiting:
+            return self._delayed.first_s if self._delayed else None
+        rotations = (rotation for rotation in self._lanes.values() if rotation)
+        ticket, _ = next(rotations).first()
+        return ticket.due_s
 
     def is_worked(self, key: K) -> bool:
         """Whether the key was given by `next` and `done` has not followed. O(1)."""
@@ -276,12 +276,14 @@ class Workqueue(Generic[K]):
             counted[item.state] += 1
         for rotation in self._lanes.values():
             rotation.check()
+        waiting = sum(map(len, self._lanes.values()))
+        assert waiting == self._waiting, f"{waiting} are waiting, not {self._waiting}"
         assert counted == {
             _State.DELAYED: len(self._delayed),
-            _State.WAITING: sum(map(len, self._lanes.values())),
+            _State.WAITING: self._waiting,
             _State.WORKED: self._worked,
         }, f"counted {counted}"
-        for ticket, item in self._delayed.items():
+        for ticket, item in self._delayed.check().items():
             assert item.wish is not None, f"{item.key} is delayed for nothing"
             assert item.wish.ticket == ticket, f"{item.key} is delayed under another ticket"
 
@@ -301,32 +303,34 @@ class Workqueue(Generic[K]):
     def _place(self, item: _Item[K], wish: _Wish, now: float) -> None:
         if wish.ticket.due_s > now:
             item.state = _State.DELAYED
-            self._delayed[wish.ticket] = item
+            self._delayed.add(wish.ticket, item)
             return
         rotation = self._lanes[wish.lane]
         if not rotation:
             self._served_at[wish.lane] = now
         item.state = _State.WAITING
+        self._waiting += 1
         rotation.add(item.namespace, wish.ticket, item)
 
     def _withdraw(self, item: _Item[K], wish: _Wish) -> None:
         if item.state is _State.DELAYED:
-            del self._delayed[wish.ticket]
+            self._delayed.remove(wish.ticket)
         else:
+            self._waiting -= 1
             self._lanes[wish.lane].remove(item.namespace, wish.ticket)
 
     def _wake(self, now: float) -> None:
         # In every call with a moment, not in `next` alone: else the turns of the namespaces
         # would depend on how often `next` is asked.
-        while self._delayed and self._delayed.peekitem(0)[0].due_s <= now:
-            ticket, item = self._delayed.popitem(0)
+        while self._delayed.first_s <= now:
+            ticket, item = self._delayed.pop()
             assert item.wish is not None
             self._place(item, item.wish, ticket.due_s)
 
     def _lane_to_serve(self, now: float) -> Lane | None:
-        lanes = [lane for lane, rotation in self._lanes.items() if rotation]
-        if not lanes:
+        if not self._waiting:
             return None
+        lanes = [lane for lane, rotation in self._lanes.items() if rotation]
         if self._starved_s_max is not None:
             longest = min(lanes, key=self._served_at.__getitem__)
             if now - self._served_at[longest] >= self._starved_s_max:

@@ -99,8 +99,10 @@ class AsyncWorkqueue(Generic[K]):
             self._wake()
 
     def _wake(self) -> None:
+        if not self._waiters:
+            return
         due_at = self._core.due_at()
-        if due_at is None or not self._waiters:
+        if due_at is None:
             return
         if due_at > self._clock.monotonic():
             self._arm()
