@@ -148,7 +148,9 @@ class TestReservedButNotPublished:
         leaving = a_sandbox(owner=claim, deletion_timestamp=NOW)
         assert decide_claim(facts(claim, owned=(leaving,))) == adoption.Reserve()
 
-    def test_a_claim_that_lives_again_shows_no_sandbox_that_the_server_was_not_asked_for(self) -> None:
+    def test_a_claim_that_lives_again_shows_no_sandbox_that_the_server_was_not_asked_for(
+        self,
+    ) -> None:
         """Its end deleted the sandbox, which an old cache shows still."""
         claim = msgspec.structs.replace(
             a_claim(),

@@ -253,6 +253,11 @@ class Workqueue(Generic[K]):
         item = self._items.get(key)
         return item is not None and item.state is _State.WORKED
 
+    def is_wanted(self, key: K) -> bool:
+        """Whether a run of the key was asked for and has not begun. O(1)."""
+        item = self._items.get(key)
+        return item is not None and item.wish is not None
+
     def depth(self, lane: Lane) -> int:
         """Keys waiting in the lane, as of the last moment told. O(1)."""
         return len(self._lanes[lane])

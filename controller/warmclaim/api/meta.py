@@ -78,6 +78,13 @@ class ObjectMeta(View, frozen=True, gc=False):
                 return owner
         return None
 
+    def controlled_by(self, kind: str, group: str) -> OwnerReference | None:
+        """The same, if it claims to be of that kind and group. Its uid is still to be compared."""
+        for owner in self.owner_references:
+            if owner.controller:
+                return owner if owner.kind == kind and owner.group == group else None
+        return None
+
 
 class Object(Protocol):
     """What caches need of a view."""

@@ -42,9 +42,7 @@ class Resource(Generic[T_co]):
 
     def collection(self, namespace: str | None = None) -> str:
         """Path of all objects, of one namespace or of the cluster."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        inside = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
-        return f"{root}{inside}/{self.plural}"
+        return self._objects(quote(namespace, safe="") if namespace else "")
 
     def item(self, key: ObjectKey, subresource: str | None = None) -> str:
         """Path of one object.
@@ -55,8 +53,13 @@ class Resource(Generic[T_co]):
         has_place = names.is_object_name(key.namespace) if self.is_namespaced else not key.namespace
         if not (names.is_object_name(key.name) and has_place):
             raise ValueError(f"no object can be named {str(key)[:256]!r}")
-        path = f"{self.collection(key.namespace or None)}/{quote(key.name, safe='')}"
+        path = f"{self._objects(key.namespace)}/{key.name}"  # such names need no escaping
         return f"{path}/{subresource}" if subresource else path
+
+    def _objects(self, namespace: str) -> str:
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        inside = f"/namespaces/{namespace}" if namespace else ""
+        return f"{root}{inside}/{self.plural}"
 
 
 SANDBOX = Resource(names.SANDBOX_GROUP, names.VERSION, "sandboxes", "Sandbox", Sandbox)

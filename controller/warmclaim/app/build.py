@@ -352,14 +352,21 @@ class App:
         def enqueue(key: ObjectKey, lane: Lane, after_s: float) -> None:
             self._crew.controllers[SANDBOX].queue.add(key, lane=lane, after_s=after_s)
 
-        turn = self._claims_first.refill_gate.turn
+        clock, gate = self._outside.clock, self._claims_first.refill_gate
         reconciler = SandboxReconciler(
-            self.client, caches, events, enqueue, turn, self._outside.clock, settings
+            self.client,
+            caches,
+            events,
+            enqueue,
+            gate.turn,
+            clock,
+            settings,
+            has_turns=gate.is_open,
         )
         queue = self._crew.add(
             SANDBOX, caches, reconciler, settings.workers, reconciler.forget_gone
         )
-        reconciler.looked = queue.looked
+        reconciler.looked, reconciler.is_wanted = queue.looked, queue.is_wanted
         SandboxWakeups(caches, enqueue, queue.core.is_worked, reconciler.interim_left_s)
         self._kept["sandbox memories"] = lambda: reconciler.remembered
 

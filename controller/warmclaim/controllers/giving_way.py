@@ -18,8 +18,11 @@ class GivingWay:
     ask for another turn ends a pass without an error, and each back-off would be a first one.
     """
 
-    def __init__(self, turn: Callable[[], Awaitable[None]], enqueue: Enqueue) -> None:
+    def __init__(
+        self, turn: Callable[[], Awaitable[None]], is_open: Callable[[], bool], enqueue: Enqueue
+    ) -> None:
         self._turn = turn
+        self._is_open = is_open
         self._enqueue = enqueue
         self._asked: dict[ObjectKey, None] = {}
         self._granted: set[ObjectKey] = set()
@@ -29,7 +32,9 @@ class GivingWay:
         return len(self._asked) + len(self._granted)
 
     def has_turn(self, key: ObjectKey) -> bool:
-        """Whether its turn has come."""
+        """Whether its turn has come; it has where the gate stands open."""
+        if key not in self._granted and self._is_open():
+            self._granted.add(key)
         return key in self._granted
 
     def ask(self, key: ObjectKey) -> None:

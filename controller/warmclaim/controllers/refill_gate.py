@@ -23,7 +23,7 @@ class RefillGate:
         is_busy: Callable[[], bool],
         *,
         wait_s_max: float = 1.0,
-        look_every_s: float = 0.02,
+        look_every_s: float = 0.1,
     ) -> None:
         self._clock = clock
         self._is_busy = is_busy
@@ -35,11 +35,15 @@ class RefillGate:
     async def turn(self, since_s: float | None = None) -> None:
         """Wait for the caller's turn. With `since_s` the bound counts from then: what nobody needs
         at all waits for the end of the claims, but not for longer than that."""
-        while self._is_busy():
-            began_s = self._began() if since_s is None else since_s
-            if self._clock.monotonic() >= began_s + self._wait_s_max:
-                return
+        while not self.is_open(since_s):
             await self._clock.sleep(self._look_every_s)
+
+    def is_open(self, since_s: float | None = None) -> bool:
+        """Whether `turn` would return at once."""
+        if not self._is_busy():
+            return True
+        began_s = self._began() if since_s is None else since_s
+        return self._clock.monotonic() >= began_s + self._wait_s_max
 
     def _began(self) -> float:
         """When the claims began to come, as far as anybody looked."""

@@ -42,7 +42,11 @@ from warmclaim.domain.sandbox_decision import (
 )
 from warmclaim.domain.sandbox_facts import SandboxFacts, tracked_pod_name
 from warmclaim.domain.sandbox_pod import pod_change
-from warmclaim.domain.sandbox_status import MULTIPLE_PODS, status_patch
+from warmclaim.domain.sandbox_status import (
+    MULTIPLE_PODS,
+    differs_by_status_only,
+    status_patch,
+)
 from warmclaim.domain.sandbox_volumes import volume_names
 from warmclaim.errors import ConflictError, NotFoundError
 from warmclaim.kube.client import ApiClient
@@ -69,7 +73,7 @@ class SandboxReconciler:
 
     `turn` is awaited before anything is created for a pool's member and before a pod's metadata is
     changed, outside of the pass: it keeps neither a worker nor a sandbox that is adopted meanwhile.
-    `enqueue(key, lane, after_s)`.
+    `has_turns`: whether it would return at once. `enqueue(key, lane, after_s)`.
     """
 
     def __init__(
@@ -82,18 +86,21 @@ class SandboxReconciler:
         clock: Clock,
         settings: SandboxSettings,
         *,
+        has_turns: Callable[[], bool] = lambda: False,
         interim_delay_s: float = INTERIM_DELAY_S,
     ) -> None:
         self._client = client
         self._caches = caches
         self._children = Children(client, caches)
         self._events = events
-        self._giving_way = GivingWay(turn, enqueue)
+        self._giving_way = GivingWay(turn, has_turns, enqueue)
         self._clock = clock
         self._settings = settings
         self._interim_delay_s = interim_delay_s
         self.looked: Callable[[ObjectKey], None] = lambda _: None
         """What woke the key until now is seen by the look that follows; its queue's, if any."""
+        self.is_wanted: Callable[[ObjectKey], bool] = lambda _: True
+        """Whether anything has woken the key since it was `looked` at; its queue's, if any."""
         # Since when there is no news, for sandboxes that have a pod and are not Ready.
         self._quiet_since: dict[ObjectKey, float] = {}
         # Since when a pod's metadata differs from what it should be; only with a write-behind.
@@ -139,8 +146,10 @@ class SandboxReconciler:
                 return await self._change(sandbox, steps, this)
             case AnnotatePodName(pod_name):
                 await self._annotate(sandbox, pod_name, this)
-            case WriteStatus(status):
-                await self._write_status(sandbox, status, this)
+            case WriteStatus(status, is_last):
+                is_told = await self._write_status(sandbox, status, this)
+                if is_last and is_told and not self.is_wanted(sandbox.metadata.key):
+                    return self._ended(sandbox, this)
             case DeleteSandbox():
                 return await self._delete(sandbox, this)
             case _:
@@ -264,7 +273,8 @@ class SandboxReconciler:
         )
         await self._observe(sandbox, write, this)
 
-    async def _write_status(self, sandbox: Sandbox, status: SandboxStatus, this: Pass) -> None:
+    async def _write_status(self, sandbox: Sandbox, status: SandboxStatus, this: Pass) -> bool:
+        """True if that was stored and nothing else of the sandbox is new."""
         key = sandbox.metadata.key
         write = self._client.json_patch(
             SANDBOX,
@@ -273,10 +283,12 @@ class SandboxReconciler:
             subresource="status",
             channel=channel_of(sandbox),
         )
-        if await self._observe(sandbox, write, this):
+        written = await self._observe(sandbox, write, this)
+        if written is not None:
             self._tell(sandbox, status)
         if key in self._quiet_since:
             self._quiet_since[key] = self._clock.monotonic()
+        return written is not None and differs_by_status_only(sandbox, written, status)
 
     def _tell(self, sandbox: Sandbox, status: SandboxStatus) -> None:
         """One event for each time that a sandbox comes to have several pods."""
@@ -305,20 +317,22 @@ class SandboxReconciler:
         self._caches.sandboxes.observe_deletion(meta.key, meta.uid, left)
         return self._ended(sandbox, this)
 
-    async def _observe(self, sandbox: Sandbox, write: Awaitable[Sandbox], this: Pass) -> bool:
-        """Enter the answer of a write; where an old view was refused, the present object. True if
-        it was written."""
+    async def _observe(
+        self, sandbox: Sandbox, write: Awaitable[Sandbox], this: Pass
+    ) -> Sandbox | None:
+        """Enter the answer of a write, which is returned; where an old view was refused, the
+        present object."""
         meta = sandbox.metadata
         try:
             written = await write
         except NotFoundError:
             self._caches.sandboxes.observe_absent(meta.key, meta.uid)
-            return False
+            return None
         except ConflictError as error:
             await self._look_again(sandbox, error, this)
-            return False
+            return None
         self._caches.sandboxes.observe(written)
-        return True
+        return written
 
     async def _look_again(self, sandbox: Sandbox, refusal: ConflictError, this: Pass) -> None:
         """Read the sandbox that was not as it was thought to be; only once in a pass."""

@@ -65,9 +65,9 @@ class ClaimFacts:
     `wait_left_s`: how long the claim may still wait for a member that is on its way; 0 if none is.
     `refusal`: the claim asks for what it may not have; `template_fault`: why nothing can be made of
     the template for it alone. `names_alien`: its status names a sandbox of somebody else.
-    `reads`: what the API server itself told in this pass; `is_fresh`: the caches are young enough to
-    reserve on. `now_s`: wall time in seconds since 1970. `may_start_cold`: no warm claim would have
-    to wait for it; not asked where there is a candidate, or the claim has a sandbox.
+    `reads`: what the API server itself told in this pass; `is_fresh`: the caches are young enough
+    to reserve on. `now_s`: wall time in seconds since 1970. `may_start_cold`: no warm claim would
+    have to wait for it; not asked where there is a candidate, or the claim has a sandbox.
     """
 
     claim: Claim

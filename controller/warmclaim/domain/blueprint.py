@@ -26,11 +26,13 @@ class Blueprint:
     """What a template makes of every sandbox: its spec and the hashes that tell versions apart.
 
     Computed once for each version of a template (`blueprint_of`), since hashing it for every
-    sandbox would cost more than the request that creates one.
+    sandbox would cost more than the request that creates one. `encoded`: the spec as JSON, of which
+    each sandbox gets a copy of its own: 1 us, where `copy.deepcopy` takes 9.
     """
 
     template_name: str
     spec: Mapping[str, Any]
+    encoded: bytes
     hash: str
     pod_template_hash: str
 
@@ -49,7 +51,8 @@ def blueprint_of(template: Template) -> Blueprint:
     pod_template_hash = _json_hash(spec["podTemplate"])
     # Before the hash: an edit of the network policy may change what pods get.
     _apply_secure_defaults(spec["podTemplate"].setdefault("spec", {}), template)
-    return Blueprint(template.metadata.name, spec, _json_hash(spec), pod_template_hash)
+    encoded = msgspec.json.encode(spec)
+    return Blueprint(template.metadata.name, spec, encoded, _json_hash(spec), pod_template_hash)
 
 
 def member_sandbox(
@@ -62,7 +65,7 @@ def member_sandbox(
         names.LABEL_POD_TEMPLATE_HASH: blueprint.pod_template_hash,
         names.LABEL_TEMPLATE_HASH: blueprint.hash,
     }
-    spec = copy.deepcopy(dict(blueprint.spec))
+    spec: dict[str, Any] = msgspec.json.decode(blueprint.encoded)
     _pod_metadata(spec, "labels").update(labels)
     if is_evictable:
         _pod_metadata(spec, "annotations").setdefault(names.ANNOTATION_SAFE_TO_EVICT, "true")
@@ -83,7 +86,7 @@ def cold_sandbox(claim: Claim, blueprint: Blueprint, template: Template) -> dict
     }
     if created_by := claim.metadata.labels.get(names.LABEL_CREATED_BY):
         labels[names.LABEL_CREATED_BY] = created_by
-    spec = copy.deepcopy(dict(blueprint.spec))
+    spec: dict[str, Any] = msgspec.json.decode(blueprint.encoded)
     extra = claim.spec.additional_pod_metadata
     _pod_metadata(spec, "labels").update({**labels, **extra.labels})
     if extra.annotations:

@@ -31,12 +31,12 @@ class Refusal(StrEnum):
 
 def pool_owner(sandbox: Sandbox) -> OwnerReference | None:
     """The controlling owner, if it claims to be a pool. Its uid is still to be compared."""
-    return _owner_of_kind(sandbox, "SandboxWarmPool")
+    return sandbox.metadata.controlled_by("SandboxWarmPool", EXTENSIONS_GROUP)
 
 
 def claim_owner(sandbox: Sandbox) -> OwnerReference | None:
     """The controlling owner, if it claims to be a claim."""
-    return _owner_of_kind(sandbox, "SandboxClaim")
+    return sandbox.metadata.controlled_by("SandboxClaim", EXTENSIONS_GROUP)
 
 
 def why_not_adoptable(sandbox: Sandbox, pool: Pool | None) -> Refusal | None:
@@ -62,9 +62,3 @@ def why_not_adoptable(sandbox: Sandbox, pool: Pool | None) -> Refusal | None:
     if LABEL_TEMPLATE_REF not in labels:
         return Refusal.LABEL_MISMATCH  # its pod would be outside of the template's NetworkPolicy
     return None
-
-
-def _owner_of_kind(sandbox: Sandbox, kind: str) -> OwnerReference | None:
-    owner = sandbox.metadata.controller_owner()
-    is_that = owner is not None and owner.kind == kind and owner.group == EXTENSIONS_GROUP
-    return owner if is_that else None

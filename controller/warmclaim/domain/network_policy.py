@@ -101,24 +101,13 @@ def decide_policy(template: Template, policy: NetworkPolicy | None) -> PolicyDec
 
 def is_legacy(policy: NetworkPolicy) -> bool:
     """Whether an older version made it for one claim: a template's policy replaces those."""
-    owner = policy.metadata.controller_owner()
-    return (
-        owner is not None
-        and owner.kind == "SandboxClaim"
-        and owner.group == names.EXTENSIONS_GROUP
-        and policy.metadata.name == policy_name(owner.name)
-    )
+    owner = policy.metadata.controlled_by("SandboxClaim", names.EXTENSIONS_GROUP)
+    return owner is not None and policy.metadata.name == policy_name(owner.name)
 
 
 def owning_template(policy: NetworkPolicy) -> OwnerReference | None:
     """The controlling owner, if it claims to be a template. Its uid is still to be compared."""
-    owner = policy.metadata.controller_owner()
-    is_template = (
-        owner is not None
-        and owner.kind == "SandboxTemplate"
-        and owner.group == names.EXTENSIONS_GROUP
-    )
-    return owner if is_template else None
+    return policy.metadata.controlled_by("SandboxTemplate", names.EXTENSIONS_GROUP)
 
 
 def _is_controlled_by(template: Template, policy: NetworkPolicy) -> bool:

@@ -111,9 +111,7 @@ def tracking(sandbox: Sandbox) -> dict[str, str]:
 
 def sandbox_owner(child: Object) -> OwnerReference | None:
     """The controlling owner, if it claims to be a sandbox. Its uid is still to be compared."""
-    owner = child.metadata.controller_owner()
-    is_sandbox = owner and owner.kind == "Sandbox" and owner.group == names.SANDBOX_GROUP
-    return owner if is_sandbox else None
+    return child.metadata.controlled_by("Sandbox", names.SANDBOX_GROUP)
 
 
 def is_controlled_by(sandbox: Sandbox, child: Object) -> bool:

@@ -70,9 +70,10 @@ class AnnotatePodName:
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus:
-    """Show this status."""
+    """Show this status. `is_last`: then the sandbox is as it should be."""
 
     status: SandboxStatus
+    is_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +159,9 @@ def _decide_status(
     facts: SandboxFacts, parts: Parts, status: SandboxStatus, ends_in_s: float | None
 ) -> SandboxDecision:
     news_in_s = _news_in_s(facts, parts.pod, status)
-    if news_in_s is not None and news_in_s <= _TIMER_SLACK_S:
-        return WriteStatus(status)
     change_in_s = parts.change_after_s
+    if news_in_s is not None and news_in_s <= _TIMER_SLACK_S:
+        return WriteStatus(status, is_last=change_in_s is None and ends_in_s is None)
     if change_in_s == 0:
         return TakeTurn()
     ends_in_s = None if ends_in_s is None else min(ends_in_s, EXPIRY_LOOK_S_MAX)

@@ -14,6 +14,7 @@ import msgspec
 from warmclaim.api import names
 from warmclaim.api.pod import Pod
 from warmclaim.api.sandbox import Sandbox
+from warmclaim.domain.eligibility import pool_owner
 from warmclaim.domain.owners import owner_reference
 from warmclaim.domain.pod_template import is_malformed, pod_metadata_of
 from warmclaim.domain.sandbox_children import metadata_patch, tracking
@@ -46,12 +47,7 @@ _template = msgspec.json.Decoder(_Template)
 
 def is_pool_member(sandbox: Sandbox) -> bool:
     """Does a warm pool own it, that is: does nobody wait for it yet?"""
-    owner = sandbox.metadata.controller_owner()
-    return (
-        owner is not None
-        and owner.kind == "SandboxWarmPool"
-        and owner.group == names.EXTENSIONS_GROUP
-    )
+    return pool_owner(sandbox) is not None
 
 
 def is_reserved(key: str) -> bool:

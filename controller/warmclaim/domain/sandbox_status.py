@@ -108,6 +108,13 @@ def expired_status(sandbox: Sandbox, now: str, *, is_ended: bool) -> SandboxStat
     return msgspec.structs.replace(kept, conditions=conditions)
 
 
+def differs_by_status_only(old: Sandbox, new: Sandbox, status: SandboxStatus) -> bool:
+    """Is `new` what became of `old` by a write of `status` and nothing else?"""
+    version = old.metadata.resource_version
+    metadata = msgspec.structs.replace(new.metadata, resource_version=version)
+    return new.status == status and metadata == old.metadata and new.spec == old.spec
+
+
 def status_patch(sandbox: Sandbox, status: SandboxStatus) -> list[Operation]:
     """JSON Patch for the status subresource: only what differs, and only on this very sandbox."""
     test: Operation = {"op": "test", "path": "/metadata/uid", "value": sandbox.metadata.uid}

@@ -59,9 +59,21 @@ class AsyncWorkqueue(Generic[K]):
         self._core.add(key, self._clock.monotonic(), lane=lane, after_s=after_s)
         self._wake()
 
+    def is_due(self) -> bool:
+        """Whether a key is due now."""
+        due_at = self._core.due_at()
+        return due_at is not None and due_at <= self._clock.monotonic()
+
+    def get_nowait(self) -> Work[K] | None:
+        """The most urgent key, if one is due. The caller owes `done`."""
+        work = self._core.next(self._clock.monotonic())
+        if work is not None:
+            self._wake()  # a timer wakes one waiter, and may have made several keys due
+        return work
+
     async def get(self) -> Work[K]:
         """The most urgent due key; waits until there is one. The caller owes `done`."""
-        while (work := self._core.next(self._clock.monotonic())) is None:
+        while (work := self.get_nowait()) is None:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             self._arm()
@@ -70,13 +82,16 @@ class AsyncWorkqueue(Generic[K]):
             except asyncio.CancelledError:
                 self._pass_on(waiter)
                 raise
-        self._wake()  # a timer wakes one waiter, and may have made several keys due
         return work
 
     def looked(self, key: K) -> None:
         """A run of `key` looks anew, at nothing but the present state. So the watch's copy of its
         own write is worth no other run, though it may come before the answer."""
         self._core.looked(key, self._clock.monotonic())
+
+    def is_wanted(self, key: K) -> bool:
+        """Whether another run of `key`, which is being worked, was asked for."""
+        return self._core.is_wanted(key)
 
     def done(self, key: K) -> None:
         """`key` is no longer being worked."""

@@ -137,10 +137,13 @@ class Controller(Generic[K]):
         while True:
             # Neither a key that is due nor a pass with nothing to do waits for anything: 20,000 of
             # them, as at the begin of a term, would keep the loop for seconds.
-            if self._clock.monotonic() - let_go_s >= HOLD_S_MAX:
+            if self.queue.is_due() and self._clock.monotonic() - let_go_s >= HOLD_S_MAX:
                 await self._clock.sleep(0.0)
                 let_go_s = self._clock.monotonic()
-            work = await self.queue.get()
+            work = self.queue.get_nowait()
+            if work is None:
+                work = await self.queue.get()
+                let_go_s = self._clock.monotonic()
             self._active[work.lane] += 1
             self._began_s[work.key] = self._clock.monotonic()
             try:

@@ -319,7 +319,7 @@ class Process:
             self._clock,
             SandboxSettings(),
         )
-        reconciler.looked = self.queue.looked
+        reconciler.looked, reconciler.is_wanted = self.queue.looked, self.queue.is_wanted
         SandboxWakeups(caches, enqueue, self.queue.core.is_worked, reconciler.interim_left_s)
         return reconciler
 
