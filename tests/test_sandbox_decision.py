@@ -103,6 +103,16 @@ def test_what_is_missing_is_created_at_once(spec: Any, expected: set[str]) -> No
     assert created(decide(a_sandbox(**spec, annotations={}))) == expected
 
 
+@pytest.mark.parametrize(
+    ("spec", "is_last"),
+    [({}, True), ({"shutdownTime": "2024-05-01T10:00:31Z"}, False)],
+)
+def test_a_status_is_the_last_step_where_nothing_else_is_due(spec: Any, is_last: bool) -> None:
+    decision = decide(a_sandbox(**spec), a_pod(), quiet_s=1.5)
+    assert isinstance(decision, WriteStatus)
+    assert decision.is_last is is_last
+
+
 def test_only_the_missing_child_is_created() -> None:
     sandbox = a_sandbox(service=True)
     assert created(decide(sandbox, a_pod())) == {"services"}

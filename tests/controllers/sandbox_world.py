@@ -177,8 +177,10 @@ class World:
             self._turn,
             self.clock,
             settings or SandboxSettings(),
+            has_turns=self.gate.is_set,
         )
         self.reconciler.looked = lambda key: self.queue.looked(key, self.clock.now)
+        self.reconciler.is_wanted = self.queue.is_wanted
         self.wakeups = SandboxWakeups(
             self.caches, self._enqueue, interim_left_s=self.reconciler.interim_left_s
         )

@@ -16,7 +16,9 @@ from tests.sandbox_objects import CLAIM, POOL, sandbox_body
 from warmclaim.api.meta import ObjectKey
 from warmclaim.api.names import name_hash
 from warmclaim.api.resources import SANDBOX
-from warmclaim.seams import Channel
+from warmclaim.domain.sandbox_decision import SandboxDecision, decide_sandbox
+from warmclaim.domain.sandbox_facts import SandboxFacts
+from warmclaim.seams import Channel, Request
 from warmqueue import Lane
 
 KEY = ObjectKey(NAMESPACE, "sb")
@@ -24,6 +26,19 @@ POST_POD = "create pods 201"
 POST_SERVICE = "create services 201"
 STATUS = "patch sandboxes.agents.x-k8s.io/status 200"
 ANNOTATION = "patch sandboxes.agents.x-k8s.io 200"
+
+
+def noted_looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is decided, look by look."""
+    looks: list[str] = []
+
+    def noted(facts: SandboxFacts) -> SandboxDecision:
+        decision = decide_sandbox(facts)
+        looks.append(type(decision).__name__)
+        return decision
+
+    monkeypatch.setattr("warmclaim.controllers.sandbox.decide_sandbox", noted)
+    return looks
 
 
 class TestWrites:
@@ -162,7 +177,37 @@ class TestPasses:
             await a_ready_sandbox(world, owned_by=owned_by, annotations={})
             assert world.writes() == [POST_POD, ANNOTATION, STATUS]
             await world.run_for(60)
-            assert world.passes == 2 + (owned_by is POOL)  # a member asks for its turn first
+            assert world.passes == 2
+
+    async def test_after_its_last_write_a_pass_does_not_look_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks = noted_looks(monkeypatch)
+        async with a_world() as world:
+            await a_ready_sandbox(world, owned_by=POOL)
+            assert looks == ["ChangeChildren", "Wait", "WriteStatus"]
+            assert world.reconciler.remembered == 0
+
+    async def test_but_where_something_came_during_that_write_it_does(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks = noted_looks(monkeypatch)
+        async with a_world() as world:
+            store, ended = world.server.cluster.store, iter([{"phase": "Failed"}])
+
+            def pod_fails(request: Request) -> None:
+                pod = store.get("pods", str(KEY))
+                if request.path.endswith("/status") and pod and (status := next(ended, None)):
+                    store.put("pods", str(KEY), {**pod.object, "status": status})
+
+            world.transport.after, world.transport.is_late = pod_fails, True
+            await a_ready_sandbox(world, owned_by=POOL)
+            # The watch tells of the second write, too, before its answer comes.
+            assert looks[2:] == ["WriteStatus", "WriteStatus", "Nothing"]
+            assert world.passes == 2
+            ready = (await world.sandbox()).ready
+            assert ready is not None
+            assert ready.reason == "PodFailed"
 
     async def test_what_comes_on_the_way_to_ready_causes_no_pass_before_it_may_be_told(
         self,

@@ -284,11 +284,14 @@ class SandboxReconciler:
             channel=channel_of(sandbox),
         )
         written = await self._observe(sandbox, write, this)
-        if written is not None:
-            self._tell(sandbox, status)
         if key in self._quiet_since:
             self._quiet_since[key] = self._clock.monotonic()
-        return written is not None and differs_by_status_only(sandbox, written, status)
+        if written is None:
+            return False
+        self._tell(sandbox, status)
+        if written.is_ready:
+            self._quiet_since.pop(key, None)
+        return differs_by_status_only(sandbox, written, status)
 
     def _tell(self, sandbox: Sandbox, status: SandboxStatus) -> None:
         """One event for each time that a sandbox comes to have several pods."""
