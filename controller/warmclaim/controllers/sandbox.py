@@ -274,7 +274,8 @@ class SandboxReconciler:
         await self._observe(sandbox, write, this)
 
     async def _write_status(self, sandbox: Sandbox, status: SandboxStatus, this: Pass) -> bool:
-        """True if that was stored and nothing else of the sandbox is new."""
+        """True if that was stored and nothing else of the sandbox is new, nor known by now: what
+        another controller of this process reads wakes no key that is being worked."""
         key = sandbox.metadata.key
         write = self._client.json_patch(
             SANDBOX,
@@ -283,15 +284,17 @@ class SandboxReconciler:
             subresource="status",
             channel=channel_of(sandbox),
         )
-        written = await self._observe(sandbox, write, this)
+        is_written = await self._observe(sandbox, write, this)
+        if is_written:
+            self._tell(sandbox, status)
         if key in self._quiet_since:
             self._quiet_since[key] = self._clock.monotonic()
-        if written is None:
+        now = self._caches.sandboxes.store.get(key)
+        if not is_written or now is None or not differs_by_status_only(sandbox, now, status):
             return False
-        self._tell(sandbox, status)
-        if written.is_ready:
+        if now.is_ready:
             self._quiet_since.pop(key, None)
-        return differs_by_status_only(sandbox, written, status)
+        return True
 
     def _tell(self, sandbox: Sandbox, status: SandboxStatus) -> None:
         """One event for each time that a sandbox comes to have several pods."""
@@ -320,22 +323,20 @@ class SandboxReconciler:
         self._caches.sandboxes.observe_deletion(meta.key, meta.uid, left)
         return self._ended(sandbox, this)
 
-    async def _observe(
-        self, sandbox: Sandbox, write: Awaitable[Sandbox], this: Pass
-    ) -> Sandbox | None:
-        """Enter the answer of a write, which is returned; where an old view was refused, the
-        present object."""
+    async def _observe(self, sandbox: Sandbox, write: Awaitable[Sandbox], this: Pass) -> bool:
+        """Enter the answer of a write; where an old view was refused, the present object. True if
+        it was written."""
         meta = sandbox.metadata
         try:
             written = await write
         except NotFoundError:
             self._caches.sandboxes.observe_absent(meta.key, meta.uid)
-            return None
+            return False
         except ConflictError as error:
             await self._look_again(sandbox, error, this)
-            return None
+            return False
         self._caches.sandboxes.observe(written)
-        return written
+        return True
 
     async def _look_again(self, sandbox: Sandbox, refusal: ConflictError, this: Pass) -> None:
         """Read the sandbox that was not as it was thought to be; only once in a pass."""
