@@ -133,16 +133,6 @@ def wait_reason(controller: ControllerProcess, *words: str) -> None:
     wait_until("reason", lacking, timeout_s=20, log=controller.log, interval_s=0.1)
 
 
-def wait_logged(controller: ControllerProcess, *words: str) -> None:
-    """Wait until all of these words are in the log."""
-
-    def lacking() -> str | None:
-        log = controller.log.read_text()
-        return ", ".join(word for word in words if word not in log) or None
-
-    wait_until("log", lacking, timeout_s=20, log=controller.log, interval_s=0.1)
-
-
 def assert_stops_well(controller: ControllerProcess) -> None:
     """It runs still, ends with code 0 when asked to, and has not crashed anywhere."""
     assert controller.is_running(), controller.tail()
@@ -156,7 +146,7 @@ def test_without_a_cluster_it_says_so_and_tries_again(tmp_path: Path) -> None:
     file.write_text(json.dumps(kubeconfig(f"https://127.0.0.1:{port}")))
     with ControllerProcess(file, tmp_path / "log") as controller:
         wait_reason(controller, f"127.0.0.1:{port}")
-        wait_logged(controller, f"127.0.0.1:{port}")
+        controller.wait_logged(f"127.0.0.1:{port}")
         with socket.create_server(("127.0.0.1", port)) as server:
             server.settimeout(60)
             server.accept()[0].close()
@@ -169,7 +159,7 @@ def test_without_crds_it_says_which_are_missing_and_starts_when_they_come(tmp_pa
         grant(cluster.api, WARMCLAIM)
         with ControllerProcess(cluster.kubeconfig(WARMCLAIM), tmp_path) as controller:
             wait_reason(controller, KINDS[0])
-            wait_logged(controller, *KINDS)
+            controller.wait_logged(*KINDS)
             cluster.apply_crds([CRDS])
             controller.wait_ready(60)
             assert_stops_well(controller)
@@ -181,7 +171,7 @@ def test_without_rights_it_says_which(
     account = control_plane.account_kubeconfig(namespace, "default")
     with ControllerProcess(account, tmp_path) as controller:
         wait_reason(controller, "forbidden", "watch", "sandboxclaims")
-        wait_logged(controller, *(kind.partition(".")[0] for kind in KINDS), "pods", "services")
+        controller.wait_logged(*(kind.partition(".")[0] for kind in KINDS), "pods", "services")
         assert_stops_well(controller)
 
 

@@ -52,10 +52,11 @@ def told(api: ApiSession, namespace: str) -> list[Object]:
     return [event for event in events if event["reason"] == "PermissionMissing"]
 
 
-def said(controller: ControllerProcess, missing: str) -> int:
-    """How many lines of the log say it."""
-    log = controller.log.read_text().replace('\\"', '"')
-    return log.count(f"permission missing: {missing};")
+def wait_said_once(controller: ControllerProcess, missing: str) -> None:
+    """Wait until the log says it; it must not say it twice."""
+    line = f"permission missing: {missing};"
+    controller.wait_logged(line)
+    assert controller.log_text().count(line) == 1
 
 
 def serve_claims(tenant: Tenant) -> None:
@@ -76,7 +77,7 @@ def test_a_verb_that_is_missing_is_told_and_claims_go_on(
         serve_claims(Tenant(api, namespace, controller))
         missing = f'create {POLICIES} in namespace "{namespace}"'
         wait_readiness(controller, 200, f"[!]permission missing: {missing}", "ok")
-        assert said(controller, missing) == 1
+        wait_said_once(controller, missing)
         wait_until("event", lambda: None if told(api, namespace) else "none", timeout_s=20)
         (event,) = told(api, namespace)
         assert event["type"] == "Warning"
@@ -87,7 +88,7 @@ def test_a_verb_that_is_missing_is_told_and_claims_go_on(
         wait_readiness(controller, 200, "ok", without=missing)
         policies = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
         assert len(api.get(policies)["items"]) == 1
-        assert said(controller, missing) == 1
+        wait_said_once(controller, missing)
         assert controller.stop() == []
 
 
@@ -113,7 +114,7 @@ def test_a_kind_that_may_not_be_read_makes_it_unready_and_claims_go_on(
         wait_readiness(controller, 503, line, "[+]sandboxes.agents.x-k8s.io ok", "not ok")
         assert f"[-]{POLICIES}: not read yet: 403 Forbidden" in controller.probe().text
         serve_claims(Tenant(api, namespace, controller))
-        assert said(controller, f"{missing} at the cluster scope") == 1
+        wait_said_once(controller, f"{missing} at the cluster scope")
         wait_until("event", lambda: None if told(api, namespace) else "none", timeout_s=20)
 
         grant_account(api, namespace, ACCOUNT)
@@ -132,7 +133,7 @@ def test_without_events_the_log_and_readiness_say_it_and_claims_go_on(
         serve_claims(Tenant(api, namespace, controller))
         missing = f'create {EVENTS} in namespace "{namespace}"'
         wait_readiness(controller, 200, f"[!]permission missing: {missing}", "ok")
-        assert said(controller, missing) == 1
+        wait_said_once(controller, missing)
         control_plane.audit_settle()
         user = f"system:serviceaccount:{namespace}:{ACCOUNT}"
         events = [e for e in control_plane.audit_events(mark, user=user) if e.resource == "events"]

@@ -20,6 +20,7 @@ from e2e.controlplane.processes import Processes
 
 NAME = "controller"
 READY_S_MAX = 30.0
+LOGGED_S_MAX = 20.0
 EXIT_S = 5.0
 """How long the controller may take to end after SIGTERM, as its users are told."""
 EXIT_MARGIN_S = 3.0
@@ -111,6 +112,25 @@ class ControllerProcess:
 
         wait_until("controller ready", unready, timeout_s=timeout_s, log=self.log, interval_s=0.05)
         return time.monotonic() - begun
+
+    def wait_logged(self, *texts: str, timeout_s: float = LOGGED_S_MAX) -> None:
+        """Wait until each of these texts is in the log, whose quotes stand unescaped.
+
+        A thread of its own writes the log: what readiness or an event tells may not be in it yet.
+
+        Raises:
+            ControlPlaneError: not in time; with the tail of the log.
+        """
+
+        def unsaid() -> str | None:
+            said = self.log_text()
+            return ", ".join(text for text in texts if text not in said) or None
+
+        wait_until("log", unsaid, timeout_s=timeout_s, log=self.log, interval_s=0.1)
+
+    def log_text(self) -> str:
+        """All that it has logged, with the quotes of texts unescaped."""
+        return self.log.read_text().replace('\\"', '"')
 
     def is_running(self) -> bool:
         """Whether it has not ended."""
